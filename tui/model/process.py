@@ -1,0 +1,89 @@
+"""QEMU processes that libvirt does not know: what /proc and their arguments tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ThreadRole(StrEnum):
+    """What a QEMU thread does, told by its name or by QMP."""
+
+    EMULATOR = "emulator"
+    VCPU = "vcpu"
+    IOTHREAD = "iothread"
+    VHOST = "vhost"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class QemuThread:
+    """One thread of a QEMU process; source: /proc/PID/task/TID."""
+
+    tid: int
+    name: str
+    role: ThreadRole
+    index: int | None
+    """The vCPU or I/O thread number, where the role has one and it is known."""
+    cpu_time_ns: int
+    affinity: tuple[int, ...] | None
+    """Host CPUs the thread may run on; None: could not be read."""
+    last_cpu: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QemuDrive:
+    """A disk image named in QEMU's arguments (-hda, -drive, -blockdev, -cdrom ...)."""
+
+    path: str
+    raw_path: str
+    format: str | None
+    interface: str | None
+    media: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QemuNic:
+    """A NIC backend named in QEMU's arguments (-netdev, -nic, -net), with the tap that its open files prove."""
+
+    id: str | None
+    kind: str
+    ifname: str | None
+    bridge: str | None
+    mac: str | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QemuProcess:
+    """A running QEMU system emulator; names are cleaned, `args` is the argument list cleaned for showing."""
+
+    key: str
+    """`pid:START` with START in clock ticks since boot, so that a reused pid is another process."""
+    pid: int
+    name: str
+    uuid: str | None
+    executable: str
+    architecture: str
+    machine: str | None
+    accelerator: str
+    """kvm, tcg, ... as given or as /proc/PID/fd proves (an open kvm-vm file)."""
+    user: str
+    libvirt_name: str | None
+    """The `guest=` part of -name: set when a libvirt (maybe another one) started it."""
+    started_ns: int
+    vcpus: int
+    vcpus_max: int
+    memory_kib: int
+    rss_kib: int | None
+    cpu_time_ns: int
+    state: str
+    """sleeping, running, stopped, zombie ... (proc(5))."""
+    threads: tuple[QemuThread, ...]
+    drives: tuple[QemuDrive, ...]
+    nics: tuple[QemuNic, ...]
+    qmp_sockets: tuple[str, ...]
+    args: tuple[str, ...]
+    read_ns: int
+    """Wall clock in ns when the figures were read (time.time_ns)."""

@@ -1,0 +1,61 @@
+"""What every op shares: its context, its outcome, its typed error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Progress(StrEnum):
+    """How far a change has come, by what the host reports, not by what was asked."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class OpError(Exception):
+    """A change that failed: what, on what, the code and text of the layer below, and what to do next."""
+
+    what: str
+    subject: str
+    text: str
+    code: int | None = None
+    advice: str = ""
+
+    def __str__(self) -> str:
+        code = f" (libvirt code {self.code})" if self.code is not None else ""
+        advice = f" {self.advice}" if self.advice else ""
+        return f"{self.what} {self.subject}: {self.text}{code}.{advice}"
+
+
+class ReadOnlyError(OpError):
+    """A change refused because the program was started with --read-only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request brought: a sentence, and when the host has yet to comply, how to ask whether it has."""
+
+    message: str
+    watch: Callable[[], Progress] | None = None
+    """Polled by the job on its own thread until it no longer says PENDING; None: confirmed already."""
+    patience_s: float = 30.0
+    """Seconds of PENDING after which the job tells the user that the host or guest has not complied."""
+    hint: str = ""
+    """What to do when patience runs out, e.g. to force off a guest that ignores ACPI."""
+
+
+class OpContext(Protocol):
+    """What an op may use. Connections are libvirt.virConnect objects that no polling shares."""
+
+    def control(self) -> Any:
+        """Return the connection for short calls; raises OpError when the host cannot be reached."""
+        ...
+
+    def long(self) -> Any:
+        """Return a connection for calls that take long (save, restore, migrate)."""
+        ...
