@@ -16,15 +16,16 @@ class Progress(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
 class OpError(Exception):
     """A change that failed: what, on what, the code and text of the layer below, and what to do next."""
 
-    what: str
-    subject: str
-    text: str
-    code: int | None = None
-    advice: str = ""
+    def __init__(self, what: str, subject: str, text: str, code: int | None = None, advice: str = "") -> None:
+        super().__init__(what, subject, text, code, advice)
+        self.what = what
+        self.subject = subject
+        self.text = text
+        self.code = code
+        self.advice = advice
 
     def __str__(self) -> str:
         code = f" (libvirt code {self.code})" if self.code is not None else ""
