@@ -87,3 +87,8 @@ class QemuProcess:
     args: tuple[str, ...]
     read_ns: int
     """Wall clock in ns when the figures were read (time.time_ns)."""
+    cpu_model: str | None = None
+    """-cpu as given."""
+    displays: tuple[str, ...] = ()
+    """-display, -vnc, -spice ... as given, passwords blanked."""
+    pidfile: str | None = None

@@ -1,0 +1,192 @@
+"""Domain XML (https://libvirt.org/formatdomain.html) to DomainConfig, and the differences of two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.etree import ElementTree as ET
+
+from tui.model import units
+from tui.model.domain import AgentChannel, Difference, Disk, DomainConfig, Nic
+from tui.model.text import clean
+
+_KIB_PER_UNIT = {
+    "b": 1 / 1024, "bytes": 1 / 1024, "kb": 1000 / 1024, "k": 1, "kib": 1, "mb": 1000**2 / 1024, "m": 1024,
+    "mib": 1024, "gb": 1000**3 / 1024, "g": 1024**2, "gib": 1024**2, "tb": 1000**4 / 1024, "t": 1024**3,
+    "tib": 1024**3,
+}  # fmt: skip
+_AGENT_CHANNEL = "org.qemu.guest_agent.0"
+_SOURCE_ATTRIBUTES = ("file", "dev", "dir", "name", "volume")
+
+
+def parse_domain_xml(xml: str) -> DomainConfig:
+    """Return what virtdeck uses of a domain XML; raises xml.etree.ElementTree.ParseError when it is not XML."""
+    root = ET.fromstring(xml)
+    devices = root.find("devices")
+    devices = ET.Element("devices") if devices is None else devices
+    vcpus_max = _int(root.findtext("vcpu"), 1)
+    memory_max = _memory(root.find("memory"), 0)
+    os = root.find("os")
+    os = ET.Element("os") if os is None else os
+    kind = os.find("type")
+    nvram = (os.findtext("nvram") or "").strip()
+    return DomainConfig(
+        title=clean((root.findtext("title") or "").strip()),
+        description=clean((root.findtext("description") or "").strip()),
+        vcpus=_int(_attribute(root, "vcpu", "current"), vcpus_max),
+        vcpus_max=vcpus_max,
+        vcpu_pins=tuple(_pins(root.find("cputune"))),
+        memory_kib=_memory(root.find("currentMemory"), memory_max),
+        memory_max_kib=memory_max,
+        virt_type=clean(root.get("type", "")),
+        architecture=clean(kind.get("arch", "") if kind is not None else ""),
+        machine=clean(kind.get("machine", "") if kind is not None else ""),
+        emulator=clean((devices.findtext("emulator") or "").strip()),
+        firmware="uefi" if os.get("firmware") == "efi" or os.find("loader[@type='pflash']") is not None else "bios",
+        nvram=clean(nvram),
+        raw_nvram=nvram,
+        cpu_mode=clean(_attribute(root, "cpu", "mode") or ""),
+        iothreads=_int(root.findtext("iothreads"), 0),
+        balloon=clean(_attribute(devices, "memballoon", "model") or ""),
+        disks=tuple(_disk(disk) for disk in devices.iterfind("disk")),
+        nics=tuple(_nic(nic) for nic in devices.iterfind("interface")),
+        graphics=tuple(_graphics(graphics) for graphics in devices.iterfind("graphics")),
+        agent=_agent(devices.iterfind("channel")),
+        tpm=devices.find("tpm") is not None,
+    )
+
+
+def _int(text: str | None, default: int) -> int:
+    try:
+        return int((text or "").strip())
+    except ValueError:
+        return default
+
+
+def _attribute(parent: ET.Element, path: str, name: str) -> str | None:
+    element = parent.find(path)
+    return None if element is None else element.get(name)
+
+
+def _memory(element: ET.Element | None, default: int) -> int:
+    if element is None:
+        return default
+    per_unit = _KIB_PER_UNIT.get(element.get("unit", "KiB").lower(), 1)
+    return int(_int(element.text, 0) * per_unit)
+
+
+def _pins(cputune: ET.Element | None) -> Iterable[tuple[str, str]]:
+    if cputune is None:
+        return
+    for pin in cputune:
+        cpus = clean(pin.get("cpuset", ""))
+        if pin.tag == "vcpupin":
+            yield f"vcpu {clean(pin.get('vcpu', '?'))}", cpus
+        elif pin.tag == "emulatorpin":
+            yield "emulator", cpus
+        elif pin.tag == "iothreadpin":
+            yield f"iothread {clean(pin.get('iothread', '?'))}", cpus
+
+
+def _disk(disk: ET.Element) -> Disk:
+    source = disk.find("source")
+    raw_source = _disk_source(source)
+    return Disk(
+        target=clean(_attribute(disk, "target", "dev") or "?"),
+        bus=clean(_attribute(disk, "target", "bus") or ""),
+        device=clean(disk.get("device", "disk")),
+        source_kind=clean(disk.get("type", "")),
+        source=clean(raw_source),
+        raw_source=raw_source,
+        format=clean(_attribute(disk, "driver", "type") or ""),
+        read_only=disk.find("readonly") is not None,
+        shareable=disk.find("shareable") is not None,
+        cache=clean(_attribute(disk, "driver", "cache") or ""),
+        serial=clean(disk.findtext("serial") or ""),
+    )
+
+
+def _disk_source(source: ET.Element | None) -> str:
+    if source is None:
+        return ""
+    pool = source.get("pool")
+    protocol = source.get("protocol")
+    name = next((value for key in _SOURCE_ATTRIBUTES if (value := source.get(key))), "")
+    if pool is not None:
+        return f"{pool}/{name}"
+    if protocol is None:
+        return name
+    host = _attribute(source, "host", "name") or ""
+    return f"{protocol}://{host}/{name}"
+
+
+def _nic(nic: ET.Element) -> Nic:
+    source = nic.find("source")
+    kind = nic.get("type", "")
+    names = () if source is None else (source.get(key) for key in (kind, "network", "bridge", "dev", "path", "name"))
+    return Nic(
+        mac=clean(_attribute(nic, "mac", "address") or "?"),
+        kind=clean(kind),
+        source=clean(next((name for name in names if name), "")),
+        model=clean(_attribute(nic, "model", "type") or ""),
+        target=clean(_attribute(nic, "target", "dev") or ""),
+        link_up=_attribute(nic, "link", "state") != "down",
+        virtualport=clean(_attribute(nic, "virtualport", "type") or ""),
+        vlan=",".join(clean(tag.get("id", "?")) for tag in nic.iterfind("vlan/tag")),
+    )
+
+
+def _graphics(graphics: ET.Element) -> str:
+    listen = graphics.get("listen") or _attribute(graphics, "listen", "address") or ""
+    port = graphics.get("port", "")
+    where = f"{listen}:{port}" if port and port != "-1" else listen
+    return clean(" ".join(part for part in (graphics.get("type", ""), where) if part))
+
+
+def _agent(channels: Iterable[ET.Element]) -> AgentChannel | None:
+    for channel in channels:
+        target = channel.find("target")
+        if target is not None and target.get("name") == _AGENT_CHANNEL:
+            state = target.get("state")
+            return AgentChannel(connected=None if state is None else state == "connected")
+    return None
+
+
+def differences(live: DomainConfig, persistent: DomainConfig) -> tuple[Difference, ...]:
+    """Return what the next boot will change: sizes, vCPUs, pins, devices, texts; () when nothing."""
+    found: list[Difference] = []
+    pairs = [
+        ("vCPUs", str(live.vcpus), str(persistent.vcpus)),
+        ("maximum vCPUs", str(live.vcpus_max), str(persistent.vcpus_max)),
+        ("memory", units.size(live.memory_kib), units.size(persistent.memory_kib)),
+        ("maximum memory", units.size(live.memory_max_kib), units.size(persistent.memory_max_kib)),
+        ("I/O threads", str(live.iothreads), str(persistent.iothreads)),
+        ("title", live.title, persistent.title),
+        ("description", live.description, persistent.description),
+        ("machine", live.machine, persistent.machine),
+        ("balloon", live.balloon, persistent.balloon),
+        ("nvram", live.nvram, persistent.nvram),
+    ]
+    found += [Difference(what, now, later) for what, now, later in pairs if now != later]
+    found += _set_differences("pin", dict(live.vcpu_pins), dict(persistent.vcpu_pins))
+    found += _set_differences("disk", _disk_words(live.disks), _disk_words(persistent.disks))
+    found += _set_differences("NIC", _nic_words(live.nics), _nic_words(persistent.nics))
+    return tuple(found)
+
+
+def _set_differences(what: str, live: dict[str, str], persistent: dict[str, str]) -> list[Difference]:
+    return [
+        Difference(f"{what} {name}", live.get(name, "none"), persistent.get(name, "none"))
+        for name in dict.fromkeys([*live, *persistent])
+        if live.get(name) != persistent.get(name)
+    ]
+
+
+def _disk_words(disks: tuple[Disk, ...]) -> dict[str, str]:
+    return {disk.target: " ".join(filter(None, (disk.bus, disk.format, disk.source or "empty"))) for disk in disks}
+
+
+def _nic_words(nics: tuple[Nic, ...]) -> dict[str, str]:
+    return {
+        nic.mac: " ".join(filter(None, (nic.kind, nic.source, nic.model, "" if nic.link_up else "link down")))
+        for nic in nics
+    }

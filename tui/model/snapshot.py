@@ -1,0 +1,66 @@
+"""All that was seen of one host at one instant, and its JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from tui.model.domain import Address, Domain, DomainDetail, DomainEvent, MonitorState
+from tui.model.host import Connection, Host
+from tui.model.process import QemuProcess
+from tui.model.usage import DomainTraffic, DomainUsage
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class HostSnapshot:
+    """Everything known of a host; mappings are by key (domain UUID, process key) and never change once published."""
+
+    sequence: int
+    taken_ns: int
+    connection: Connection
+    host: Host | None = None
+    domains: Mapping[str, Domain] = field(default_factory=lambda: _NOTHING)
+    domains_read_ns: int | None = None
+    """When the list and the states were last known to be right; None: never read."""
+    usage: Mapping[str, DomainUsage] = field(default_factory=lambda: _NOTHING)
+    traffic: Mapping[str, DomainTraffic] = field(default_factory=lambda: _NOTHING)
+    addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
+    monitors: Mapping[str, MonitorState] = field(default_factory=lambda: _NOTHING)
+    """Domains whose monitor is stuck; those that answer are not listed."""
+    events: tuple[DomainEvent, ...] = ()
+    processes: Mapping[str, QemuProcess] = field(default_factory=lambda: _NOTHING)
+    processes_read_ns: int | None = None
+    detail: DomainDetail | None = None
+    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes"})
+    """Sources that have not finished their first pass."""
+    limits: tuple[str, ...] = ()
+    """What cannot be seen here and why, e.g. "processes: the host is not this machine"."""
+
+    def unmanaged(self) -> dict[str, QemuProcess]:
+        """Return the QEMU processes that no active domain of this libvirt owns, by key."""
+        return {key: process for key, process in self.processes.items() if not self._owned(process)}
+
+    def _owned(self, process: QemuProcess) -> bool:
+        if process.uuid is None or process.libvirt_name is None:
+            return False
+        domain = self.domains.get(process.uuid)
+        return domain is not None and domain.active
+
+
+def as_json(value: Any) -> Any:
+    """Return model objects as JSON-able data under the model's own names; None stays null: unknown."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: as_json(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list, frozenset, set)):
+        items = [as_json(item) for item in value]
+        return sorted(items) if isinstance(value, (frozenset, set)) else items
+    return value

@@ -1,0 +1,71 @@
+"""Where the reading threads bring their parts together into one immutable snapshot after another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tui.model.host import Connection, LinkState
+from tui.model.snapshot import HostSnapshot
+
+
+class Board:
+    """The current HostSnapshot of one host; every change of a part publishes the next one."""
+
+    def __init__(self, uri: str, *, read_only: bool, publish: Callable[[HostSnapshot], None]) -> None:
+        self._lock = threading.Lock()
+        self._publish = publish
+        now = time.time_ns()
+        connection = Connection(uri, LinkState.CONNECTING, now, read_only)
+        self._snapshot = HostSnapshot(sequence=0, taken_ns=now, connection=connection)
+        self._changed = threading.Condition(self._lock)
+
+    @property
+    def snapshot(self) -> HostSnapshot:
+        """The newest snapshot."""
+        return self._snapshot
+
+    def update(self, *, done: str | None = None, **parts: Any) -> None:
+        """Replace parts of the snapshot and publish it if any is new; `done` names a source whose first pass this
+        ends. A part that is equal keeps its old object, so that readers can compare by identity."""
+        with self._changed:
+            old = self._snapshot
+            parts = {name: value for name, value in parts.items() if value is not getattr(old, name)}
+            parts = {name: value for name, value in parts.items() if not _same(value, getattr(old, name))}
+            if done in old.unread:
+                parts["unread"] = old.unread - {done}
+            if not parts:
+                return
+            self._snapshot = replace(old, sequence=old.sequence + 1, taken_ns=time.time_ns(), **parts)
+            self._changed.notify_all()
+            # Inside the lock, so that snapshots reach the mailbox in the order of their sequence.
+            self._publish(self._snapshot)
+
+    def set_link(self, state: LinkState, problem: str = "", advice: str = "") -> None:
+        """Set the connection's state; `since_ns` moves only when the state does."""
+        old = self._snapshot.connection
+        changed = old.state is not state
+        attempts = 0 if state is LinkState.LIVE else old.attempts + (state in (LinkState.LOST, LinkState.REFUSED))
+        self.update(
+            connection=replace(
+                old,
+                state=state,
+                since_ns=time.time_ns() if changed else old.since_ns,
+                problem=problem,
+                advice=advice,
+                attempts=attempts,
+            )
+        )
+
+    def wait(self, ready: Callable[[HostSnapshot], bool], timeout_s: float) -> bool:
+        """Block the caller until `ready` holds for the newest snapshot; False when `timeout_s` passed before."""
+        with self._changed:
+            return self._changed.wait_for(lambda: ready(self._snapshot), timeout_s)
+
+
+def _same(new: Any, old: Any) -> bool:
+    """Equal parts are not news; large mappings are compared by identity alone, their owners keep them stable."""
+    return not isinstance(new, dict) and bool(new == old)

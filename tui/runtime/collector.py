@@ -1,0 +1,163 @@
+"""One host being watched: the reading threads, the board they write on, and the connections that ops may use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tui.model.host import LinkState
+from tui.model.snapshot import HostSnapshot
+from tui.ops.base import OpError
+from tui.runtime.board import Board
+from tui.runtime.desk import Focus
+from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.poller import Poller
+from tui.runtime.scanner import Scanner
+from tui.sources.connection import (
+    ConnectError,
+    close,
+    is_alive,
+    is_local,
+    is_shared_only,
+    open_connection,
+)
+
+# A round of cheap calls takes milliseconds; one that takes this long means that the daemon does not answer.
+_SILENT_AFTER_S = 2.5
+_WATCH_S = 1.0
+_OPEN_DEADLINE_S = 10.0
+
+
+class Collector:
+    """Watches one host on daemon threads and publishes a HostSnapshot whenever something changed.
+
+    Also the OpContext: `control()` and `long()` give connections that no polling shares, except for drivers whose
+    every open is a host of its own (the test driver), where all share one.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        read_only: bool,
+        interval_s: float,
+        publish: Callable[[HostSnapshot], None],
+        one_by_one: UsageReader | None = None,
+    ) -> None:
+        self.uri = uri
+        self.read_only = read_only
+        self.board = Board(uri, read_only=read_only, publish=publish)
+        self._focus = Focus()
+        self._shared = is_shared_only(uri)
+        self._stop = threading.Event()
+        self._control_lock = threading.Lock()
+        self._control: Any | None = None
+        self.monitors = MonitorReader(
+            self._monitor_link,
+            owns_link=not self._shared,
+            interval_s=interval_s,
+            targets=self._targets,
+            publish=lambda usage: self.board.update(done="usage", usage=usage),
+            one_by_one=one_by_one,
+        )
+        self.poller = Poller(uri, read_only=read_only, interval_s=interval_s, board=self.board, monitors=self.monitors)
+        self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
+
+    def start(self) -> None:
+        """Start the reading threads; returns at once."""
+        self.poller.start()
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def start_slow(self) -> None:
+        """Start what is not needed for the first picture: monitors and processes."""
+        self.monitors.start()
+        self._scanner.start()
+
+    def stop(self) -> None:
+        """Ask all threads to leave; never waits, since any of them may be inside a call that does not return."""
+        self._stop.set()
+        self.poller.desk.stop()
+        self.monitors.stop()
+        self._scanner.stop()
+
+    def focus(self, focus: Focus) -> None:
+        """Say what the user looks at."""
+        if focus != self._focus:
+            news = set(focus.visible) - set(self._focus.visible)
+            self._focus = focus
+            self.poller.desk.look_at(focus)
+            if news and self._shared:
+                self.monitors.nudge()
+
+    def nudge(self, keys: set[str]) -> None:
+        """Read again at once what a change of ours has touched."""
+        self.poller.desk.ask(keys)
+        self.monitors.nudge()
+        self._scanner.nudge()
+
+    def _targets(self) -> Targets:
+        domains = self.board.snapshot.domains
+        first = tuple(key for key in (self._focus.detail, *self._focus.visible) if key)
+        return Targets(first, {key: domain for key, domain in domains.items() if domain.active})
+
+    def _watch(self) -> None:
+        """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""
+        while not self._stop.wait(_WATCH_S):
+            state = self.board.snapshot.connection.state
+            if state is LinkState.LIVE and self.poller.desk.busy_for_s() > _SILENT_AFTER_S:
+                self.board.set_link(LinkState.SILENT, "libvirt does not answer")
+
+    def _monitor_link(self) -> Any:
+        return self._shared_link() if self._shared else open_connection(self.uri, read_only=self.read_only)
+
+    def _shared_link(self) -> Any:
+        connection = self.poller.connection
+        if connection is None:
+            raise ConnectError(self.uri, "not connected", None, "")
+        return connection
+
+    def control(self) -> Any:
+        """Return the connection for short calls, opening it when needed; raises OpError when the host does not
+        answer within 10 s."""
+        try:
+            if self._shared:
+                return self._shared_link()
+            with self._control_lock:
+                if self._control is None or not is_alive(self._control):
+                    self._control = self._open_within_deadline()
+                return self._control
+        except ConnectError as error:
+            raise OpError("connect to", error.uri, error.text, error.code, error.advice) from error
+
+    def long(self) -> Any:
+        """Return a connection of the caller's own for long calls; give it back with `release`."""
+        try:
+            return self._shared_link() if self._shared else self._open_within_deadline()
+        except ConnectError as error:
+            raise OpError("connect to", error.uri, error.text, error.code, error.advice) from error
+
+    def release(self, connection: Any) -> None:
+        """Close a connection that `long` gave."""
+        if not self._shared:
+            close(connection)
+
+    def _open_within_deadline(self) -> Any:
+        """Open on a thread that can be left behind: virConnectOpen has no limit of its own."""
+        result: list[Any] = []
+        failure: list[ConnectError] = []
+        done = threading.Event()
+
+        def attempt() -> None:
+            try:
+                result.append(open_connection(self.uri, read_only=self.read_only))
+            except ConnectError as error:
+                failure.append(error)
+            done.set()
+
+        threading.Thread(target=attempt, name="open", daemon=True).start()
+        if not done.wait(_OPEN_DEADLINE_S):
+            raise ConnectError(self.uri, f"no answer within {_OPEN_DEADLINE_S:.0f} s", None, "Is libvirtd stopped?")
+        if failure:
+            raise failure[0]
+        return result[0]

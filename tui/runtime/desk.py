@@ -1,0 +1,74 @@
+"""What other threads ask of the poller, and what it tells of itself: the only state they share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from tui.sources.events import DomainEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """What the user looks at: domains whose rows are visible, and the one that is open in the detail."""
+
+    visible: tuple[str, ...] = ()
+    detail: str | None = None
+
+
+class Desk:
+    """Requests to one poller; every method may be called from any thread and none waits, except `rest`."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._asked: set[str] = set()
+        self._busy_since_s: float | None = None
+        self.events = DomainEvents(self._wake.set)
+        self.stopped = False
+        self.broken = ""
+        """Why libvirt closed the connection; "" while it stands."""
+        self.focus = Focus()
+
+    def stop(self) -> None:
+        """Ask the poller to leave after the call it is in."""
+        self.stopped = True
+        self._wake.set()
+
+    def look_at(self, focus: Focus) -> None:
+        """Say what the user looks at."""
+        self.focus = focus
+        self._wake.set()
+
+    def ask(self, keys: set[str]) -> None:
+        """Have the named domains read again at once."""
+        with self._lock:
+            self._asked |= keys
+        self._wake.set()
+
+    def take_asked(self) -> set[str]:
+        """Return what was asked for since the last call."""
+        with self._lock:
+            asked, self._asked = self._asked, set()
+        return asked
+
+    def break_off(self, why: str) -> None:
+        """Note that libvirt closed the connection."""
+        self.broken = why
+        self._wake.set()
+
+    def rest(self, seconds: float) -> None:
+        """Sleep on the poller's thread until something is asked or `seconds` have passed."""
+        self._busy_since_s = None
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def work(self) -> None:
+        """Note that a round of calls begins."""
+        self._busy_since_s = time.monotonic()
+
+    def busy_for_s(self) -> float:
+        """Return how long the current round of calls has been under way; 0 when none is."""
+        since = self._busy_since_s
+        return 0.0 if since is None else time.monotonic() - since

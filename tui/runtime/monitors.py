@@ -1,0 +1,243 @@
+"""Figures that only a QEMU monitor can give, read where a hung QEMU can stop nobody but itself.
+
+A call that asks a monitor can block without limit. So these calls have a thread and a connection of their own, in
+small batches; when a batch overruns its deadline, the domains whose monitor is busy are put in quarantine, thread
+and connection are given up, and the rest goes on with new ones.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import libvirt
+
+from tui.model.domain import Domain, MonitorState
+from tui.model.usage import DomainUsage
+from tui.sources.connection import ConnectError, close
+from tui.sources.stats import MONITOR_GROUPS, usage_of, usage_one_by_one
+
+DEADLINE_S = 3.0
+_SHARE_OF_INTERVAL = 0.5
+_FIRST_COST_S = 0.005
+_LONGEST_BATCH_S = 0.25
+_OCCUPIED_MS = 1000
+UsageReader = Callable[[Any, Domain, DomainUsage | None, int], DomainUsage]
+_OCCUPIED = (libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, libvirt.VIR_DOMAIN_CONTROL_JOB)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Whom to ask: the domains on the screen, who get every round, and all the running ones."""
+
+    first: tuple[str, ...]
+    domains: Mapping[str, Domain]
+
+
+@dataclass(slots=True)
+class _Crew:
+    """One reading thread; `abandoned` tells it to leave as soon as libvirt lets it go."""
+
+    batch: tuple[str, ...] = ()
+    started_s: float | None = None
+    abandoned: bool = False
+    wake: threading.Event = field(default_factory=threading.Event)
+
+
+class MonitorReader:
+    """Keeps usage of the running domains fresh, staggered so that no round takes longer than its interval."""
+
+    def __init__(
+        self,
+        open_link: Callable[[], Any],
+        *,
+        owns_link: bool,
+        interval_s: float,
+        targets: Callable[[], Targets],
+        publish: Callable[[Mapping[str, DomainUsage]], None],
+        one_by_one: UsageReader | None = None,
+    ) -> None:
+        self._open_link = open_link
+        self._owns_link = owns_link
+        self._interval_s = interval_s
+        self._targets = targets
+        self._publish = publish
+        self._one_by_one = one_by_one or _single_calls
+        self._lock = threading.Lock()
+        self._crew: _Crew | None = None
+        self._usage: dict[str, DomainUsage] = {}
+        self._stuck: dict[str, MonitorState] = {}
+        self._cost_s = _FIRST_COST_S
+        self.longest_round_s = 0.0
+        """The longest time one round of calls took, for the benchmarks."""
+
+    def start(self) -> None:
+        """Start reading on a fresh thread; whoever read before is abandoned."""
+        with self._lock:
+            if self._crew is not None:
+                self._crew.abandoned = True
+                self._crew.wake.set()
+            crew = self._crew = _Crew()
+        threading.Thread(target=self._work, args=(crew,), name="monitor-reader", daemon=True).start()
+
+    def stop(self) -> None:
+        """End reading; a thread inside a blocked call ends when that call does."""
+        with self._lock:
+            if self._crew is not None:
+                self._crew.abandoned = True
+                self._crew.wake.set()
+            self._crew = None
+
+    def nudge(self) -> None:
+        """Read the next round at once."""
+        with self._lock:
+            if self._crew is not None:
+                self._crew.wake.set()
+
+    def stuck(self) -> dict[str, MonitorState]:
+        """Return the domains in quarantine."""
+        with self._lock:
+            return dict(self._stuck)
+
+    def supervise(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
+        """Look for a batch that overran and for quarantined monitors that answer again; called by the poller, which
+        asks virDomainGetControlInfo (state, ms) on its own connection; None: the domain is gone."""
+        self._release(control_info)
+        with self._lock:
+            crew = self._crew
+        started = crew.started_s if crew is not None else None
+        if crew is None or started is None or time.monotonic() - started < DEADLINE_S:
+            return
+        culprits = [key for key in crew.batch if _is_occupied(control_info(key))]
+        if culprits:
+            self._quarantine(culprits)
+            self.start()
+
+    def _quarantine(self, keys: list[str]) -> None:
+        since = time.time_ns() - int(DEADLINE_S * 1e9)
+        with self._lock:
+            for key in keys:
+                self._stuck[key] = MonitorState(stuck=True, since_ns=since)
+                self._usage.pop(key, None)
+            usage = dict(self._usage)
+        self._publish(usage)
+
+    def _release(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
+        for key in list(self.stuck()):
+            state = control_info(key)
+            if state is None or not _is_occupied(state):
+                with self._lock:
+                    self._stuck.pop(key, None)
+
+    def _work(self, crew: _Crew) -> None:
+        link: _Link | None = None
+        while not crew.abandoned:
+            try:
+                if link is None:
+                    link = _Link(self._open_link())
+                started = time.monotonic()
+                self._round(crew, link)
+                self.longest_round_s = max(self.longest_round_s, time.monotonic() - started)
+            except (ConnectError, libvirt.libvirtError):
+                # The poller notices a lost connection and says so; here it only means to open another next round.
+                self._drop(link)
+                link = None
+            crew.started_s = None
+            crew.wake.wait(self._interval_s)
+            crew.wake.clear()
+        self._drop(link)
+
+    def _drop(self, link: _Link | None) -> None:
+        if link is not None and self._owns_link:
+            link.handles.clear()
+            close(link.connection)
+
+    def _round(self, crew: _Crew, link: _Link) -> None:
+        targets = self._targets()
+        queue = self._queue(targets)
+        end = time.monotonic() + self._interval_s * _SHARE_OF_INTERVAL
+        while queue and not crew.abandoned and time.monotonic() < end:
+            size = max(1, int(_LONGEST_BATCH_S / self._cost_s))
+            batch, queue = queue[:size], queue[size:]
+            self._read(crew, link, batch, targets)
+        if not crew.abandoned:
+            link.forget_all_but(targets.domains)
+            self._finish(targets)
+
+    def _queue(self, targets: Targets) -> list[str]:
+        """The domains on the screen, then the others, longest not read first."""
+        with self._lock:
+            ready = [key for key in targets.domains if key not in self._stuck]
+            read_ns = {key: usage.read_ns for key, usage in self._usage.items()}
+        first = [key for key in targets.first if key in targets.domains and key not in self._stuck]
+        ready.sort(key=lambda key: read_ns.get(key, 0))
+        return list(dict.fromkeys([*first, *ready]))
+
+    def _read(self, crew: _Crew, link: _Link, batch: list[str], targets: Targets) -> None:
+        handles = [handle for key in batch if (handle := link.handle(key)) is not None]
+        if not handles:
+            return
+        started = time.monotonic()
+        crew.batch, crew.started_s = tuple(batch), started
+        records = link.connection.domainListGetStats(handles, MONITOR_GROUPS, 0)
+        crew.started_s = None
+        now = time.time_ns()
+        self._cost_s = max(1e-5, 0.7 * self._cost_s + 0.3 * (time.monotonic() - started) / len(handles))
+        fresh = {handle.UUIDString(): values for handle, values in records}
+        if fresh and not any(len(values) > 0 for values in fresh.values()):
+            self._read_singly(handles, targets, now)
+            return
+        with self._lock:
+            for key, values in fresh.items():
+                self._usage[key] = usage_of(values, self._usage.get(key), now)
+
+    def _read_singly(self, handles: list[Any], targets: Targets, now: int) -> None:
+        """For drivers that have no such groups: single calls, for the domains on the screen alone."""
+        first = set(targets.first)
+        for handle in handles:
+            key = handle.UUIDString()
+            if key in first:
+                self._usage[key] = self._one_by_one(handle, targets.domains[key], self._usage.get(key), now)
+
+    def _finish(self, targets: Targets) -> None:
+        with self._lock:
+            for key in [key for key in self._usage if key not in targets.domains]:
+                del self._usage[key]
+            usage = dict(self._usage)
+        self._publish(usage)
+
+
+class _Link:
+    """A connection with the handles of the domains on it, which are looked up once."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        active = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+        self.handles = {handle.UUIDString(): handle for handle in connection.listAllDomains(active)}
+
+    def handle(self, key: str) -> Any | None:
+        """Return the handle of a domain on this connection; None when it is gone."""
+        if key not in self.handles:
+            try:
+                self.handles[key] = self.connection.lookupByUUIDString(key)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+        return self.handles.get(key)
+
+    def forget_all_but(self, keys: Mapping[str, Domain]) -> None:
+        """Drop the handles of domains that stopped; a connection with handles cannot be closed."""
+        for key in [key for key in self.handles if key not in keys]:
+            del self.handles[key]
+
+
+def _is_occupied(state: tuple[int, int] | None) -> bool:
+    return state is not None and state[0] in _OCCUPIED and state[1] >= _OCCUPIED_MS
+
+
+def _single_calls(handle: Any, domain: Domain, before: DomainUsage | None, now_ns: int) -> DomainUsage:
+    targets = [disk.target for disk in domain.config.disks] if domain.config else []
+    return usage_one_by_one(handle, targets, before, now_ns)

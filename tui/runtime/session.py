@@ -1,0 +1,204 @@
+"""Reading one host over one connection, from the first picture until the connection breaks."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import libvirt
+
+from tui.model.domain import Address, Domain, DomainDetail
+from tui.model.host import Host, LinkState
+from tui.runtime.board import Board
+from tui.runtime.desk import Desk
+from tui.runtime.monitors import MonitorReader
+from tui.sources import addresses
+from tui.sources.connection import ConnectError, is_alive
+from tui.sources.detail import read_detail
+from tui.sources.domains import GONE_CODES, DomainReader
+from tui.sources.host import read_host, refresh_host
+
+RESYNC_S = 12.0
+_XML_MAX_AGE_S = 20.0
+_XML_SLICE_S = 0.02
+_XML_FIRST_SLICE_S = 0.08
+_GATHER_S = 0.02
+_LEASES_S = 10.0
+_HOST_S = 10.0
+_LOST_CODES = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_RPC})
+
+
+class Session:
+    """The reading on one connection; created and used on the poller's thread."""
+
+    def __init__(self, connection: Any, desk: Desk, board: Board, monitors: MonitorReader, interval_s: float) -> None:
+        self._connection = connection
+        self._desk = desk
+        self._board = board
+        self._monitors = monitors
+        self._interval_s = interval_s
+        self._uri = board.snapshot.connection.uri
+        self._reader = DomainReader(connection)
+        self._host: Host | None = None
+        self._has_events = False
+        self._ticks_tell = True
+        self._due: dict[str, float] = {}
+        self._leases: dict[str, list[Address]] = {}
+        self._neighbours: dict[str, list[Address]] = {}
+        self._asked: dict[str, tuple[Address, ...]] = {}
+        self._detail: DomainDetail | None = None
+        self._xml_left = True
+
+    def run(self) -> None:
+        """Read and publish until stopped or the connection breaks."""
+        desk = self._desk
+        self._first_picture()
+        while not desk.stopped:
+            desk.rest(self._wait_s())
+            if desk.stopped:
+                return
+            # Events come in bursts (a start is four of them); one reading serves them all.
+            time.sleep(_GATHER_S)
+            desk.work()
+            self._check_link()
+            self._round()
+
+    def _wait_s(self) -> float:
+        if self._xml_left:
+            return 0.0
+        return max(0.0, min(self._due.values(), default=0.0) - time.monotonic())
+
+    def _check_link(self) -> None:
+        if self._desk.broken or not is_alive(self._connection):
+            raise ConnectError(self._uri, self._desk.broken or "the connection broke", None, "")
+
+    def _first_picture(self) -> None:
+        self._has_events = self._desk.events.register(self._connection)
+        self._reader.resync()
+        self._publish_domains(link=True)
+        self._host = read_host(self._connection, self._uri)
+        self._board.update(host=self._host)
+        self._reader.read_flags()
+        now = time.monotonic()
+        self._due = {
+            "tick": now + self._interval_s,
+            "resync": now + RESYNC_S,
+            "leases": now,
+            "host": now + _HOST_S,
+        }
+
+    def _publish_domains(self, *, link: bool = False) -> None:
+        self._board.update(
+            done="domains",
+            domains=self._reader.domains(),
+            domains_read_ns=self._read_ns(),
+            traffic=self._reader.traffic.traffic(),
+            events=self._desk.events.history(),
+            monitors=self._monitors.stuck(),
+        )
+        if link:
+            self._board.set_link(LinkState.LIVE)
+
+    def _read_ns(self) -> int:
+        """While live the list is right up to now; a new instant is published only with other news."""
+        old = self._board.snapshot
+        news = self._reader.domains() is not old.domains or not old.connection.live
+        return time.time_ns() if news or old.domains_read_ns is None else old.domains_read_ns
+
+    def _round(self) -> None:
+        now = time.monotonic()
+        self._take_dirty()
+        for name, work, period in (
+            ("resync", self._resync, RESYNC_S if self._has_events else self._interval_s),
+            ("tick", self._tick, self._interval_s),
+            ("leases", self._read_leases, _LEASES_S),
+            ("host", self._refresh_host, _HOST_S),
+        ):
+            if now >= self._due[name]:
+                work()
+                self._due[name] = now + period
+        self._monitors.supervise(self._control_info)
+        self._read_configs()
+        self._read_detail()
+        self._publish_domains()
+        self._board.set_link(LinkState.LIVE)
+
+    def _take_dirty(self) -> None:
+        dirty = self._desk.events.take_dirty() | self._desk.take_asked()
+        if dirty:
+            self._reader.refresh(dirty)
+            self._monitors.nudge()
+            if self._detail is not None and self._detail.key in dirty:
+                self._detail = None
+
+    def _resync(self) -> None:
+        self._reader.resync()
+        self._reader.read_flags()
+
+    def _tick(self) -> None:
+        # Without counters the states alone would be read; events and the resync tell those.
+        if self._ticks_tell:
+            self._ticks_tell = self._reader.tick()
+
+    def _read_leases(self) -> None:
+        self._leases = addresses.read_leases(self._connection)
+        self._neighbours = addresses.read_neighbours() if self._host and self._host.local else {}
+        self._publish_addresses()
+
+    def _publish_addresses(self) -> None:
+        found = addresses.join(self._reader.domains().values(), self._leases, self._neighbours)
+        found = {**self._asked, **found}
+        if found != self._board.snapshot.addresses:
+            self._board.update(addresses=found)
+        self._board.update(done="addresses")
+
+    def _refresh_host(self) -> None:
+        if self._host is not None:
+            self._host = refresh_host(self._connection, self._host)
+            self._board.update(host=self._host)
+
+    def _control_info(self, key: str) -> tuple[int, int] | None:
+        handle = self._reader.handle(key)
+        if handle is None:
+            return None
+        try:
+            state, _details, state_ms = handle.controlInfo(0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in _LOST_CODES:
+                raise
+            return None
+        return int(state), int(state_ms)
+
+    def _read_configs(self) -> None:
+        first = [key for key in (self._desk.focus.detail, *self._desk.focus.visible) if key]
+        slice_s = _XML_FIRST_SLICE_S if self._reader.unread_configs() else _XML_SLICE_S
+        self._xml_left = self._reader.read_configs(first, slice_s, _XML_MAX_AGE_S)
+        if not self._xml_left and "configs" in self._board.snapshot.unread:
+            self._board.update(done="configs", domains=self._reader.domains())
+            self._publish_addresses()
+
+    def _read_detail(self) -> None:
+        key = self._desk.focus.detail
+        domain = self._reader.domains().get(key) if key else None
+        if key is None or domain is None:
+            return
+        handle = self._reader.handle(key)
+        if handle is None or not self._detail_is_old(domain):
+            return
+        try:
+            fresh = read_detail(handle, active=domain.active, persistent=domain.persistent is not False)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in GONE_CODES:
+                raise
+            return
+        self._detail = fresh
+        self._board.update(detail=fresh)
+
+    def _detail_is_old(self, domain: Domain) -> bool:
+        detail = self._detail
+        if detail is None or detail.key != domain.key:
+            return True
+        if domain.config_read_ns is not None and domain.config_read_ns > detail.read_ns:
+            return True
+        age_s = (time.time_ns() - detail.read_ns) / 1e9
+        return domain.active and age_s > max(4.0, self._interval_s)

@@ -1,0 +1,76 @@
+"""What only the domain that is open on the screen needs: its XML, snapshots, and where its vCPUs run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from tui.model.domain import DomainDetail, DomainSnapshot, VcpuPlacement
+from tui.model.text import clean
+from tui.sources.domains import GONE_CODES
+
+T = TypeVar("T")
+_VCPU_STATES = ("offline", "running", "blocked")
+
+
+def read_detail(handle: Any, *, active: bool, persistent: bool) -> DomainDetail:
+    """Return the detail of one domain; no call here asks its QEMU monitor. Raises libvirtError only when the domain
+    or the connection is gone (virDomainGetXMLDesc, virDomainListAllSnapshots, virDomainGetVcpus)."""
+    problems: list[str] = []
+
+    def part(call: Callable[[], T]) -> T | None:
+        try:
+            return call()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in GONE_CODES:
+                raise
+            problems.append(clean(error.get_error_message() or str(error)))
+            return None
+
+    return DomainDetail(
+        key=handle.UUIDString(),
+        xml_live=part(lambda: str(handle.XMLDesc(0))) if active else None,
+        xml_persistent=part(lambda: str(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))) if persistent else None,
+        snapshots=part(lambda: _snapshots(handle)),
+        placements=part(lambda: _placements(handle)) if active else (),
+        problem="; ".join(dict.fromkeys(problems)),
+        read_ns=time.time_ns(),
+    )
+
+
+def _snapshots(handle: Any) -> tuple[DomainSnapshot, ...]:
+    found = [_snapshot(snapshot) for snapshot in handle.listAllSnapshots(0)]
+    return tuple(sorted(found, key=lambda snapshot: snapshot.created_s))
+
+
+def _snapshot(snapshot: Any) -> DomainSnapshot:
+    root = ET.fromstring(snapshot.getXMLDesc(0))
+    memory = root.find("memory")
+    disks = root.findall("disks/disk")
+    return DomainSnapshot(
+        name=clean(snapshot.getName()),
+        parent=clean(root.findtext("parent/name") or ""),
+        state=clean(root.findtext("state") or "?"),
+        created_s=int(root.findtext("creationTime") or 0),
+        current=bool(snapshot.isCurrent()),
+        external=any(disk.get("snapshot") == "external" for disk in disks)
+        or (memory is not None and memory.get("snapshot") == "external"),
+    )
+
+
+def _placements(handle: Any) -> tuple[VcpuPlacement, ...]:
+    vcpus, affinities = handle.vcpus()
+    return tuple(
+        VcpuPlacement(
+            number=number,
+            state=_VCPU_STATES[state] if 0 <= state < len(_VCPU_STATES) else "?",
+            cpu_time_ns=cpu_time,
+            host_cpu=host_cpu if host_cpu >= 0 else None,
+            affinity=tuple(cpu for cpu, allowed in enumerate(affinity) if allowed),
+        )
+        for (number, state, cpu_time, host_cpu), affinity in zip(vcpus, affinities, strict=False)
+    )

@@ -1,0 +1,281 @@
+"""Domains read in bulk: list, states, flags; XML only when it may have changed, parsed only when it did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from tui.model.domain import Domain, DomainConfig, reason_of, state_of
+from tui.model.domain_xml import differences, parse_domain_xml
+from tui.model.text import clean
+from tui.sources.stats import TrafficReader
+
+GONE_CODES = frozenset({libvirt.VIR_ERR_NO_DOMAIN})
+_LIST_FLAGS = {
+    "persistent": libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT,
+    "autostart": libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
+    "managed_save": libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE,
+    "snapshots": libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
+}
+_XML_FLAGS = 0
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is kept per domain between readings: the libvirt handle, and the XML seen last as hashes."""
+
+    handle: Any
+    domain: Domain
+    live_hash: int | None = None
+    persistent_hash: int | None = None
+    live: DomainConfig | None = None
+    persistent: DomainConfig | None = None
+    stale: bool = True
+    checked_s: float = 0.0
+
+
+class DomainReader:
+    """Reads the domains of one connection on the caller's thread; every method may raise libvirtError when the
+    connection is lost. Nothing here asks a QEMU monitor, so a hung guest cannot block it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._records: dict[str, _Record] = {}
+        self._snapshot: Mapping[str, Domain] = {}
+        self._changed = True
+        self._flags_missing: set[str] = set()
+        self.traffic = TrafficReader()
+
+    def domains(self) -> Mapping[str, Domain]:
+        """Return the domains by UUID as last read; the same object while nothing changed."""
+        if self._changed:
+            self._snapshot = {key: record.domain for key, record in self._records.items()}
+            self._changed = False
+        return self._snapshot
+
+    def handle(self, key: str) -> Any | None:
+        """Return the libvirt handle of a domain, None when it is not known."""
+        record = self._records.get(key)
+        return None if record is None else record.handle
+
+    def active(self) -> list[str]:
+        """Return the UUIDs of the domains with a running emulator."""
+        return [key for key, record in self._records.items() if record.domain.active]
+
+    def _put(self, record: _Record, domain: Domain) -> None:
+        if record.domain != domain:
+            record.domain = domain
+            self._changed = True
+
+    def resync(self) -> None:
+        """Read list and states of all domains in two calls (virConnectListAllDomains, virConnectGetAllDomainStats)."""
+        handles = {handle.UUIDString(): handle for handle in self._connection.listAllDomains(0)}
+        states = self._states()
+        for key in [key for key in self._records if key not in handles]:
+            self._drop(key)
+        for key, handle in handles.items():
+            number, reason = states.get(key) or (0, 0)
+            if key in self._records:
+                self._renew(self._records[key], handle, number, reason)
+            else:
+                self._records[key] = _Record(handle, _domain(handle, key, number, reason))
+                self._changed = True
+
+    def _states(self) -> dict[str, tuple[int, int]]:
+        stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        return {
+            handle.UUIDString(): (values.get("state.state", 0), values.get("state.reason", 0))
+            for handle, values in stats
+        }
+
+    def _renew(self, record: _Record, handle: Any, number: int, reason: int) -> None:
+        old, raw_name, ident = record.domain, handle.name(), handle.ID()
+        state = state_of(number)
+        words = reason_of(state, reason)
+        ident = None if ident < 0 else ident
+        if (old.raw_name, old.id, old.state, old.reason) == (raw_name, ident, state, words):
+            return
+        if old.active != state.active or old.id != ident:
+            record.stale = True
+        record.handle = handle
+        self._put(record, replace(old, name=clean(raw_name), raw_name=raw_name, id=ident, state=state, reason=words))
+
+    def _drop(self, key: str) -> None:
+        self._records.pop(key, None)
+        self.traffic.forget(key)
+        self._changed = True
+
+    def read_flags(self) -> None:
+        """Read persistence, autostart, managed save and snapshots of all domains, one list call for each."""
+        found: dict[str, set[str]] = {}
+        for name, flag in _LIST_FLAGS.items():
+            if name in self._flags_missing:
+                continue
+            try:
+                found[name] = {handle.UUIDString() for handle in self._connection.listAllDomains(flag)}
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_INVALID_ARG):
+                    raise
+                self._flags_missing.add(name)
+        for key, record in self._records.items():
+            flags = {name: key in members for name, members in found.items()}
+            old = record.domain
+            if any(getattr(old, name) != value for name, value in flags.items()):
+                if old.persistent is not None and flags.get("persistent") != old.persistent:
+                    record.stale = True
+                self._put(record, _with_flags(old, flags))
+
+    def tick(self) -> bool:
+        """Read state and NIC counters of the active domains in one call; False when the driver has no counters, so
+        that nothing was learned that events do not tell."""
+        groups = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_INTERFACE
+        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+        stats = self._connection.getAllDomainStats(groups, flags)
+        now = time.time_ns()
+        counted = not stats
+        seen: set[str] = set()
+        for handle, values in stats:
+            key = handle.UUIDString()
+            seen.add(key)
+            record = self._records.get(key)
+            if record is not None:
+                self._renew(record, handle, values["state.state"], values.get("state.reason", 0))
+            counted = self.traffic.feed(key, values, now) or counted
+        for key in [key for key in self.active() if key not in seen]:
+            self.refresh([key])
+        self.traffic.keep_only(seen)
+        return counted
+
+    def refresh(self, keys: Iterable[str]) -> None:
+        """Read the named domains again one by one after events; those that are gone are dropped, new ones added."""
+        for key in keys:
+            try:
+                handle = self._connection.lookupByUUIDString(key)
+                state, reason = handle.state()
+                record = self._records.get(key)
+                if record is None:
+                    record = self._records[key] = _Record(handle, _domain(handle, key, state, reason))
+                    self._changed = True
+                self._renew(record, handle, state, reason)
+                record.stale = True
+                self._put(record, _with_flags(record.domain, _own_flags(handle)))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in GONE_CODES:
+                    raise
+                self._drop(key)
+
+    def mark_stale(self, keys: Iterable[str]) -> None:
+        """Have the XML of the named domains read again at the next chance."""
+        for key in keys:
+            if (record := self._records.get(key)) is not None:
+                record.stale = True
+
+    def unread_configs(self) -> bool:
+        """Whether some domain's XML has never been read."""
+        return any(record.domain.config_read_ns is None for record in self._records.values())
+
+    def read_configs(self, first: Iterable[str], budget_s: float, max_age_s: float) -> bool:
+        """Read XML of stale domains, and of those not checked for `max_age_s`, the named ones first, until
+        `budget_s` of wall time is spent; return whether stale ones remain."""
+        now = time.monotonic()
+        end = now + budget_s
+        queue = [key for key in dict.fromkeys(first) if self._due(key, now, max_age_s)]
+        queue += [key for key, record in self._records.items() if record.stale]
+        queue += self._oldest(now, max_age_s)
+        for key in dict.fromkeys(queue):
+            if time.monotonic() >= end:
+                break
+            self._read_config(key)
+        return any(record.stale for record in self._records.values())
+
+    def _due(self, key: str, now: float, max_age_s: float) -> bool:
+        record = self._records.get(key)
+        return record is not None and (record.stale or now - record.checked_s > max_age_s)
+
+    def _oldest(self, now: float, max_age_s: float) -> list[str]:
+        aged = [(record.checked_s, key) for key, record in self._records.items() if now - record.checked_s > max_age_s]
+        return [key for _, key in sorted(aged)]
+
+    def _read_config(self, key: str) -> None:
+        record = self._records.get(key)
+        if record is None:
+            return
+        try:
+            self._read_xml(record)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in GONE_CODES:
+                raise
+            self._drop(key)
+            return
+        record.stale = False
+        record.checked_s = time.monotonic()
+
+    def _read_xml(self, record: _Record) -> None:
+        domain = record.domain
+        both = domain.active and domain.persistent is not False
+        text = record.handle.XMLDesc(_XML_FLAGS)
+        changed = hash(text) != record.live_hash
+        if changed:
+            record.live, record.live_hash = _parse(text), hash(text)
+        if both:
+            text = record.handle.XMLDesc(_XML_FLAGS | libvirt.VIR_DOMAIN_XML_INACTIVE)
+            if hash(text) != record.persistent_hash:
+                record.persistent, record.persistent_hash = _parse(text), hash(text)
+                changed = True
+        elif record.persistent_hash is not None:
+            record.persistent, record.persistent_hash, changed = None, None, True
+        if changed or domain.config_read_ns is None:
+            later = differences(record.live, record.persistent) if record.live and record.persistent else ()
+            self._put(record, replace(domain, config=record.live, differences=later, config_read_ns=time.time_ns()))
+
+
+def _with_flags(domain: Domain, flags: Mapping[str, bool]) -> Domain:
+    return replace(
+        domain,
+        persistent=flags.get("persistent", domain.persistent),
+        autostart=flags.get("autostart", domain.autostart),
+        managed_save=flags.get("managed_save", domain.managed_save),
+        snapshots=flags.get("snapshots", domain.snapshots),
+    )
+
+
+def _parse(xml: str) -> DomainConfig | None:
+    """XML that libvirt itself produced and that does not parse leaves the configuration unknown."""
+    try:
+        return parse_domain_xml(xml)
+    except ET.ParseError:
+        return None
+
+
+def _own_flags(handle: Any) -> dict[str, bool]:
+    flags: dict[str, bool] = {}
+    for name, call in (
+        ("persistent", handle.isPersistent),
+        ("autostart", handle.autostart),
+        ("managed_save", lambda: handle.hasManagedSaveImage(0)),
+        ("snapshots", lambda: handle.snapshotNum(0)),
+    ):
+        try:
+            flags[name] = bool(call())
+        except libvirt.libvirtError as error:
+            # Transient domains have no autostart, some drivers no snapshots: that flag stays as it was.
+            if error.get_error_code() in GONE_CODES:
+                raise
+    return flags
+
+
+def _domain(handle: Any, key: str, number: int, reason: int) -> Domain:
+    raw_name, ident, state = handle.name(), handle.ID(), state_of(number)
+    return Domain(
+        key=key,
+        name=clean(raw_name),
+        raw_name=raw_name,
+        id=None if ident < 0 else ident,
+        state=state,
+        reason=reason_of(state, reason),
+    )

@@ -1,0 +1,163 @@
+"""What proc(5) tells of processes: identities, figures of threads, open files."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") >> 10
+
+_EMULATOR = re.compile(r"\.?(?:qemu-system-([a-z0-9_]+)|qemu-kvm|kvm)(?:[-.].*)?", re.ASCII)
+_DELETED = " (deleted)"
+_STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "disk-sleep",
+    "T": "stopped",
+    "t": "tracing-stop",
+    "Z": "zombie",
+    "X": "dead",
+    "I": "idle",
+}
+
+
+class Stat(NamedTuple):
+    """The figures of a process or thread; source: /proc/PID/stat, proc(5)."""
+
+    name: str
+    state: str
+    parent: int
+    session: int
+    cpu_ticks: int
+    guest_ticks: int
+    """Time spent in a KVM guest: more than nothing proves a vCPU thread."""
+    start_ticks: int
+    """Clock ticks since boot."""
+    rss_pages: int
+    last_cpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFiles:
+    """What the descriptors of a QEMU prove."""
+
+    taps: dict[int, str]
+    """Descriptor of /dev/net/tun → name of its link, as the kernel spells it."""
+    kvm: bool
+    """A KVM virtual machine is open."""
+    paths: tuple[str, ...]
+
+
+def list_pids() -> dict[int, int]:
+    """Return pid → inode of /proc/PID; another inode is another process, or one that the kernel had forgotten."""
+    with os.scandir("/proc") as entries:
+        return {int(entry.name): entry.inode() for entry in entries if entry.name.isdigit()}
+
+
+def read_stat(directory: str) -> Stat | None:
+    """Return the figures in `directory`/stat, of /proc/PID or /proc/PID/task/TID; None when it is gone."""
+    data = _read(directory + "/stat")
+    return parse_stat(data) if data else None
+
+
+def parse_stat(data: bytes) -> Stat:
+    """Return the figures in the text of a stat file; the name may hold blanks and parentheses."""
+    opening, closing = data.index(b"("), data.rindex(b")")
+    fields = data[closing + 2 :].split()
+    return Stat(
+        name=os.fsdecode(data[opening + 1 : closing]),
+        state=_STATES.get(fields[0].decode(), "unknown"),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
+        guest_ticks=int(fields[40]),
+        start_ticks=int(fields[19]),
+        rss_pages=int(fields[21]),
+        last_cpu=int(fields[36]),
+    )
+
+
+def executable_of(pid: int) -> str | None:
+    """Return the path of the program that `pid` runs, argv[0] where /proc/PID/exe may not be read, and None for
+    kernel threads, zombies and processes that are gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(_DELETED)
+    except PermissionError:
+        argument, _, _ = (_read(f"/proc/{pid}/cmdline") or b"").partition(b"\0")
+        return os.fsdecode(argument) or None
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def emulated_architecture(executable: str) -> str | None:
+    """Return the architecture that a QEMU system emulator emulates, by the name of its program; None when it is none."""
+    match = _EMULATOR.fullmatch(os.path.basename(executable))
+    if match is None:
+        return None
+    return match[1] or os.uname().machine
+
+
+def read_name(pid: int) -> str:
+    """Return the name of a process; source: /proc/PID/comm; empty when it is gone."""
+    return os.fsdecode(_read(f"/proc/{pid}/comm") or b"").removesuffix("\n")
+
+
+def list_threads(pid: int) -> list[int]:
+    """Return the thread ids of `pid`, oldest first while ids have not wrapped; empty when it is gone."""
+    try:
+        return sorted(int(name) for name in os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def read_affinity(tid: int) -> tuple[int, ...] | None:
+    """Return the host CPUs that the thread may run on; source: sched_getaffinity(2); None when it is gone."""
+    try:
+        return tuple(sorted(os.sched_getaffinity(tid)))
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def read_open_files(pid: int) -> OpenFiles | None:
+    """Return what the descriptors of `pid` prove; None when they may not be read."""
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return None
+    links = {int(name): link for name in descriptors if (link := _link(f"/proc/{pid}/fd/{name}"))}
+    taps = {number: _tap_name(pid, number) for number, link in links.items() if link == "/dev/net/tun"}
+    return OpenFiles(
+        taps={number: name for number, name in taps.items() if name},
+        kvm="anon_inode:kvm-vm" in links.values(),
+        paths=tuple(sorted({link for link in links.values() if link.startswith("/")})),
+    )
+
+
+def _tap_name(pid: int, descriptor: int) -> str:
+    data = _read(f"/proc/{pid}/fdinfo/{descriptor}") or b""
+    found = re.search(rb"^iff:\s*(\S+)$", data, re.MULTILINE)
+    return os.fsdecode(found[1]) if found else ""
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _read(path: str) -> bytes | None:
+    """Return up to 64 KiB of a file of /proc; None when the process is gone or closed to us."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    try:
+        return os.read(descriptor, 65536)
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(descriptor)

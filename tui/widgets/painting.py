@@ -1,0 +1,255 @@
+"""Widgets drawn line by line, of which only the changed columns of the changed lines are repainted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
+
+from rich.cells import cell_len, get_character_cell_size, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+TOKENS = ("good", "warn", "bad", "dim", "unknown", "accent", "title", "key", "active")
+"""The style tokens every painted widget knows; "" is the line's own style."""
+
+ELLIPSIS = "…"
+
+Run = tuple[str, str]
+"""A text and the style token it is drawn in."""
+
+
+class Line(NamedTuple):
+    """One line as drawn: the component class under all of it ("" for the widget's own style), and its runs."""
+
+    base: str
+    runs: tuple[Run, ...]
+
+    def text(self) -> str:
+        """Return the characters of the line without their styles."""
+        return "".join(text for text, _ in self.runs)
+
+
+def fit(text: str, width: int, align: str = "left") -> str:
+    """Return `text` padded or truncated with "…" to exactly `width` terminal cells; a wide character is never cut."""
+    length = len(text) if text.isascii() else cell_len(text)
+    if length < width:
+        return " " * (width - length) + text if align == "right" else text + " " * (width - length)
+    if length == width:
+        return text
+    return set_cell_size(text, width - 1) + ELLIPSIS if width > 0 else ""
+
+
+def merge(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Return the runs without empty ones, neighbours of one token joined."""
+    out: list[Run] = []
+    for text, token in runs:
+        if not text:
+            continue
+        if out and out[-1][1] == token:
+            out[-1] = (out[-1][0] + text, token)
+        else:
+            out.append((text, token))
+    return tuple(out)
+
+
+def clip(runs: Iterable[Run], width: int, skip: int = 0) -> tuple[Run, ...]:
+    """Return exactly `width` cells of the runs from cell `skip` on: padded with blanks, or cut with "…"."""
+    out: list[Run] = []
+    room = width
+    rest = list(runs)
+    for index, (text, token) in enumerate(rest):
+        length = cell_len(text)
+        if skip >= length:
+            skip -= length
+            continue
+        if skip:
+            text = _without_head(text, skip)
+            length -= skip
+            skip = 0
+        if length > room or (length == room and any(more for more, _ in rest[index + 1 :])):
+            out.append((fit(text + ELLIPSIS, room), token))
+            return merge(out)
+        out.append((text, token))
+        room -= length
+    out.append((" " * room, ""))
+    return merge(out)
+
+
+def _without_head(text: str, cells: int) -> str:
+    """Return `text` without its first `cells` cells; a wide character cut in two leaves a blank."""
+    return Segment(text).split_cells(cells)[1].text
+
+
+def changed_span(old: Line, new: Line, width: int) -> tuple[int, int] | None:
+    """Return the cells [start, end) in which two lines of `width` cells differ, or None when they look the same."""
+    if old.base != new.base:
+        return 0, width
+    if old.runs == new.runs:
+        return None
+    before, after = _characters(old), _characters(new)
+    head = _common_head(before, after)
+    tail = _common_head(before[head:][::-1], after[head:][::-1])
+    while head and (_is_combining(before, head) or _is_combining(after, head)):
+        head -= 1
+    while tail and _is_combining(after, len(after) - tail):
+        tail -= 1
+    start = _cells(after[:head])
+    end = width - _cells(after[len(after) - tail :]) if tail else width
+    return (start, end) if end > start else None
+
+
+def _characters(line: Line) -> list[Run]:
+    return [(char, token) for text, token in line.runs for char in text]
+
+
+def _common_head(one: list[Run], other: list[Run]) -> int:
+    for index, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return index
+    return min(len(one), len(other))
+
+
+def _is_combining(characters: list[Run], index: int) -> bool:
+    return index < len(characters) and get_character_cell_size(characters[index][0]) == 0
+
+
+def _cells(characters: list[Run]) -> int:
+    return cell_len("".join(char for char, _ in characters))
+
+
+@lru_cache(maxsize=256)
+def _blank_look(style: Style) -> tuple[object, ...]:
+    """Return all that can be seen of a blank drawn in `style`."""
+    ground = style.color if style.reverse else style.bgcolor
+    return ground, style.underline, style.underline2, style.overline, style.strike, style.reverse
+
+
+def _segments(styled: Iterable[tuple[str, Style]]) -> list[Segment]:
+    """Return as few segments as look the same: blanks join a neighbour of the same background, whatever its ink."""
+    out: list[tuple[str, Style]] = []
+    for text, style in styled:
+        if not out:
+            out.append((text, style))
+            continue
+        last_text, last = out[-1]
+        same_ground = style is last or _blank_look(style) == _blank_look(last)
+        if style == last or (same_ground and text.isspace()):
+            out[-1] = (last_text + text, last)
+        elif same_ground and last_text.isspace():
+            out[-1] = (last_text + text, style)
+        else:
+            out.append((text, style))
+    return [Segment(text, style) for text, style in out]
+
+
+def token_css(widget: str, prefix: str) -> str:
+    """Return the default style sheet of the tokens of one widget type; without colours they differ by attributes."""
+    return f"""
+    {widget} {{
+        overflow: hidden hidden;
+        & > .{prefix}--good {{ color: $text-success; }}
+        & > .{prefix}--warn {{ color: $text-warning; }}
+        & > .{prefix}--bad {{ color: $text-error; text-style: bold; }}
+        & > .{prefix}--dim {{ text-style: dim; }}
+        & > .{prefix}--unknown {{ text-style: dim italic; }}
+        & > .{prefix}--accent {{ color: $text-accent; }}
+        & > .{prefix}--title {{ text-style: bold; }}
+        & > .{prefix}--key {{ color: $text-accent; text-style: bold; }}
+        & > .{prefix}--active {{ text-style: bold reverse; }}
+        &:nocolor > .{prefix}--warn {{ text-style: bold; }}
+        &:nocolor > .{prefix}--bad {{ text-style: bold underline; }}
+    }}
+    """
+
+
+class Painted(Widget):
+    """Base of the widgets that say what each of their lines shows; it repaints what differs from what is drawn.
+
+    A subclass sets `PREFIX`, names `<prefix>--<token>` in its COMPONENT_CLASSES, implements `draw`, and calls
+    `paint` after every change of its state."""
+
+    ALLOW_SELECT = False
+    PREFIX: ClassVar[str]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes, markup=False)
+        self._drawn: list[Line] = []
+        self._drawn_size = Size(0, 0)
+        self._strips: dict[Line, Strip] = {}
+        self._inks: dict[tuple[str, str], Style] = {}
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Return the lines to show, `height` of them, each of exactly `width` cells."""
+        raise NotImplementedError
+
+    def paint(self) -> None:
+        """Draw again, and ask for a repaint of the changed columns of the changed lines; nothing changed: no repaint."""
+        size = self.size
+        if not size or not self.is_mounted:
+            return
+        lines = self.draw(*size)
+        if size != self._drawn_size:
+            self._accept(lines, size)
+            self.refresh()
+            return
+        regions = [
+            Region(span[0], y, span[1] - span[0], 1)
+            for y, (old, new) in enumerate(zip(self._drawn, lines, strict=True))
+            if old is not new and (span := changed_span(old, new, size.width))
+        ]
+        self._accept(lines, size)
+        if regions:
+            self.refresh(*regions)
+
+    def _accept(self, lines: list[Line], size: Size) -> None:
+        self._drawn = lines
+        self._drawn_size = size
+        if len(self._strips) > 4 * len(lines) + 16:
+            self._strips = {line: self._strips[line] for line in lines if line in self._strips}
+
+    def drawn_text(self) -> list[str]:
+        """Return the lines as they are on the screen, as plain text."""
+        return [line.text() for line in self._drawn]
+
+    def on_resize(self) -> None:
+        self.paint()
+
+    def notify_style_update(self) -> None:
+        """Forget the resolved styles: the theme, the style sheet or a pseudo class changed."""
+        super().notify_style_update()
+        self._inks.clear()
+        self._strips.clear()
+
+    def render_line(self, y: int) -> Strip:
+        """Return line `y` of the content, from the cache when it was drawn before."""
+        size = self.size
+        if size != self._drawn_size:
+            self._accept(self.draw(*size), size)
+        if y >= len(self._drawn):
+            return Strip.blank(size.width, self.rich_style)
+        line = self._drawn[y]
+        strip = self._strips.get(line)
+        if strip is None:
+            styled = [(text, self._ink(line.base, token)) for text, token in line.runs]
+            strip = self._strips[line] = Strip(_segments(styled), size.width)
+        return strip
+
+    def _ink(self, base: str, token: str) -> Style:
+        """Return the style of a token on a line of component class `base`; an unknown token adds nothing."""
+        style = self._inks.get((base, token))
+        if style is None:
+            style = self.get_component_rich_style(f"{self.PREFIX}--{base}") if base else self.rich_style
+            if token:
+                name = f"{self.PREFIX}--{token}"
+                style += self.get_component_rich_style(name, partial=True, default=Style.null())
+            self._inks[base, token] = style
+        return style
+
+
+def component_classes(prefix: str, *others: str) -> set[str]:
+    """Return the component class names of a painted widget: one per token, and `others`."""
+    return {f"{prefix}--{name}" for name in (*TOKENS, *others)}
