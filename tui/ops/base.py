@@ -48,15 +48,26 @@ class Outcome:
     """Seconds of PENDING after which the job tells the user that the host or guest has not complied."""
     hint: str = ""
     """What to do when patience runs out, e.g. to force off a guest that ignores ACPI."""
+    close: Callable[[], None] | None = None
+    """Called once when nobody polls `watch` any more."""
 
 
 class OpContext(Protocol):
     """What an op may use. Connections are libvirt.virConnect objects that no polling shares."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether every change must be refused."""
+        ...
 
     def control(self) -> Any:
         """Return the connection for short calls; raises OpError when the host cannot be reached."""
         ...
 
     def long(self) -> Any:
-        """Return a connection for calls that take long (save, restore, migrate)."""
+        """Return a connection for calls that take long (save, restore, migrate), to be given to `release` after."""
+        ...
+
+    def release(self, connection: Any) -> None:
+        """Give back what `long` returned; domains taken from it must have been dropped."""
         ...

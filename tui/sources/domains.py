@@ -23,6 +23,7 @@ _LIST_FLAGS = {
     "snapshots": libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
 }
 _XML_FLAGS = 0
+_UUID_LENGTH = 36
 
 
 @dataclass(slots=True)
@@ -154,6 +155,8 @@ class DomainReader:
     def refresh(self, keys: Iterable[str]) -> None:
         """Read the named domains again one by one after events; those that are gone are dropped, new ones added."""
         for key in keys:
+            if len(key) != _UUID_LENGTH:
+                continue
             try:
                 handle = self._connection.lookupByUUIDString(key)
                 state, reason = handle.state()

@@ -1,0 +1,190 @@
+"""What an action is: a user's intent, where it applies, what it asks, and the Plan it makes. No Textual here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tui.model.domain import Domain
+from tui.model.plan import Confirm, Plan, Step
+from tui.model.process import QemuProcess
+from tui.model.snapshot import HostSnapshot
+
+# From this many targets on, a plan that can lose something wants the number typed.
+_TYPED_FROM = 20
+
+
+class Kind(StrEnum):
+    """What an action applies to."""
+
+    DOMAIN = "domain"
+    PROCESS = "process"
+    HOST = "host"
+
+
+class FieldKind(StrEnum):
+    """How a field is asked for."""
+
+    TEXT = "text"
+    PATH = "path"
+    CHOICE = "choice"
+    FLAG = "flag"
+    CPUS = "cpus"
+
+
+Values = Mapping[str, str]
+"""Field values as typed; flags are "yes" or "no"."""
+
+Target = Domain | QemuProcess | None
+"""The thing an action is applied to; None for actions on the host itself."""
+
+
+class FieldError(Exception):
+    """A field value that cannot be used: which field, and why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an action may look at: the newest snapshot and where kept files go."""
+
+    snapshot: HostSnapshot
+    kept_dir: Path
+
+    @property
+    def uri(self) -> str:
+        """The connection URI, for equivalent commands."""
+        return self.snapshot.connection.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing an action asks for."""
+
+    name: str
+    label: str
+    kind: FieldKind
+    default: Callable[[Context, Sequence[Target]], str] = lambda _context, _targets: ""
+    choices: tuple[str, ...] = ()
+    help: str = ""
+    applies: Callable[[Context, Sequence[Target]], bool] = lambda _context, _targets: True
+    """Whether the field means anything for these targets; it is not asked for otherwise."""
+
+
+Reason = str | None
+Unavailable = Callable[[Context, Target], Reason]
+Steps = Callable[[Context, Target, Values], Sequence[Step]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A user's intent. `steps` makes the steps for one target; the same for each when many are marked."""
+
+    id: str
+    title: str
+    """What it does, as in "Start"; with the targets' names it is the plan's title."""
+    hint: str
+    """One word for the hint bar."""
+    key: str
+    kind: Kind
+    help: str
+    steps: Steps
+    unavailable: Unavailable = lambda _context, _target: None
+    fields: tuple[Field, ...] = ()
+    bulk: bool = True
+    confirm: Confirm = Confirm.NONE
+    notes: Callable[[Context, Target, Values], Sequence[str]] = lambda _context, _target, _values: ()
+
+    def reason(self, context: Context, target: Target) -> Reason:
+        """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
+        for every action."""
+        return _common_reason(context, self.kind) or self.unavailable(context, target)
+
+    def asked(self, context: Context, targets: Sequence[Target]) -> list[Field]:
+        """Return the fields that mean something for these targets."""
+        return [field for field in self.fields if field.applies(context, targets)]
+
+    def defaults(self, context: Context, targets: Sequence[Target]) -> dict[str, str]:
+        """Return the value of every field before the user typed anything."""
+        return {field.name: field.default(context, targets) for field in self.fields}
+
+
+def _common_reason(context: Context, kind: Kind) -> Reason:
+    connection = context.snapshot.connection
+    if connection.read_only:
+        return "virtdeck runs with --read-only"
+    if not connection.live and kind is not Kind.PROCESS:
+        return f"the connection to libvirt is {connection.state.value}"
+    return None
+
+
+def name_of(target: Target) -> str:
+    """Return the name to show for a target."""
+    return target.name if target is not None else "host"
+
+
+def key_of(target: Target) -> str:
+    """Return the stable key of a target."""
+    return target.key if target is not None else "host"
+
+
+def make_plan(action: Action, context: Context, targets: Sequence[Target], values: Values) -> Plan:
+    """Return the plan of `action` on `targets`; targets that it cannot be applied to are skipped and named in the
+    notes. Raises FieldError on a bad value, and on no target that is left."""
+    steps: list[Step] = []
+    notes: list[str] = []
+    used: list[Target] = []
+    given = {**action.defaults(context, targets), **values}
+    _check(action, given)
+    for target in targets:
+        if (reason := action.reason(context, target)) is not None:
+            notes.append(f"{name_of(target)}: skipped, {reason}")
+            continue
+        used.append(target)
+        steps += action.steps(context, target, given)
+        notes += action.notes(context, target, given)
+    if not used:
+        raise FieldError(action.title, notes[0].partition("skipped, ")[2] if len(notes) == 1 else "; ".join(notes))
+    what = name_of(used[0]) if len(used) == 1 else f"{len(used)} {action.kind.value}s"
+    loses = any(step.loses for step in steps)
+    confirm = Confirm.ASK if loses and action.confirm is Confirm.NONE else action.confirm
+    phrase = ""
+    if loses and len(used) >= _TYPED_FROM:
+        confirm, phrase = Confirm.TYPE, str(len(used))
+    title = action.title if action.kind is Kind.HOST else f"{action.title} {what}"
+    return Plan(action.id, title, tuple(steps), confirm, phrase, tuple(dict.fromkeys(notes)))
+
+
+def _check(action: Action, values: Values) -> None:
+    known = {field.name: field for field in action.fields}
+    for name, value in values.items():
+        field = known.get(name)
+        if field is None:
+            raise FieldError(name, f"no such field; {action.id} has: {', '.join(known) or 'none'}")
+        allowed = ("yes", "no") if field.kind is FieldKind.FLAG else field.choices
+        if allowed and value not in allowed:
+            raise FieldError(name, f"must be one of: {', '.join(allowed)}")
+
+
+def is_on(values: Values, name: str) -> bool:
+    """Whether a flag field is set."""
+    return values.get(name) == "yes"
+
+
+def flag(name: str, label: str, help: str = "", default: str = "no") -> Field:
+    """Return a yes/no field."""
+    return Field(name, label, FieldKind.FLAG, lambda _context, _targets: default, help=help)
+
+
+def choice(name: str, label: str, choices: tuple[str, ...], help: str = "") -> Field:
+    """Return a field with a fixed set of values; the first one is the default."""
+    return Field(name, label, FieldKind.CHOICE, lambda _context, _targets: choices[0], choices, help)

@@ -1,0 +1,289 @@
+"""Define, create, undefine, rename and describe domains."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from tui.actions.base import (
+    Action,
+    Context,
+    Field,
+    FieldError,
+    FieldKind,
+    Kind,
+    Reason,
+    Target,
+    Values,
+    choice,
+    flag,
+    is_on,
+)
+from tui.actions.lifecycle import as_domain
+from tui.actions.virsh import domain_word, virsh
+from tui.model.domain import Domain
+from tui.model.plan import Step
+from tui.ops import define as ops
+from tui.ops.lifecycle import SetAutostart
+
+
+def _xml_path(values: Values) -> str:
+    path = values["path"].strip()
+    if not path:
+        raise FieldError("path", "give the XML file")
+    return str(Path(path).expanduser().absolute())
+
+
+def _identity(path: str) -> tuple[str, str]:
+    """The raw name and UUID ("" when it has none) in a domain XML file; raises FieldError."""
+    try:
+        root = ET.parse(path).getroot()
+    except OSError as error:
+        raise FieldError("path", str(error)) from error
+    except ET.ParseError as error:
+        raise FieldError("path", f"not XML: {error}") from error
+    if root.tag != "domain":
+        raise FieldError("path", f"not a domain but a <{root.tag}>")
+    return (root.findtext("name") or "").strip(), (root.findtext("uuid") or "").strip().lower()
+
+
+def _existing(context: Context, name: str, uuid: str) -> Domain | None:
+    domains = context.snapshot.domains
+    return domains.get(uuid) or next((domain for domain in domains.values() if domain.raw_name == name), None)
+
+
+def kept_path(context: Context, name: str) -> str:
+    """Return where the XML of a domain is kept before it is changed or removed; unique to this instant."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80] or "domain"
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    return str(context.kept_dir / f"{stamp}-{time.time_ns() % 1_000_000_000:09d}-{safe}.xml")
+
+
+def _define(context: Context, _target: Target, values: Values) -> Sequence[Step]:
+    path = _xml_path(values)
+    name, uuid = _identity(path)
+    old = _existing(context, name, uuid)
+    command = virsh(context.uri, "define", path, "--validate")
+    if old is None or old.persistent is False:
+        undo = _undo_new(context, uuid, name) if old is None else ()
+        return [Step(f"define {name}", command, ops.Define(path), uuid or name, undo)]
+    backup = kept_path(context, old.raw_name)
+    back = Step(
+        f"define {old.name} as it was",
+        virsh(context.uri, "define", backup),
+        ops.Define(backup, validate=False),
+        old.key,
+    )
+    return [Step(f"redefine {old.name}", command, ops.Define(path, True, old.key, backup), old.key, (back,))]
+
+
+def _undo_new(context: Context, uuid: str, name: str) -> tuple[Step, ...]:
+    """Without a UUID in the file libvirt makes one up that nobody knows yet; then there is no undo to offer."""
+    if not uuid:
+        return ()
+    request = ops.Undefine(uuid, kept_path(context, name))
+    return (Step(f"undefine {name}", virsh(context.uri, "undefine", uuid), request, uuid),)
+
+
+def _define_notes(context: Context, _target: Target, values: Values) -> Sequence[str]:
+    name, uuid = _identity(_xml_path(values))
+    old = _existing(context, name, uuid)
+    if old is None:
+        return ()
+    when = "; the running one changes at its next boot" if old.active else ""
+    return (f"{old.name} exists: its configuration is replaced{when}",)
+
+
+def _create(context: Context, _target: Target, values: Values) -> Sequence[Step]:
+    path, paused = _xml_path(values), is_on(values, "paused")
+    name, uuid = _identity(path)
+    words = ["create", path, "--validate", *(["--paused"] if paused else [])]
+    return [Step(f"create {name}", virsh(context.uri, *words), ops.Create(path, paused), uuid or name)]
+
+
+def _create_notes(_context: Context, _target: Target, _values: Values) -> Sequence[str]:
+    return ("transient: libvirt forgets it when it stops",)
+
+
+def _undefine_reason(_context: Context, target: Target) -> Reason:
+    return "it is transient: it has no persistent configuration" if as_domain(target).persistent is False else None
+
+
+def _has_nvram(_context: Context, targets: Sequence[Target]) -> bool:
+    return any(domain.config is not None and bool(domain.config.nvram) for domain in map(as_domain, targets))
+
+
+def _has_tpm(_context: Context, targets: Sequence[Target]) -> bool:
+    return any(domain.config is not None and domain.config.tpm for domain in map(as_domain, targets))
+
+
+def _undefine(context: Context, target: Target, values: Values) -> Sequence[Step]:
+    domain = as_domain(target)
+    nvram = values["nvram"] if _has_nvram(context, [domain]) else ""
+    tpm = values["tpm"] if _has_tpm(context, [domain]) else ""
+    words = ["undefine", domain_word(domain)]
+    words += ["--managed-save"] if domain.managed_save else []
+    words += ["--snapshots-metadata", "--checkpoints-metadata"] if domain.snapshots else []
+    words += {"remove": ["--nvram"], "keep": ["--keep-nvram"]}.get(nvram, [])
+    words += {"remove": ["--tpm"], "keep": ["--keep-tpm"]}.get(tpm, [])
+    backup = kept_path(context, domain.raw_name)
+    request = ops.Undefine(domain.key, backup, bool(domain.managed_save), bool(domain.snapshots), nvram, tpm)
+    return [
+        Step(
+            f"undefine {domain.name}",
+            virsh(context.uri, *words),
+            request,
+            domain.key,
+            _undo_undefine(context, domain, backup),
+            loses=_undefine_loses(domain, nvram, tpm),
+        )
+    ]
+
+
+def _undo_undefine(context: Context, domain: Domain, backup: str) -> tuple[Step, ...]:
+    back = Step(
+        f"define {domain.name} again",
+        virsh(context.uri, "define", backup),
+        ops.Define(backup, validate=False),
+        domain.key,
+    )
+    if not domain.autostart:
+        return (back,)
+    command = virsh(context.uri, "autostart", domain_word(domain))
+    return back, Step(f"autostart {domain.name} on", command, SetAutostart(domain.key, True), domain.key)
+
+
+def _undefine_loses(domain: Domain, nvram: str, tpm: str) -> str:
+    parts = ["the configuration (its XML is kept for undo)"]
+    parts += ["the saved state"] if domain.managed_save else []
+    parts += ["the list of its snapshots"] if domain.snapshots else []
+    parts += ["its UEFI variables"] if nvram == "remove" else []
+    parts += ["its TPM state"] if tpm == "remove" else []
+    return ", ".join(parts)
+
+
+def _undefine_notes(_context: Context, target: Target, values: Values) -> Sequence[str]:
+    domain = as_domain(target)
+    notes = []
+    if domain.active:
+        notes.append(f"{domain.name} goes on running, as a transient domain that is gone when it stops")
+    images = [disk.source for disk in domain.config.disks if disk.source] if domain.config else []
+    if images:
+        notes.append(f"{domain.name}: disk images stay: {', '.join(images)}")
+    if domain.config and domain.config.nvram and values["nvram"] == "keep":
+        notes.append(f"{domain.name}: UEFI variables stay: {domain.config.nvram}")
+    if domain.snapshots:
+        notes.append(f"{domain.name}: undo does not bring back the list of its snapshots")
+    return notes
+
+
+def _rename_reason(_context: Context, target: Target) -> Reason:
+    domain = as_domain(target)
+    if domain.active:
+        return f"it is {domain.state.value}; libvirt renames only domains that are off"
+    if domain.persistent is False:
+        return "it is transient"
+    return "it has snapshots; libvirt renames no domain that has any" if domain.snapshots else None
+
+
+def _rename(context: Context, target: Target, values: Values) -> Sequence[Step]:
+    domain, name = as_domain(target), values["name"].strip()
+    _check_name(context, domain, name)
+    undo = Step(
+        f"rename {name} back",
+        virsh(context.uri, "domrename", domain.key, domain.raw_name),
+        ops.Rename(domain.key, domain.raw_name),
+        domain.key,
+    )
+    command = virsh(context.uri, "domrename", domain_word(domain), name)
+    return [Step(f"rename {domain.name} to {name}", command, ops.Rename(domain.key, name), domain.key, (undo,))]
+
+
+def _check_name(context: Context, domain: Domain, name: str) -> None:
+    if not name:
+        raise FieldError("name", "give the new name")
+    if "/" in name or not name.isprintable():
+        raise FieldError("name", "must be printable and hold no /")
+    if name.startswith("-"):
+        raise FieldError("name", "must not begin with -")
+    taken = any(other.raw_name == name and other.key != domain.key for other in context.snapshot.domains.values())
+    if taken or name == domain.raw_name:
+        raise FieldError("name", f"{name} exists already")
+
+
+def _describe(context: Context, target: Target, values: Values) -> Sequence[Step]:
+    domain, what, text = as_domain(target), values["what"], values["text"].strip()
+    if not text.isprintable() and what == "title":
+        raise FieldError("text", "a title is one line of printable characters")
+    before = ""
+    if domain.config is not None:
+        before = domain.config.title if what == "title" else domain.config.description
+    return [_describe_step(context, domain, what, text, (_describe_step(context, domain, what, before),))]
+
+
+def _describe_step(context: Context, domain: Domain, what: str, text: str, undo: tuple[Step, ...] = ()) -> Step:
+    live, persistent = domain.active, domain.persistent is not False
+    words = ["desc", domain_word(domain)]
+    words += ["--title"] if what == "title" else []
+    words += ["--live"] if live else []
+    words += ["--config"] if persistent else []
+    words += ["--new-desc", text]
+    request = ops.Describe(domain.key, what, text, live, persistent)
+    title = f"set the {what} of {domain.name}" if text else f"remove the {what} of {domain.name}"
+    return Step(title, virsh(context.uri, *words), request, domain.key, undo)
+
+
+def _title_now(_context: Context, targets: Sequence[Target]) -> str:
+    config = as_domain(targets[0]).config if targets and targets[0] is not None else None
+    return config.title if config is not None else ""
+
+
+def _rename_default(_context: Context, targets: Sequence[Target]) -> str:
+    return as_domain(targets[0]).raw_name if targets and targets[0] is not None else ""
+
+
+def _keep(name: str, label: str, applies: Callable[[Context, Sequence[Target]], bool]) -> Field:
+    return Field(
+        name,
+        label,
+        FieldKind.CHOICE,
+        lambda _context, _targets: "keep",
+        ("keep", "remove"),
+        applies=applies,
+    )
+
+
+_XML = Field("path", "XML file on this machine", FieldKind.PATH)
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "domain.define", "Define from file", "define", "n", Kind.HOST,
+        "Define a persistent domain from an XML file, or redefine one.", _define, fields=(_XML,), notes=_define_notes,
+    ),
+    Action(
+        "domain.create", "Create transient from file", "create", "N", Kind.HOST,
+        "Start a transient domain from an XML file.", _create, fields=(_XML, flag("paused", "Paused")),
+        notes=_create_notes,
+    ),
+    Action(
+        "domain.undefine", "Undefine", "undefine", "D", Kind.DOMAIN,
+        "Remove the persistent configuration; disk images stay.", _undefine, _undefine_reason,
+        (_keep("nvram", "UEFI variables", _has_nvram), _keep("tpm", "TPM state", _has_tpm)), notes=_undefine_notes,
+    ),
+    Action(
+        "domain.rename", "Rename", "rename", "e", Kind.DOMAIN, "Give a domain that is off another name.", _rename,
+        _rename_reason, (Field("name", "New name", FieldKind.TEXT, _rename_default),), bulk=False,
+    ),
+    Action(
+        "domain.describe", "Describe", "describe", "t", Kind.DOMAIN,
+        "Set title or description, live and persistent.", _describe,
+        fields=(
+            choice("what", "What", ("title", "description")),
+            Field("text", "Text", FieldKind.TEXT, _title_now, help="empty removes it"),
+        ),
+        bulk=False,
+    ),
+)  # fmt: skip

@@ -1,0 +1,114 @@
+"""QEMU processes that libvirt does not know: terminate, kill, and the CPUs of their threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Kind, Reason, Target, Values, choice
+from tui.model.cpuset import format_cpus, parse_cpus
+from tui.model.plan import Step
+from tui.model.process import QemuProcess, QemuThread, ThreadRole
+from tui.ops.process import KillProcess, SetAffinity, TerminateProcess
+
+_ALL = "all"
+
+
+def _as_process(target: Target) -> QemuProcess:
+    if not isinstance(target, QemuProcess):
+        raise TypeError(f"not a process: {target!r}")
+    return target
+
+
+def _terminate(_context: Context, target: Target, _values: Values) -> Sequence[Step]:
+    process = _as_process(target)
+    loses = "what the guest has not written to disk: it is not asked to shut down"
+    command = ("kill", "-TERM", str(process.pid))
+    title = f"terminate {process.name} (pid {process.pid})"
+    return [Step(title, command, TerminateProcess(process.key), process.key, loses=loses)]
+
+
+def _kill(_context: Context, target: Target, _values: Values) -> Sequence[Step]:
+    process = _as_process(target)
+    loses = "what neither the guest nor QEMU has written to disk"
+    command = ("kill", "-KILL", str(process.pid))
+    title = f"kill {process.name} (pid {process.pid})"
+    return [Step(title, command, KillProcess(process.key), process.key, loses=loses)]
+
+
+def _affinity_reason(_context: Context, target: Target) -> Reason:
+    process = _as_process(target)
+    unreadable = not process.threads or all(thread.affinity is None for thread in process.threads)
+    return "its threads cannot be read; run as root" if unreadable else None
+
+
+def _affinity(_context: Context, target: Target, values: Values) -> Sequence[Step]:
+    process, role = _as_process(target), values["role"]
+    try:
+        cpus = parse_cpus(values["cpus"])
+    except ValueError as error:
+        raise FieldError("cpus", str(error)) from error
+    threads = [thread for thread in process.threads if role in (_ALL, thread.role.value)]
+    if not threads:
+        raise FieldError("role", f"{process.name} has no {role} thread")
+    if role == _ALL:
+        return [_all_threads_step(process, threads, cpus)]
+    return [_thread_step(process, thread, cpus) for thread in threads]
+
+
+def _all_threads_step(process: QemuProcess, threads: Sequence[QemuThread], cpus: tuple[int, ...]) -> Step:
+    word = format_cpus(cpus)
+    return Step(
+        f"run {process.name} on CPUs {word}",
+        ("taskset", "-apc", word, str(process.pid)),
+        SetAffinity(process.key, tuple((thread.tid, cpus) for thread in threads)),
+        process.key,
+        tuple(_undo(process, thread) for thread in threads if thread.affinity is not None),
+    )
+
+
+def _thread_step(process: QemuProcess, thread: QemuThread, cpus: tuple[int, ...]) -> Step:
+    word = format_cpus(cpus)
+    undo = () if thread.affinity is None else (_undo(process, thread),)
+    title = f"run {thread_name(thread)} of {process.name} on CPUs {word}"
+    return Step(title, _taskset(word, thread.tid), SetAffinity(process.key, ((thread.tid, cpus),)), process.key, undo)
+
+
+def _undo(process: QemuProcess, thread: QemuThread) -> Step:
+    before = thread.affinity or ()
+    word = format_cpus(before)
+    title = f"run {thread_name(thread)} of {process.name} on CPUs {word} again"
+    return Step(title, _taskset(word, thread.tid), SetAffinity(process.key, ((thread.tid, before),)), process.key)
+
+
+def _taskset(cpus: str, tid: int) -> tuple[str, ...]:
+    return ("taskset", "-pc", cpus, str(tid))
+
+
+def thread_name(thread: QemuThread) -> str:
+    """Return what a thread is called: its role, its number where it has one, its tid."""
+    number = "" if thread.index is None else f" {thread.index}"
+    return f"{thread.role.value}{number} (tid {thread.tid})"
+
+
+def _cpus_now(_context: Context, targets: Sequence[Target]) -> str:
+    known = [thread.affinity for thread in _as_process(targets[0]).threads if thread.affinity] if targets else []
+    return format_cpus(known[0]) if known else ""
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "process.terminate", "Terminate", "terminate", "d", Kind.PROCESS,
+        "SIGTERM: QEMU closes its images and leaves; the guest is not asked.", _terminate,
+    ),
+    Action(
+        "process.kill", "Kill", "kill", "x", Kind.PROCESS, "SIGKILL: QEMU is ended at once.", _kill,
+    ),
+    Action(
+        "process.affinity", "Set CPUs", "taskset", "c", Kind.PROCESS,
+        "Bind the threads to host CPUs, all or those of one role.", _affinity, _affinity_reason,
+        (
+            choice("role", "Threads", (_ALL, *(role.value for role in ThreadRole))),
+            Field("cpus", "Host CPUs", FieldKind.CPUS, _cpus_now, help="such as 0-3,^2,8"),
+        ),
+    ),
+)  # fmt: skip
