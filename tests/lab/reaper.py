@@ -29,6 +29,9 @@ MS_BIND, MS_MOVE, MS_REC, MNT_DETACH = 0x1000, 0x2000, 0x4000, 2
 PR_SET_CHILD_SUBREAPER = 36
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 KILL_LIMIT_S = 15.0
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What the reaper outlives, and its children get back as it was."""
+
 BINDS = {
     "run": "/run",
     "etc": "/etc/libvirt",
@@ -116,7 +119,7 @@ def spawn(argv: list[str], log: str) -> int:
         (os.POSIX_SPAWN_OPEN, 1, log, append, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    return os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsid=True)
+    return os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigdef=IGNORED)
 
 
 def reap() -> None:
@@ -203,7 +206,7 @@ def delete(root: Path) -> None:
 def main() -> None:
     """Arrange, serve, and clean up."""
     root, hostname = Path(sys.argv[1]), sys.argv[2]
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:

@@ -35,7 +35,8 @@ def parse_domain_xml(xml: str) -> DomainConfig:
         vcpus=_int(_attribute(root, "vcpu", "current"), vcpus_max),
         vcpus_max=vcpus_max,
         vcpu_pins=tuple(_pins(root.find("cputune"))),
-        memory_kib=_memory(root.find("currentMemory"), memory_max),
+        # The test driver says 0 for domains that it found running.
+        memory_kib=_memory(root.find("currentMemory"), memory_max) or memory_max,
         memory_max_kib=memory_max,
         virt_type=clean(root.get("type", "")),
         architecture=clean(kind.get("arch", "") if kind is not None else ""),

@@ -35,14 +35,37 @@ _DEVICE_INTERFACES = {
 }
 _PROTOCOLS = frozenset(
     {
-        "file", "host_device", "host_cdrom", "nbd", "rbd", "iscsi", "nfs", "ssh", "http", "https", "ftp", "ftps",
-        "nvme", "null-co", "null-aio", "io_uring", "virtio-blk-vfio-pci", "virtio-blk-vhost-user",
-        "virtio-blk-vhost-vdpa", "nvme-io_uring",
+        "file",
+        "host_device",
+        "host_cdrom",
+        "nbd",
+        "rbd",
+        "iscsi",
+        "nfs",
+        "ssh",
+        "http",
+        "https",
+        "ftp",
+        "ftps",
+        "nvme",
+        "null-co",
+        "null-aio",
+        "io_uring",
+        "virtio-blk-vfio-pci",
+        "virtio-blk-vhost-user",
+        "virtio-blk-vhost-vdpa",
+        "nvme-io_uring",
     }
 )
 _FILTERS = frozenset(
     {
-        "throttle", "copy-on-read", "blkdebug", "blklogwrites", "blkverify", "compress", "preallocate",
+        "throttle",
+        "copy-on-read",
+        "blkdebug",
+        "blklogwrites",
+        "blkverify",
+        "compress",
+        "preallocate",
         "snapshot-access",
     }
 )

@@ -46,3 +46,10 @@ def clean(text: str) -> str:
 def clean_lines(text: str) -> list[str]:
     """Return `text` split at line feeds, tabs as spaces, each line cleaned."""
     return [clean(line.rstrip("\r").expandtabs(4)) for line in text.split("\n")]
+
+
+def cells(text: str) -> int:
+    """Return how many terminal cells cleaned text takes (East Asian Width of Unicode)."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

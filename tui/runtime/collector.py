@@ -70,7 +70,8 @@ class Collector:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def start_slow(self) -> None:
-        """Start what is not needed for the first picture: monitors and processes."""
+        """Start what is not needed for the first picture: configurations, monitors and processes."""
+        self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
 

@@ -27,6 +27,9 @@ class Desk:
         self._busy_since_s: float | None = None
         self.events = DomainEvents(self._wake.set)
         self.stopped = False
+        self.quick = True
+        """Only the list and the states are read until the first picture is on the screen: parsing thousands of XML
+        documents meanwhile would take the interpreter from it."""
         self.broken = ""
         """Why libvirt closed the connection; "" while it stands."""
         self.focus = Focus()
@@ -34,6 +37,11 @@ class Desk:
     def stop(self) -> None:
         """Ask the poller to leave after the call it is in."""
         self.stopped = True
+        self._wake.set()
+
+    def read_all(self) -> None:
+        """From now on read everything."""
+        self.quick = False
         self._wake.set()
 
     def look_at(self, focus: Focus) -> None:

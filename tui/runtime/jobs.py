@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tui.model.journal import Entry, Status
 from tui.model.plan import Plan, Step
 from tui.model.text import clean
 from tui.ops import execute
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.runtime.journal import Entry, Journal, Status
+from tui.runtime.journal import Journal
 
 _LOOK_S = 0.15
 _EXPIRE_S = 600.0

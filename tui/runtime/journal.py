@@ -8,51 +8,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from tui.model.journal import Entry, Status
 from tui.model.plan import Plan, Request, Step
 from tui.model.text import clean
 
 _KEPT_ENTRIES = 1000
 _READ_BYTES = 4 * 1024 * 1024
-
-
-class Status(StrEnum):
-    """How a change stands."""
-
-    RUNNING = "running"
-    PENDING = "pending"
-    DONE = "done"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    UNKNOWN = "unknown"
-    """The program ended before the change did."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self not in (Status.RUNNING, Status.PENDING)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One change in the journal; `results` is one line a step, cleaned."""
-
-    id: str
-    at_ns: int
-    uri: str
-    action: str
-    title: str
-    commands: tuple[str, ...]
-    status: Status
-    results: tuple[str, ...] = ()
-    ended_ns: int | None = None
-    undo: tuple[Step, ...] = ()
-    undoes: str = ""
-    """The id of the entry that this one undid."""
 
 
 class Journal:

@@ -47,7 +47,7 @@ class Session:
         self._neighbours: dict[str, list[Address]] = {}
         self._asked: dict[str, tuple[Address, ...]] = {}
         self._detail: DomainDetail | None = None
-        self._xml_left = True
+        self._xml_left = False
 
     def run(self) -> None:
         """Read and publish until stopped or the connection breaks."""
@@ -78,10 +78,10 @@ class Session:
         self._publish_domains(link=True)
         self._host = read_host(self._connection, self._uri)
         self._board.update(host=self._host)
-        self._reader.read_flags()
         now = time.monotonic()
         self._due = {
             "tick": now + self._interval_s,
+            "flags": now,
             "resync": now + RESYNC_S,
             "leases": now,
             "host": now + _HOST_S,
@@ -109,7 +109,8 @@ class Session:
         now = time.monotonic()
         self._take_dirty()
         for name, work, period in (
-            ("resync", self._resync, RESYNC_S if self._has_events else self._interval_s),
+            ("flags", self._reader.read_flags, RESYNC_S),
+            ("resync", self._reader.resync, RESYNC_S if self._has_events else self._interval_s),
             ("tick", self._tick, self._interval_s),
             ("leases", self._read_leases, _LEASES_S),
             ("host", self._refresh_host, _HOST_S),
@@ -130,10 +131,6 @@ class Session:
             self._monitors.nudge()
             if self._detail is not None and self._detail.key in dirty:
                 self._detail = None
-
-    def _resync(self) -> None:
-        self._reader.resync()
-        self._reader.read_flags()
 
     def _tick(self) -> None:
         # Without counters the states alone would be read; events and the resync tell those.
@@ -170,6 +167,9 @@ class Session:
         return int(state), int(state_ms)
 
     def _read_configs(self) -> None:
+        self._xml_left = False
+        if self._desk.quick:
+            return
         first = [key for key in (self._desk.focus.detail, *self._desk.focus.visible) if key]
         slice_s = _XML_FIRST_SLICE_S if self._reader.unread_configs() else _XML_SLICE_S
         self._xml_left = self._reader.read_configs(first, slice_s, _XML_MAX_AGE_S)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic, time_ns
 
 from tui.model.process import QemuDrive, QemuNic, QemuProcess, QemuThread, ThreadRole
-from tui.model.qemu_args import QemuArgs, parse_qemu_args, show_args
+from tui.model.qemu_args import QemuArgs, QmpSocket, parse_qemu_args, show_args
 from tui.model.qemu_nics import join_taps
 from tui.model.text import clean
 from tui.sources import qemu_proc, qmp
@@ -20,6 +21,10 @@ YOUNG_S = 10.0
 
 FILES_S = 30.0
 """How old the facts of open files may grow."""
+
+ASK_AT_S = (0.0, 1.0, 5.0, 30.0)
+"""When, after a QEMU was first seen, its monitor is asked for the threads' roles, until it has answered: one that
+starts does not answer yet, one that another client holds may be free later."""
 
 _TURNS = 8
 """An older process is looked at in one of so many reads, in case it has become a QEMU."""
@@ -62,8 +67,8 @@ class _Qemu:
     nics: tuple[QemuNic, ...] = ()
     files: OpenFiles | None = None
     files_read_s: float | None = None
-    asked: bool = False
-    """A monitor was asked for the threads' roles, or there is none to ask."""
+    asked: int = 0
+    """How often its monitors were asked for the threads' roles; as often as is allowed once nothing is left to ask."""
     roles: qmp.Roles = field(default_factory=dict)
     parent: int = 0
     session: int = 0
@@ -194,27 +199,23 @@ def _thread_stats(pid: int, vhosts: Sequence[int]) -> dict[int, Stat]:
 
 
 def _ask_roles(qemu: _Qemu, stats: dict[int, Stat], now: float) -> None:
-    """Ask a free QMP socket, once, when no thread has a name of its own; while QEMU starts nothing may listen yet."""
-    if qemu.asked:
+    """Ask the free QMP sockets for the roles of threads that have no names of their own."""
+    if qemu.asked >= len(ASK_AT_S) or now - qemu.since_s < ASK_AT_S[qemu.asked]:
         return
-    if any(_VCPU.fullmatch(stat.name) for stat in stats.values()):
-        qemu.asked = True
-        return
-    waiting = False
-    for socket in qemu.args.qmp_sockets:
-        if socket.holds_start:
-            continue
-        try:
-            roles = qmp.read_roles(qemu.pid, socket.path)
-        except qmp.MonitorSilent:
-            continue
-        except OSError:
-            waiting = True
-            continue
-        qemu.roles = roles if set(roles) <= set(stats) else {}
-        qemu.asked = True
-        return
-    qemu.asked = not waiting or now - qemu.since_s > YOUNG_S
+    sockets = [socket for socket in qemu.args.qmp_sockets if not socket.holds_start]
+    named = any(_VCPU.fullmatch(stat.name) for stat in stats.values())
+    roles = None if named else _first_answer(qemu.pid, sockets)
+    settled = named or not sockets or roles is not None
+    qemu.asked = len(ASK_AT_S) if settled else qemu.asked + 1
+    if roles is not None and set(roles) <= set(stats):
+        qemu.roles = roles
+
+
+def _first_answer(pid: int, sockets: Sequence[QmpSocket]) -> qmp.Roles | None:
+    for socket in sockets:
+        with suppress(OSError, qmp.MonitorSilent):
+            return qmp.read_roles(pid, socket.path)
+    return None
 
 
 def _threads(qemu: _Qemu, main: Stat, stats: dict[int, Stat]) -> tuple[QemuThread, ...]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") >> 10
 
-_EMULATOR = re.compile(r"\.?(?:qemu-system-([a-z0-9_]+)|qemu-kvm|kvm)(?:[-.].*)?", re.ASCII)
+_EMULATOR = re.compile(r"\.?(?:qemu-system-([a-z0-9_]+)(?:[-.].*)?|(?:qemu-)?kvm(?:-spice|-wrapped)?)", re.ASCII)
 _DELETED = " (deleted)"
 _STATES = {
     "R": "running",
@@ -93,7 +93,7 @@ def executable_of(pid: int) -> str | None:
 
 
 def emulated_architecture(executable: str) -> str | None:
-    """Return the architecture that a QEMU system emulator emulates, by the name of its program; None when it is none."""
+    """Return the architecture that a QEMU system emulator emulates, by its file name; None for other programs."""
     match = _EMULATOR.fullmatch(os.path.basename(executable))
     if match is None:
         return None

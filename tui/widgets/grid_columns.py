@@ -19,7 +19,8 @@ class Cell(NamedTuple):
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+# Not slotted: Column[Item](...) sets __orig_class__, which a frozen and slotted dataclass refuses with a TypeError.
+@dataclass(frozen=True)
 class Column(Generic[T]):
     """One column of a grid: how wide, how important, how it renders and how it sorts."""
 

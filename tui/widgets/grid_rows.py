@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +25,10 @@ class Frame:
     def key_at(self, position: int) -> str:
         """Return the key of the row shown at `position`; raises IndexError."""
         return self.keys[self.shown[position]]
+
+    def shown_set(self) -> Set[str]:
+        """Return the keys of the shown rows, in no order."""
+        return self.index.keys() if len(self.shown) == len(self.keys) else set(self.shown_keys())
 
     def shown_keys(self) -> list[str]:
         """Return the keys of the shown rows in their order."""
@@ -61,7 +67,7 @@ class Rows(Generic[T]):
         """Take the items in the pane's order; of several with one key the last counts."""
         old, keys, key = self.items, self.frame.keys, self._key
         if len(items) == len(old):
-            changed = [i for i, (a, b) in enumerate(zip(items, old, strict=True)) if a is not b]
+            changed = list(compress(range(len(old)), map(is_not, items, old)))
             if all(key(items[i]) == keys[i] for i in changed):
                 self._replace(items, changed)
                 return
@@ -125,9 +131,7 @@ class Rows(Generic[T]):
             items = [items[i] for i in sorted(index.values())]
             keys = [self._key(item) for item in items]
             index = {key: i for i, key in enumerate(keys)}
-        was = self.frame.index
-        before = [was.get(key) for key in keys]
-        kept = [j if j is not None and self.items[j] is item else None for j, item in zip(before, items, strict=True)]
+        kept = self._kept(keys, items) if self._sort or self._test else []
         if self._sort:
             self._values = _carry(kept, self._values, items, self._sort)
         if self._test:
@@ -137,13 +141,20 @@ class Rows(Generic[T]):
         self._sort_all()
         self._show()
 
+    def _kept(self, keys: list[str], items: Sequence[T]) -> list[int | None]:
+        """Return where each item was before, None where it was not there or was another object."""
+        was, old = self.frame.index.get, self.items
+        return [
+            j if (j := was(key)) is not None and old[j] is item else None for key, item in zip(keys, items, strict=True)
+        ]
+
     def _sort_all(self) -> None:
         if self._sort is None:
             self._known = self._unknown = []
             return
         values = self._values
-        self._known = [i for i, value in enumerate(values) if value is not None]
         self._unknown = [i for i, value in enumerate(values) if value is None]
+        self._known = [i for i, value in enumerate(values) if value is not None]
         self._known.sort(key=values.__getitem__, reverse=self._reverse)
 
     def _resort(self, moved: list[int]) -> None:
@@ -160,21 +171,19 @@ class Rows(Generic[T]):
 
     def _place(self, row: int) -> int:
         """Return where in the sorted rows `row` belongs, by bisection."""
-        values, known, reverse = self._values, self._known, self._reverse
-        value = values[row]
+        known = self._known
         low, high = 0, len(known)
         while low < high:
             middle = (low + high) // 2
-            other = known[middle]
-            if values[other] == value:
-                after = other < row
-            else:
-                after = (values[other] < value) is not reverse
-            if after:
+            if self._comes_before(known[middle], row):
                 low = middle + 1
             else:
                 high = middle
         return low
+
+    def _comes_before(self, one: int, other: int) -> bool:
+        a, b = self._values[one], self._values[other]
+        return one < other if a == b else bool(a < b) is not self._reverse
 
     def _show(self) -> None:
         order = self.ordered()

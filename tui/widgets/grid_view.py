@@ -79,9 +79,10 @@ class View:
             self.reveal()
 
     def _keep_cursor(self, old: Frame, new: Frame) -> None:
-        position = new.position(self.key if self.key is not None else self._wanted)
+        position = new.position(self.key or self._wanted)
         if position is None and new.shown:
-            position = _successor(old, self.cursor, new) if self.key is not None else min(self.cursor, len(new.shown) - 1)
+            last = len(new.shown) - 1
+            position = min(self.cursor, last) if self.key is None else _successor(old, self.cursor, new)
         if position is None:
             self._wanted, self.key = self.key or self._wanted, None
             return
@@ -93,13 +94,16 @@ class View:
         """Shift the viewport by the rows that came above it less those that vanished there."""
         if self.top == 0 or (new.keys is old.keys and len(new.shown) == len(old.shown)):
             return
-        before, after = old.shown_keys(), new.shown_keys()
-        was, now = set(before), set(after)
-        self.top -= sum(key not in now for key in before[: self.top])
-        for position, key in enumerate(after):
-            if position >= self.top:
-                break
-            self.top += key not in was
+        was, now = old.shown_set(), new.shown_set()
+        gone = {old.index[key] for key in was - now}
+        came = {new.index[key] for key in now - was}
+        if gone:
+            self.top -= sum(index in gone for index in old.shown[: self.top])
+        if came:
+            for position, index in enumerate(new.shown):
+                if position >= self.top:
+                    break
+                self.top += index in came
 
     def _clamp(self) -> None:
         self.top = max(0, min(self.top, len(self.frame.shown) - self.height))

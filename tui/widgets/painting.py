@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
@@ -12,6 +12,8 @@ from rich.style import Style
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.widgets.lean import lean
 
 TOKENS = ("good", "warn", "bad", "dim", "unknown", "accent", "title", "key", "active")
 """The style tokens every painted widget knows; "" is the line's own style."""
@@ -90,35 +92,33 @@ def changed_span(old: Line, new: Line, width: int) -> tuple[int, int] | None:
         return 0, width
     if old.runs == new.runs:
         return None
-    before, after = _characters(old), _characters(new)
-    head = _common_head(before, after)
-    tail = _common_head(before[head:][::-1], after[head:][::-1])
+    before, after = old.text(), new.text()
+    head = _common(old.runs, new.runs, 1)
+    tail = min(_common(old.runs, new.runs, -1), len(before) - head, len(after) - head)
     while head and (_is_combining(before, head) or _is_combining(after, head)):
         head -= 1
     while tail and _is_combining(after, len(after) - tail):
         tail -= 1
-    start = _cells(after[:head])
-    end = width - _cells(after[len(after) - tail :]) if tail else width
+    start, end = cell_len(after[:head]), width - cell_len(after[len(after) - tail :] if tail else "")
     return (start, end) if end > start else None
 
 
-def _characters(line: Line) -> list[Run]:
-    return [(char, token) for text, token in line.runs for char in text]
+def _common(one: Sequence[Run], other: Sequence[Run], step: int) -> int:
+    """Return how many characters two lines have in common, from their start (step 1) or from their end (step -1)."""
+    count = 0
+    for (text, token), (other_text, other_token) in zip(one[::step], other[::step], strict=False):
+        if text == other_text and token == other_token:
+            count += len(text)
+            continue
+        if token == other_token:
+            pairs = zip(text[::step], other_text[::step], strict=False)
+            count += next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(text), len(other_text)))
+        break
+    return count
 
 
-def _common_head(one: list[Run], other: list[Run]) -> int:
-    for index, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return index
-    return min(len(one), len(other))
-
-
-def _is_combining(characters: list[Run], index: int) -> bool:
-    return index < len(characters) and get_character_cell_size(characters[index][0]) == 0
-
-
-def _cells(characters: list[Run]) -> int:
-    return cell_len("".join(char for char, _ in characters))
+def _is_combining(text: str, index: int) -> bool:
+    return index < len(text) and get_character_cell_size(text[index]) == 0
 
 
 @lru_cache(maxsize=256)
@@ -181,13 +181,14 @@ class Painted(Widget):
         self._drawn_size = Size(0, 0)
         self._strips: dict[Line, Strip] = {}
         self._inks: dict[tuple[str, str], Style] = {}
+        self._leaned: list[tuple[Strip, Strip]] = []
 
     def draw(self, width: int, height: int) -> list[Line]:
         """Return the lines to show, `height` of them, each of exactly `width` cells."""
         raise NotImplementedError
 
     def paint(self) -> None:
-        """Draw again, and ask for a repaint of the changed columns of the changed lines; nothing changed: no repaint."""
+        """Draw again, and ask for a repaint of the changed columns of the changed lines, of nothing where none is."""
         size = self.size
         if not size or not self.is_mounted:
             return
@@ -215,8 +216,12 @@ class Painted(Widget):
         """Return the lines as they are on the screen, as plain text."""
         return [line.text() for line in self._drawn]
 
-    def on_resize(self) -> None:
+    def settle(self) -> None:
+        """Paint; a subclass that tells others what changed does so here."""
         self.paint()
+
+    def on_resize(self) -> None:
+        self.settle()
 
     def notify_style_update(self) -> None:
         """Forget the resolved styles: the theme, the style sheet or a pseudo class changed."""
@@ -237,6 +242,15 @@ class Painted(Widget):
             styled = [(text, self._ink(line.base, token)) for text, token in line.runs]
             strip = self._strips[line] = Strip(_segments(styled), size.width)
         return strip
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the lines of the widget, borders and padding included, as strips that cost few bytes."""
+        known = self._leaned
+        self._leaned = [
+            known[i] if i < len(known) and known[i][0] is strip else (strip, lean(strip))
+            for i, strip in enumerate(super().render_lines(crop))
+        ]
+        return [strip for _, strip in self._leaned]
 
     def _ink(self, base: str, token: str) -> Style:
         """Return the style of a token on a line of component class `base`; an unknown token adds nothing."""

@@ -1,0 +1,51 @@
+"""Fixtures of the lab tests: one private libvirtd for the session, left empty after every test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.guest import guest_image
+from tests.lab.host import LabHost
+from tests.lab.kernel import BuildError
+from tests.lab.namespaces import LabUnavailable
+
+_numbers = itertools.count(1)
+
+
+def unavailable(reason: str) -> None:
+    """Skip with the reason where people work; fail with it on CI, where the lab must run."""
+    if os.environ.get("CI"):
+        pytest.fail(f"the lab must run on CI: {reason}")
+    pytest.skip(f"no lab here: {reason}")
+
+
+@pytest.fixture(scope="session")
+def lab_host() -> Iterator[LabHost]:
+    """The session's libvirtd; tests use `lab`, which cleans up after them."""
+    try:
+        guest_image()
+        host = LabHost()
+        host.start()
+    except (BuildError, LabUnavailable) as error:
+        unavailable(str(error))
+    try:
+        yield host
+    finally:
+        host.stop()
+
+
+@pytest.fixture
+def lab(lab_host: LabHost) -> Iterator[LabHost]:
+    """A running private libvirtd with nothing defined; whatever the test makes is gone after it."""
+    yield lab_host
+    lab_host.reset()
+
+
+@pytest.fixture
+def name() -> str:
+    """A domain name that no other test of this run has."""
+    return f"vd-{os.getpid()}-{next(_numbers)}"

@@ -1,0 +1,64 @@
+"""The keys, told from the actions themselves: for the help, KEYS.md and `virtdeck do --list`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tui.actions import ACTIONS
+from tui.actions.base import Action
+
+GENERAL: tuple[tuple[str, str], ...] = (
+    ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
+    ("g G", "first, last row; with a count to that row, as in `12G`"),
+    ("PgUp PgDn ctrl+u ctrl+d", "a page, half a page"),
+    ("h l ← →", "scroll columns that do not fit"),
+    ("space", "mark and move on; actions then apply to all marked"),
+    ("*", "mark all shown, or none"),
+    ("/", "filter, as in `web state:running cpu>50 !test`"),
+    ("< >", "sort by the column to the left, to the right"),
+    ("=", "reverse the order"),
+    ("enter", "open the detail"),
+    ("[ ]", "previous, next tab of the detail"),
+    ("v", "show or hide the detail"),
+    ("esc", "back: close, clear the filter, clear the marks"),
+    (": ctrl+p", "palette: all actions by name"),
+    ("2 7", "panes: domains, journal"),
+    ("u", "in the journal: undo the change under the cursor"),
+    ("F5 ctrl+l", "read and draw everything again"),
+    ("?", "help"),
+    ("q ctrl+c", "quit"),
+)
+"""Keys that no action owns, and what they do."""
+
+
+def describe(action: Action) -> dict[str, Any]:
+    """Return an action as JSON-able data: id, key, what it applies to, help, fields."""
+    return {
+        "id": action.id,
+        "title": action.title,
+        "key": action.key,
+        "applies_to": action.kind.value,
+        "bulk": action.bulk,
+        "help": action.help,
+        "fields": [
+            {"name": f.name, "label": f.label, "kind": f.kind.value, "choices": list(f.choices), "help": f.help}
+            for f in action.fields
+        ],
+    }
+
+
+def markdown() -> str:
+    """Return all keys as a Markdown page."""
+    lines = ["# Keys", "", "Made by `virtdeck keys` from the actions; `make keys` writes it anew.", ""]
+    lines += ["## Everywhere", "", "| Key | What it does |", "| --- | --- |"]
+    lines += [f"| {_code(keys)} | {what} |" for keys, what in GENERAL]
+    lines += ["", "## Actions", "", "| Key | On | Action | Id | What it does |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| `{action.key}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
+        for action in ACTIONS
+    ]
+    return "\n".join(lines)
+
+
+def _code(keys: str) -> str:
+    return " ".join(f"`{key}`" for key in keys.split(" "))

@@ -1,0 +1,171 @@
+"""The command line: options, reports, and the way to the full screen. Imports Textual only for the latter."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from tui import __version__
+from tui.config import Config, ConfigError, checked_interval, load_config
+from tui.model.text import clean
+from tui.paths import config_file
+
+GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
+DEFAULT_URI = "qemu:///system"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked on the command line, joined with the configuration."""
+
+    uri: str
+    demo: bool
+    read_only: bool
+    config: Config
+    notice: str = ""
+    """Said once on the screen, e.g. why this is the demo host."""
+
+
+def _global_options(parser: argparse.ArgumentParser, default: object) -> None:
+    """Options that may stand before and behind the command; behind it they must not reset what stood before."""
+    parser.add_argument("-c", "--connect", metavar="URI", default=default, help="libvirt connection URI")
+    parser.add_argument("--demo", action="store_true", default=default, help="open the demo host, no libvirtd needed")
+    parser.add_argument(
+        "--demo-if-none", action="store_true", default=default, help="open the demo host when no libvirt answers"
+    )
+    parser.add_argument("--read-only", action="store_true", default=default, help="refuse every change")
+    parser.add_argument("--interval", metavar="S", type=float, default=default, help="seconds between readings (2)")
+    parser.add_argument("--config", metavar="FILE", type=Path, default=default, help="configuration file (TOML)")
+    parser.add_argument("--log", metavar="FILE", type=Path, default=default, help="write a log to FILE")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="virtdeck",
+        description="A full-screen terminal UI for KVM hosts over libvirt. Without a command it opens the screen.",
+    )
+    parser.add_argument("--version", action="version", version=f"virtdeck {__version__}")
+    _global_options(parser, None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        _global_options(sub, argparse.SUPPRESS)
+        return sub
+
+    command("snapshot", "print everything that is seen of the host").add_argument(
+        "--json", action="store_true", help="as JSON (the only form, may be left out)"
+    )
+    command("domains", "print a table of the domains").add_argument("--json", action="store_true", help="as JSON")
+    command("keys", "print the keys as a Markdown table")
+    do = command("do", "carry out an action without the screen")
+    do.add_argument("action", nargs="?", metavar="ACTION", help="id of the action, see --list")
+    do.add_argument("targets", nargs="*", metavar="TARGET", help="names, UUIDs, ids; processes by pid")
+    do.add_argument("--list", action="store_true", help="print the actions, what they apply to, their fields")
+    do.add_argument("--json", action="store_true", help="as JSON")
+    do.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="value of a field")
+    do.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for the host (60)")
+    how = do.add_mutually_exclusive_group()
+    how.add_argument("--plan", action="store_true", help="print the steps and commands, change nothing")
+    how.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit code; never raises for what a user can cause."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory(prefix="virtdeck-") as scratch:
+            return _dispatch(args, Path(scratch))
+    except ConfigError as error:
+        print(f"virtdeck: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Nobody reads any more; keep the interpreter from complaining about it when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _dispatch(args: argparse.Namespace, scratch: Path) -> int:
+    from tui import reports
+
+    if args.command == "keys":
+        return reports.keys()
+    if args.command == "do" and args.list:
+        return reports.list_actions(as_json=args.json)
+    _start_log(args.log)
+    options = _options(args, scratch)
+    if args.command == "snapshot":
+        return reports.snapshot(options)
+    if args.command == "domains":
+        return reports.domains(options, as_json=args.json)
+    if args.command == "do":
+        from tui.do import do
+
+        return do(options, args)
+    return _screen(options)
+
+
+def _start_log(path: Path | None) -> None:
+    if path is None:
+        return
+    form = "%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"
+    try:
+        logging.basicConfig(filename=path, level=logging.DEBUG, format=form)
+    except OSError as error:
+        raise ConfigError(f"--log: {clean(str(error))}") from error
+
+
+def _options(args: argparse.Namespace, scratch: Path) -> Options:
+    config = load_config(args.config or config_file(), required=args.config is not None)
+    if args.interval is not None:
+        config = replace(config, interval_s=checked_interval(args.interval))
+    environment = os.environ.get("LIBVIRT_DEFAULT_URI", "")
+    uri = args.connect or environment or config.uri or DEFAULT_URI
+    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config)
+    if args.demo:
+        return _demo(options, scratch, "")
+    if args.demo_if_none and not args.connect:
+        from tui.reports import why_unreachable
+
+        if why := why_unreachable(options):
+            return _demo(options, scratch, f"demo host, because {why}")
+    return options
+
+
+def _demo(options: Options, scratch: Path, notice: str) -> Options:
+    from tui.demo import write_demo_host
+
+    return replace(options, uri=write_demo_host(scratch), demo=True, notice=notice or "demo host")
+
+
+def _screen(options: Options) -> int:
+    """Connect on a thread while Textual is imported: both take a while, and the first picture needs both."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("virtdeck: the screen needs a terminal; see: virtdeck domains, virtdeck snapshot", file=sys.stderr)
+        return USAGE
+    from tui.screen import run_screen
+
+    return run_screen(options)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once: a thread inside a blocked libvirt call must not delay it, and finalizing the
+    interpreter under such threads can crash."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

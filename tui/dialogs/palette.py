@@ -1,0 +1,84 @@
+"""All actions by name, with the reason where one cannot run now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from tui.model.query import QueryError, parse
+from tui.widgets.grid import Grid
+from tui.widgets.grid_columns import Cell, Column
+
+_TO_GRID = frozenset({"up", "down", "pageup", "pagedown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One line of the palette; `reason` says why it cannot run now."""
+
+    id: str
+    title: str
+    key: str
+    reason: str
+
+
+class Palette(ModalScreen[str | None]):
+    """Find an action by a few letters; returns its id."""
+
+    def __init__(self, offers: Sequence[Offer]) -> None:
+        super().__init__()
+        self._offers = offers
+        self.grid: Grid[Offer] = Grid(
+            (
+                Column("title", "Action", 26, lambda offer: Cell(offer.title, "dim" if offer.reason else "")),
+                Column("key", "Key", 6, lambda offer: Cell(offer.key, "key")),
+                Column("reason", "Not now, because", 20, lambda offer: Cell(offer.reason, "warn"), grow=1, priority=1),
+            ),
+            lambda offer: offer.id,
+            text=lambda offer: f"{offer.title} {offer.id}",
+            empty="no such action",
+            classes="grow",
+        )
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -tall"):
+            field = Input(placeholder="type a few letters, enter runs, esc closes", compact=True)
+            field.cursor_blink = False
+            yield field
+            yield self.grid
+
+    def on_mount(self) -> None:
+        self.grid.can_focus = False
+        self.grid.set_items(self._offers)
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        try:
+            self.grid.set_filter(parse(event.value.replace(":", " ")))
+        except QueryError:
+            self.grid.set_filter(None)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(self.grid.cursor_key)
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        event.stop()
+        self.dismiss(event.key)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape":
+            self.dismiss(None)
+        elif event.key in _TO_GRID:
+            self.grid.press(event.key)
+        else:
+            return
+        event.stop()
+        event.prevent_default()

@@ -1,0 +1,191 @@
+"""The one dialog before a change: what is asked, the plan as it would run, what it loses, and the go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from tui.actions.base import Field, FieldError, FieldKind
+from tui.dialogs.choice import ChoiceLine
+from tui.model.plan import Confirm, Plan
+from tui.model.text import clean
+from tui.widgets.lines import FILL, LinesView, Span, SpanLine
+
+Planner = Callable[[dict[str, str]], Plan]
+_MOST_COMMANDS = 12
+
+
+class PlanDialog(ModalScreen[Plan | None]):
+    """Asks for the fields, shows the plan that they make, and returns it when the user says go."""
+
+    class Planned(Message):
+        """A plan was made, or could not be; newer ones replace older ones by `turn`."""
+
+        def __init__(self, turn: int, plan: Plan | None, problem: str) -> None:
+            super().__init__()
+            self.turn = turn
+            self.plan = plan
+            self.problem = problem
+
+    def __init__(self, title: str, fields: Sequence[Field], values: dict[str, str], planner: Planner) -> None:
+        super().__init__()
+        self._title = title
+        self._fields = list(fields)
+        self._values = values
+        self._planner = planner
+        self._turn = 0
+        self._plan: Plan | None = None
+        self._heading = LinesView([[Span(title, "title")]], classes="heading")
+        self._preview = LinesView(classes="preview")
+        self._buttons = LinesView(can_focus=True, classes="buttons")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield self._heading
+            for field in self._fields:
+                with Horizontal(classes="field"):
+                    yield LinesView([[Span(field.label, "dim")]], classes="label")
+                    yield self._widget(field)
+            yield self._preview
+            yield Input(id="phrase", compact=True, classes="phrase")
+            yield self._buttons
+
+    def _widget(self, field: Field) -> ChoiceLine | Input:
+        value = self._values[field.name]
+        if field.kind in (FieldKind.CHOICE, FieldKind.FLAG):
+            choices = ("no", "yes") if field.kind is FieldKind.FLAG else field.choices
+            return ChoiceLine(choices, value, id=f"field-{field.name}")
+        return Input(value, placeholder=field.help, id=f"field-{field.name}", compact=True)
+
+    def on_mount(self) -> None:
+        for field in self.query(Input):
+            field.cursor_blink = False
+        self.query_one("#phrase").display = False
+        first = next((self.query_one(f"#field-{field.name}") for field in self._fields), None)
+        (first or self._buttons).focus()
+        self._make()
+
+    # The plan, made on a thread: an action may read a file for it
+
+    def _make(self) -> None:
+        self._turn += 1
+        turn, values = self._turn, dict(self._values)
+
+        def work() -> None:
+            try:
+                self.post_message(self.Planned(turn, self._planner(values), ""))
+            except FieldError as error:
+                self.post_message(self.Planned(turn, None, clean(str(error))))
+
+        threading.Thread(target=work, name="plan", daemon=True).start()
+
+    def on_plan_dialog_planned(self, event: Planned) -> None:
+        if event.turn != self._turn:
+            return
+        self._plan = event.plan
+        plan = event.plan
+        self.query_one(".dialog").set_class(plan is not None and plan.confirm is not Confirm.NONE, "-loses")
+        self._heading.set_lines([[Span(plan.title if plan else self._title, "title")]])
+        self._preview.set_lines(_preview(plan) if plan else [[Span(event.problem, "warn")]])
+        self.query_one("#phrase").display = plan is not None and plan.confirm is Confirm.TYPE
+        self._buttons.set_lines([_button_line(plan)])
+
+    # Keys
+
+    def on_choice_line_changed(self, event: ChoiceLine.Changed) -> None:
+        event.stop()
+        self._set(str(event.choice.id), event.choice.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.input.id != "phrase":
+            self._set(str(event.input.id), event.value)
+
+    def _set(self, ident: str, value: str) -> None:
+        name = ident.removeprefix("field-")
+        if self._values.get(name) != value:
+            self._values[name] = value
+            self._plan = None
+            self._make()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._enter()
+
+    def on_key(self, event: events.Key) -> None:
+        typing = isinstance(self.focused, Input)
+        match event.key:
+            case "escape":
+                self.dismiss(None)
+            case "n" if not typing:
+                self.dismiss(None)
+            case "y" if not typing:
+                self._go()
+            case "enter" if not typing:
+                self._enter()
+            case "down" | "ctrl+n":
+                self.focus_next()
+            case "up" | "ctrl+p":
+                self.focus_previous()
+            case _:
+                return
+        event.stop()
+        event.prevent_default()
+
+    def on_lines_view_clicked(self, event: LinesView.Clicked) -> None:
+        event.stop()
+        self._go() if event.action == "go" else self.dismiss(None)
+
+    def _enter(self) -> None:
+        """Enter goes where nothing can be lost; else it leads to the question, which wants a y or the phrase."""
+        plan = self._plan
+        if plan is None:
+            return
+        phrase = self.query_one("#phrase", Input)
+        if plan.confirm is Confirm.NONE or (plan.confirm is Confirm.TYPE and phrase.has_focus):
+            self._go()
+        elif plan.confirm is Confirm.TYPE:
+            phrase.focus()
+        else:
+            self._buttons.focus()
+
+    def _go(self) -> None:
+        plan = self._plan
+        if plan is None:
+            return
+        typed = self.query_one("#phrase", Input).value.strip()
+        if plan.confirm is Confirm.TYPE and typed != plan.phrase:
+            self.query_one("#phrase", Input).focus()
+            return
+        self.dismiss(plan)
+
+
+def _preview(plan: Plan) -> list[SpanLine]:
+    lines: list[SpanLine] = [[Span("loses ", "bad"), Span(loss)] for loss in plan.losses()]
+    lines += [[Span("note  ", "warn"), Span(note)] for note in plan.notes[:8]]
+    if len(plan.notes) > 8:
+        lines.append([Span(f"      and {len(plan.notes) - 8} more notes", "dim")])
+    commands = plan.command_lines()
+    lines += [[Span("$ ", "dim"), Span(command)] for command in commands[:_MOST_COMMANDS]]
+    if len(commands) > _MOST_COMMANDS:
+        lines.append([Span(f"  and {len(commands) - _MOST_COMMANDS} more of the same", "dim")])
+    return lines
+
+
+def _button_line(plan: Plan | None) -> SpanLine:
+    cancel = [Span("esc", "key", "cancel"), Span(" cancel", "", "cancel")]
+    if plan is None:
+        return [FILL, *cancel]
+    go = {
+        Confirm.NONE: [Span("enter", "key", "go"), Span(" go    ", "", "go")],
+        Confirm.ASK: [Span("y", "key", "go"), Span(" yes, do it    ", "bad", "go")],
+        Confirm.TYPE: [Span(f"type {plan.phrase} and press ", "warn"), Span("enter", "key", "go"), Span("    ")],
+    }[plan.confirm]
+    return [FILL, *go, *cancel]

@@ -1,0 +1,111 @@
+"""The lines around a pane: header, pane tabs, banner and hints, as spans."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from tui.actions import ACTIONS
+from tui.actions.base import Action, Context, Kind, Target
+from tui.model import units
+from tui.model.host import Connection, Host, LinkState
+from tui.model.snapshot import HostSnapshot
+from tui.panes.spec import AnyPane, View
+from tui.widgets.lines import FILL, Span, SpanLine
+
+_LINKS = {
+    LinkState.LIVE: ("● live", "good"),
+    LinkState.CONNECTING: ("◌ connecting", "warn"),
+    LinkState.SILENT: ("⚠ not answering", "bad"),
+    LinkState.LOST: ("⚠ not connected", "bad"),
+    LinkState.REFUSED: ("⚠ no connection", "bad"),
+}
+
+
+def header(snapshot: HostSnapshot, *, demo: bool) -> SpanLine:
+    """Return the first line: which host, how big, how the connection stands."""
+    connection, host = snapshot.connection, snapshot.host
+    words, style = _LINKS[connection.state]
+    line = [Span("virtdeck", "title"), Span(f" · {host.name if host else '…'} · ", ""), Span(_where(connection, demo))]
+    line += [Span("  " + part, "dim") for part in _size(host)]
+    line += [FILL]
+    line += [Span("READ-ONLY  ", "warn")] if connection.read_only else []
+    return [*line, Span(words, style)]
+
+
+def _where(connection: Connection, demo: bool) -> str:
+    return "demo host" if demo else connection.uri
+
+
+def _size(host: Host | None) -> list[str]:
+    if host is None:
+        return []
+    parts = []
+    if host.cpus is not None and host.memory_kib is not None:
+        parts.append(f"{host.cpus} CPU {units.size(host.memory_kib)}iB")
+    if host.memory_free_kib is not None:
+        parts.append(f"{units.size(host.memory_free_kib)} free")
+    if host.load_1min is not None:
+        parts.append(f"load {host.load_1min:.1f}")
+    if host.boot_time_s is not None:
+        parts.append(f"up {_coarse(time.time() - host.boot_time_s)}")
+    return parts
+
+
+def _coarse(seconds: float) -> str:
+    """A span that moves at most once an hour, so that an idle screen stays still."""
+    hours = int(seconds // 3600)
+    return f"{hours // 24}d" if hours >= 24 else f"{hours}h"
+
+
+def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str) -> SpanLine:
+    """Return the line of panes, the open one with its position and summary."""
+    line: list[Span] = []
+    for pane in panes:
+        on = pane is active
+        line.append(Span(f" {pane.digit} {pane.title} ", "active" if on else "", f"pane:{pane.id}"))
+        line.append(Span(" "))
+    summary = active.summary(view)
+    return [*line, FILL, Span("  ".join(filter(None, (summary, position))), "dim")]
+
+
+def banner(snapshot: HostSnapshot) -> SpanLine | None:
+    """Return what must not be overlooked: that the data is old and why; None when all is well."""
+    connection = snapshot.connection
+    if connection.live or connection.state is LinkState.CONNECTING:
+        return None
+    why = f": {connection.problem}" if connection.problem else ""
+    if snapshot.domains_read_ns is None:
+        return [Span(f" {connection.state.value} since {units.clock(connection.since_ns)}{why} ", "bad")]
+    text = f" {connection.state.value} since {units.clock(connection.since_ns)}{why}; "
+    return [
+        Span("⚠" + text, "bad"),
+        Span(f"what you see is as of {units.clock(snapshot.domains_read_ns)}; it reconnects by itself", "warn"),
+    ]
+
+
+_GENERAL = (("/", "filter"), ("space", "mark"), ("enter", "detail"), (":", "all"), ("?", "help"), ("q", "quit"))
+
+
+def hints(context: Context, kinds: Sequence[Kind], targets: Sequence[Target], keys: dict[str, str]) -> SpanLine:
+    """Return the keys that work here and now, the most wanted first; those that do not are left out."""
+    line: list[Span] = []
+    if len(targets) > 1:
+        line.append(Span(f"{len(targets)} marked: ", "warn"))
+    shown: set[str] = set()
+    for action in sorted(ACTIONS, key=lambda action: action.kind is Kind.HOST):
+        key = keys[action.id]
+        if action.kind not in kinds or key in shown or not _works(action, context, targets):
+            continue
+        shown.add(key)
+        line += [Span(key, "key", f"action:{action.id}"), Span(f" {action.hint}  ", "", f"action:{action.id}")]
+    tail: list[Span] = []
+    for key, word in _GENERAL:
+        tail += [Span(key, "key", f"key:{key}"), Span(f" {word}  ", "dim", f"key:{key}")]
+    return [*line, FILL, *tail]
+
+
+def _works(action: Action, context: Context, targets: Sequence[Target]) -> bool:
+    if action.kind is Kind.HOST:
+        return action.reason(context, None) is None
+    return any(action.reason(context, target) is None for target in targets)

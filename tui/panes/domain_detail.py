@@ -1,0 +1,299 @@
+"""The detail of a domain or an unmanaged QEMU process: one function a tab."""
+
+from __future__ import annotations
+
+from tui.model import units
+from tui.model.cpuset import format_cpus
+from tui.model.domain import Domain, DomainDetail
+from tui.model.text import clean_lines
+from tui.panes.domain_rows import DomainRow, cpu_cell, memory_now_kib, state_cell
+from tui.panes.process_detail import PROCESS_TABS
+from tui.panes.spec import Tab, View
+from tui.panes.text import BLANK, heading, line, note, table
+from tui.widgets.lines import Span, SpanLine
+
+_ADDRESS_WORDS = {"lease": "DHCP lease", "agent": "guest agent", "neighbour": "neighbour table", "arp": "ARP"}
+
+
+def _yes_no(value: bool | None) -> str | None:
+    return None if value is None else "yes" if value else "no"
+
+
+def overview(view: View, row: DomainRow) -> list[SpanLine]:
+    """Return what one wants to know first."""
+    domain = row.domain
+    if domain is None:
+        return []
+    state = state_cell(row)
+    config = domain.config
+    lines = [
+        line("Name", domain.name, "title"),
+        line("State", state.text, state.style),
+        *_trouble(view, row),
+        *([line("Title", config.title)] if config and config.title else []),
+        line("UUID", domain.key),
+        line("Id", str(domain.id) if domain.id is not None else "-"),
+        line("CPU", f"{cpu_cell(row).text or '-'} %  {row.spark}".rstrip()),
+        line("vCPUs", f"{config.vcpus} of {config.vcpus_max}" if config else None),
+        line("Memory", _memory_words(row)),
+        *_address_lines(row),
+        line("Autostart", _yes_no(domain.autostart)),
+        line("Persistent", _yes_no(domain.persistent)),
+        line("Saved state", _yes_no(domain.managed_save)),
+        *_machine_lines(domain),
+        *_difference_lines(domain),
+    ]
+    if config and config.description:
+        lines += [BLANK, heading("Description"), *(note(text, "") for text in _wrapped(config.description, 38))]
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width) or [""]
+
+
+def _trouble(view: View, row: DomainRow) -> list[SpanLine]:
+    if row.monitor is None:
+        return []
+    since = units.clock(row.monitor.since_ns)
+    return [
+        note(f"QEMU's monitor has not answered since {since}.", "bad"),
+        note("Its figures are unknown; x forces it off.", "bad"),
+    ]
+
+
+def _memory_words(row: DomainRow) -> str | None:
+    config = row.domain.config if row.domain else None
+    now = memory_now_kib(row)
+    if config is None or now is None:
+        return None
+    used = row.usage.guest_used_kib if row.usage else None
+    return f"{units.size(now)} of {units.size(config.memory_max_kib)}" + (f", {units.size(used)} used" if used else "")
+
+
+def _address_lines(row: DomainRow) -> list[SpanLine]:
+    if not row.addresses:
+        return []
+    first = True
+    lines: list[SpanLine] = []
+    for address in row.addresses:
+        text = address.address + (f"/{address.prefix}" if address.prefix is not None else "")
+        words = f"{text} ({_ADDRESS_WORDS.get(address.source, address.source)})"
+        lines.append(line("Address" if first else "", words))
+        first = False
+    return lines
+
+
+def _machine_lines(domain: Domain) -> list[SpanLine]:
+    config = domain.config
+    if config is None:
+        return [line("Machine", None)]
+    agent = (
+        "none"
+        if config.agent is None
+        else {True: "connected", False: "not connected"}.get(config.agent.connected is True, "configured")
+    )
+    return [
+        line("Machine", " ".join(filter(None, (config.virt_type, config.architecture, config.machine)))),
+        line("Firmware", config.firmware),
+        line("Guest agent", agent if domain.active or config.agent is None else "configured"),
+        *(line("Graphics", graphics) for graphics in config.graphics),
+    ]
+
+
+def _difference_lines(domain: Domain) -> list[SpanLine]:
+    if not domain.differences:
+        return []
+    lines: list[SpanLine] = [BLANK, [Span("At the next boot", "warn")]]
+    for difference in domain.differences:
+        lines.append([
+            Span(f"{difference.what}: ", "dim"),
+            Span(f"{difference.live or '-'} → {difference.persistent or '-'}", "warn"),
+        ])  # fmt: skip
+    return lines
+
+
+def _detail(view: View, row: DomainRow) -> DomainDetail | None:
+    detail = view.snapshot.detail
+    return detail if detail is not None and detail.key == row.key else None
+
+
+def vcpus(view: View, row: DomainRow) -> list[SpanLine]:
+    """Return the vCPUs: where they run, may run, how busy they are, and how long they waited for a host CPU."""
+    if row.domain is None or row.domain.config is None:
+        return [note("not read yet")]
+    config = row.domain.config
+    lines = [line("vCPUs", f"{config.vcpus} of {config.vcpus_max}"), line("I/O threads", str(config.iothreads))]
+    if not row.active:
+        return [*lines, *_pin_lines(row.domain)]
+    detail = _detail(view, row)
+    used = {vcpu.number: vcpu for vcpu in (row.usage.vcpus if row.usage else ())}
+    rows = []
+    for place in detail.placements if detail and detail.placements else ():
+        usage = used.get(place.number)
+        rows.append([
+            str(place.number),
+            place.state,
+            "?" if place.host_cpu is None else str(place.host_cpu),
+            units.percent(usage.cpu_percent if usage else None),
+            units.percent(usage.delay_percent if usage else None),
+            "?" if place.affinity is None else format_cpus(place.affinity),
+        ])  # fmt: skip
+    if rows:
+        lines += [
+            BLANK,
+            *table(("vCPU", "state", "on CPU", "use %", "wait %", "may run on"), rows, frozenset({0, 2, 3, 4})),
+        ]
+    return [*lines, *_pin_lines(row.domain)]
+
+
+def _pin_lines(domain: Domain) -> list[SpanLine]:
+    pins = domain.config.vcpu_pins if domain.config else ()
+    return [BLANK, heading("Pinned"), *(line(thread, cpus) for thread, cpus in pins)] if pins else []
+
+
+def memory(_view: View, row: DomainRow) -> list[SpanLine]:
+    """Return memory as the host gives it and as the guest uses it."""
+    config = row.domain.config if row.domain else None
+    if config is None:
+        return [note("not read yet")]
+    lines = [line("Maximum", units.size(config.memory_max_kib)), line("Configured", units.size(config.memory_kib)),
+             line("Balloon", config.balloon or "none")]  # fmt: skip
+    usage = row.usage
+    if usage is None:
+        return lines if not row.active else [*lines, line("Actual", None)]
+    lines += [
+        line("Actual", units.size(usage.balloon_current_kib)),
+        line("On the host", units.size(usage.rss_kib)),
+        BLANK,
+        heading("Inside the guest"),
+        line("Total", units.size(usage.available_kib)),
+        line("Used", units.size(usage.guest_used_kib)),
+        line("Unused", units.size(usage.unused_kib)),
+        line("Usable", units.size(usage.usable_kib)),
+        line("Swapped in", units.size(usage.swap_in_kib)),
+        line("Swapped out", units.size(usage.swap_out_kib)),
+        line("Major faults", None if usage.major_faults is None else str(usage.major_faults)),
+    ]
+    if usage.balloon_updated_s is None:
+        return [*lines, note("the guest's balloon driver has not reported: figures are unknown", "warn")]
+    return [*lines, line("Reported", units.moment(usage.balloon_updated_s))]
+
+
+def disks(_view: View, row: DomainRow) -> list[SpanLine]:
+    """Return the disks with their rates."""
+    config = row.domain.config if row.domain else None
+    if config is None:
+        return [note("not read yet")]
+    used = {disk.target: disk for disk in (row.usage.disks if row.usage else ())}
+    lines: list[SpanLine] = []
+    for disk in config.disks:
+        marks = [mark for mark, on in (("read-only", disk.read_only), ("shareable", disk.shareable)) if on]
+        words = " ".join(
+            filter(None, (disk.bus, disk.device, disk.format, disk.cache and f"cache={disk.cache}", *marks))
+        )
+        lines.append([Span(f"{disk.target:<6}", "title"), Span(words)])
+        lines.append([Span("      "), Span(disk.source or "empty", "" if disk.source else "dim")])
+        usage = used.get(disk.target)
+        if usage is not None:
+            figures = f"rd {units.rate(usage.read_bytes_per_s)}/s  wr {units.rate(usage.write_bytes_per_s)}/s"
+            if usage.requests_per_s is not None:
+                figures += f"  {usage.requests_per_s:.0f} req/s"
+            if usage.latency_ns is not None:
+                figures += f"  {usage.latency_ns / 1e6:.1f} ms"
+            lines.append([Span("      "), Span(figures, "accent")])
+            if usage.capacity_bytes is not None:
+                size = f"{units.byte_size(usage.allocation_bytes)} of {units.byte_size(usage.capacity_bytes)} allocated"
+                lines.append([Span("      "), Span(size, "dim")])
+        lines.append(BLANK)
+    return lines or [note("no disks")]
+
+
+def nics(_view: View, row: DomainRow) -> list[SpanLine]:
+    """Return the NICs with what they are plugged into, their addresses and rates."""
+    config = row.domain.config if row.domain else None
+    if config is None:
+        return [note("not read yet")]
+    used = {nic.name: nic for nic in (row.traffic.nics if row.traffic else ())}
+    lines: list[SpanLine] = []
+    for nic in config.nics:
+        where = " ".join(filter(None, (nic.kind, nic.source, nic.virtualport, nic.vlan and f"VLAN {nic.vlan}")))
+        lines.append(
+            [Span(f"{nic.mac}  ", "title"), Span(nic.model), Span("" if nic.link_up else "  link down", "bad")]
+        )
+        lines.append([Span("      "), Span(where), Span(f"  on {nic.target}" if nic.target else "", "dim")])
+        for address in row.addresses or ():
+            if address.mac.lower() == nic.mac.lower():
+                words = f"{address.address} ({_ADDRESS_WORDS.get(address.source, address.source)})"
+                lines.append([Span("      "), Span(words)])
+        usage = used.get(nic.target)
+        if usage is not None:
+            figures = f"rx {units.rate(usage.rx_bytes_per_s)}/s  tx {units.rate(usage.tx_bytes_per_s)}/s"
+            lost = sum(filter(None, (usage.rx_drops, usage.tx_drops, usage.rx_errors, usage.tx_errors)))
+            lines.append([Span("      "), Span(figures, "accent"), Span(f"  {lost} lost" if lost else "", "warn")])
+        lines.append(BLANK)
+    return lines or [note("no NICs")]
+
+
+def snapshots(view: View, row: DomainRow) -> list[SpanLine]:
+    """Return the domain's snapshots, oldest first."""
+    detail = _detail(view, row)
+    if detail is None:
+        return [note("reading…")]
+    if detail.snapshots is None:
+        return [note(detail.problem or "cannot be read", "warn")]
+    if not detail.snapshots:
+        return [note("no snapshots")]
+    rows = [
+        (
+            ("▸ " if snapshot.current else "  ") + snapshot.name,
+            units.moment(snapshot.created_s),
+            snapshot.state,
+            "external" if snapshot.external else "internal",
+            snapshot.parent,
+        )
+        for snapshot in detail.snapshots
+    ]
+    return table(("  name", "taken", "state", "kind", "parent"), rows)
+
+
+def events(view: View, row: DomainRow) -> list[SpanLine]:
+    """Return what libvirt reported of this domain while we watched, newest first."""
+    found = [event for event in view.snapshot.events if event.key == row.key]
+    if not found:
+        return [note("none since virtdeck was started")]
+    return [
+        [Span(units.clock(event.at_ns) + "  ", "dim"), Span(event.kind), Span(f" {event.detail}", "dim")]
+        for event in reversed(found)
+    ]
+
+
+def xml(view: View, row: DomainRow) -> list[SpanLine]:
+    """Return the XML as libvirt gives it, live first."""
+    detail = _detail(view, row)
+    if detail is None:
+        return [note("reading…")]
+    lines: list[SpanLine] = []
+    for title, text in (("Live", detail.xml_live), ("Persistent", detail.xml_persistent)):
+        if text is not None:
+            lines += [heading(title), *(note(part, "") for part in clean_lines(text.rstrip())), BLANK]
+    return lines or [note(detail.problem or "cannot be read", "warn")]
+
+
+def _is_domain(row: DomainRow) -> bool:
+    return row.domain is not None
+
+
+TABS: tuple[Tab[DomainRow], ...] = (
+    Tab("overview", "Overview", overview, _is_domain),
+    Tab("vcpus", "vCPUs", vcpus, _is_domain),
+    Tab("memory", "Memory", memory, _is_domain),
+    Tab("disks", "Disks", disks, _is_domain),
+    Tab("nics", "NICs", nics, _is_domain),
+    Tab("snapshots", "Snapshots", snapshots, _is_domain),
+    Tab("events", "Events", events, _is_domain),
+    Tab("xml", "XML", xml, _is_domain),
+    *PROCESS_TABS,
+)

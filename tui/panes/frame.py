@@ -1,0 +1,243 @@
+"""One pane on the screen: its grid, its filter line, its detail; the same frame for every kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input
+
+from tui.actions.base import Kind, Target
+from tui.model.query import QueryError, parse
+from tui.panes.spec import AnyPane, Tab, View
+from tui.widgets.grid import Grid
+from tui.widgets.lines import LinesView, Span, SpanLine
+
+# The detail follows the cursor when it rests, so that holding a key costs two lines a row and no more.
+_REST_S = 0.1
+
+
+class PaneFrame(Horizontal):
+    """Shows one PaneSpec. The detail stands beside the list where the screen is wide; enter opens it in full."""
+
+    class Looked(Message):
+        """Other rows are in view, or another one is open in the detail."""
+
+    class Positioned(Message):
+        """The position text of the list changed."""
+
+    def __init__(self, spec: AnyPane, columns: Sequence[str]) -> None:
+        super().__init__(id=f"pane-{spec.id}", classes="pane")
+        self.spec = spec
+        self._make = spec.rows()
+        self._view: View | None = None
+        self._tab = ""
+        self._rest: Timer | None = None
+        self.grid: Grid[Any] = Grid(
+            spec.columns,
+            spec.key,
+            field=spec.fact,
+            fields=spec.facts,
+            text=spec.words,
+            counts=True,
+            classes="list-grid",
+        )
+        if columns:
+            shown = set(columns)
+            self.grid.set_columns(columns, {column.key for column in spec.columns} - shown)
+        self.tab_line = LinesView(classes="tab-line")
+        self.detail = LinesView(can_focus=True, classes="detail-lines")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="list"):
+            yield self.grid
+        with Vertical(classes="detail"):
+            yield self.tab_line
+            yield self.detail
+
+    # Data
+
+    def show(self, view: View) -> None:
+        """Draw `view`; what did not change costs nothing."""
+        self._view = view
+        rows = self._make(view)
+        if not rows:
+            self.grid.empty = self.spec.empty(view)
+        self.grid.set_items(rows)
+        self.draw_detail()
+
+    @property
+    def item(self) -> Any | None:
+        """The row under the cursor."""
+        return self.grid.cursor_item
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of action that apply to the marked rows, or to the one under the cursor."""
+        marked = self.grid.marked_items
+        rows = marked or ([self.item] if self.item is not None else [])
+        if not rows:
+            return self.spec.kinds(None)
+        return tuple(dict.fromkeys(kind for row in rows for kind in self.spec.kinds(row)))
+
+    def targets(self, kind: Kind) -> list[Target]:
+        """Return what an action of `kind` applies to: the marked rows that are such, else the one under the cursor."""
+        rows = self.grid.marked_items or ([self.item] if self.item is not None else [])
+        return [self.spec.target(row) for row in rows if kind in self.spec.kinds(row)]
+
+    def journal_id(self) -> str | None:
+        """Return the journal entry under the cursor, None in panes that show none."""
+        return None if self.item is None else self.spec.journal_id(self.item)
+
+    def looked_at(self) -> tuple[tuple[str, ...], str | None]:
+        """Return the keys of the rows in view, and the domain that is open in the detail."""
+        watched = (self.spec.watch(item) for item in self.grid.visible_items)
+        open_one = self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
+        return tuple(key for key in watched if key), open_one
+
+    # Detail
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether the detail takes the place of the list."""
+        return self.has_class("-zoom")
+
+    @property
+    def detail_shown(self) -> bool:
+        """Whether the detail can be seen."""
+        return self.zoomed or (self.has_class("-wide") and not self.has_class("-alone"))
+
+    def zoom(self, on: bool) -> None:
+        """Show the detail in full, or the list again."""
+        self.set_class(on and self.item is not None, "-zoom")
+        (self.detail if self.zoomed else self.grid).focus()
+        self.draw_detail()
+        self.post_message(self.Looked())
+
+    def toggle_side(self) -> None:
+        """Show or hide the detail beside the list."""
+        self.toggle_class("-alone")
+        self.draw_detail()
+        self.post_message(self.Looked())
+
+    def turn_tab(self, by: int) -> None:
+        """Open the next or previous tab of the detail."""
+        tabs = self._tabs()
+        if not tabs:
+            return
+        index = [tab.id for tab in tabs].index(self._current(tabs).id)
+        self.open_tab(tabs[(index + by) % len(tabs)].id)
+
+    def open_tab(self, ident: str) -> None:
+        """Open a tab by its id; opens the detail when it is hidden."""
+        self._tab = ident
+        if not self.detail_shown:
+            self.zoom(True)
+        self.draw_detail()
+        self.detail.scroll_to_line(0, 0)
+
+    def _tabs(self) -> list[Tab[Any]]:
+        return [] if self.item is None else [tab for tab in self.spec.tabs if tab.applies(self.item)]
+
+    def _current(self, tabs: list[Tab[Any]]) -> Tab[Any]:
+        return next((tab for tab in tabs if tab.id == self._tab), tabs[0])
+
+    def draw_detail(self) -> None:
+        """Draw the open tab of the row under the cursor."""
+        if self._view is None or not self.detail_shown:
+            return
+        item, tabs = self.item, self._tabs()
+        if item is None or not tabs:
+            self.tab_line.set_lines([[]])
+            self.detail.set_lines([])
+            return
+        current = self._current(tabs)
+        name: list[Span] = [Span(self.spec.words(item)[:40], "title"), Span("  ")] if self.zoomed else []
+        line: SpanLine = [*name, *_tab_spans(tabs, current)]
+        self.tab_line.set_lines([line])
+        self.detail.set_lines(current.lines(self._view, item))
+
+    # Filter
+
+    def open_filter(self) -> None:
+        """Open the filter line below the list."""
+        self.zoom(False)
+        existing = self.query(Input)
+        if existing:
+            existing.first().focus()
+            return
+        field = Input(placeholder=f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50",
+                      compact=True, select_on_focus=False, classes="filter")  # fmt: skip
+        field.cursor_blink = False
+        self.query_one(".list").mount(field)
+        field.focus()
+
+    def close_filter(self, *, clear: bool) -> bool:
+        """Leave the filter line; with `clear` drop the filter. False when there was none."""
+        fields = self.query(Input)
+        if not fields:
+            return False
+        if clear or not fields.first().value.strip():
+            self.grid.set_filter(None)
+            fields.first().remove()
+        self.grid.focus()
+        return True
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        try:
+            self.grid.set_filter(parse(event.value, self.spec.facts))
+            event.input.remove_class("-bad")
+            event.input.border_subtitle = ""
+        except QueryError as error:
+            event.input.add_class("-bad")
+            self.post_message(self.FilterError(str(error)))
+
+    class FilterError(Message):
+        """The filter cannot be understood; the list shows what the last good one let through."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.close_filter(clear=False)
+
+    # Messages of the grid
+
+    def on_grid_moved(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(_REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self.draw_detail()
+        self.post_message(self.Looked())
+
+    def on_grid_positioned(self) -> None:
+        self.post_message(self.Positioned())
+        self.post_message(self.Looked())
+
+    def on_grid_marks_changed(self) -> None:
+        self.post_message(self.Looked())
+
+    def on_grid_opened(self) -> None:
+        self.zoom(True)
+
+    def on_lines_view_clicked(self, event: LinesView.Clicked) -> None:
+        kind, _, what = event.action.partition(":")
+        if kind == "tab":
+            event.stop()
+            self.open_tab(what)
+
+
+def _tab_spans(tabs: list[Tab[Any]], current: Tab[Any]) -> list[Span]:
+    spans: list[Span] = []
+    for tab in tabs:
+        spans.append(Span(f"{tab.title}", "active" if tab is current else "dim", f"tab:{tab.id}"))
+        spans.append(Span(" "))
+    return spans

@@ -1,0 +1,141 @@
+"""The journal pane: every change made here, its command, its result, its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui.actions.base import Kind
+from tui.model import units
+from tui.model.journal import Entry, Status
+from tui.panes.spec import PaneSpec, Tab, View
+from tui.panes.text import BLANK, heading, line, note
+from tui.widgets.grid_columns import Cell, Column
+from tui.widgets.grid_filter import Fact
+from tui.widgets.lines import Span, SpanLine
+
+_STYLES = {
+    Status.RUNNING: ("▸", "accent"),
+    Status.PENDING: ("◔", "warn"),
+    Status.DONE: ("●", "good"),
+    Status.FAILED: ("✖", "bad"),
+    Status.EXPIRED: ("◌", "warn"),
+    Status.UNKNOWN: ("?", "unknown"),
+}
+_WORDS = {Status.EXPIRED: "not confirmed", Status.UNKNOWN: "interrupted"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JournalRow:
+    """An entry and whether it was undone since."""
+
+    entry: Entry
+    undone: bool
+
+
+class JournalRows:
+    """Makes the rows, newest first, keeping those whose entry is the same object."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, JournalRow] = {}
+        self._entries: tuple[Entry, ...] = ()
+        self._ordered: list[JournalRow] = []
+
+    def __call__(self, view: View) -> Sequence[JournalRow]:
+        entries = view.entries
+        if entries is self._entries:
+            return self._ordered
+        undone = {entry.undoes for entry in entries if entry.undoes and entry.status is Status.DONE}
+        rows = {}
+        for entry in entries:
+            old = self._rows.get(entry.id)
+            same = old is not None and old.entry is entry and old.undone == (entry.id in undone)
+            rows[entry.id] = old if same and old else JournalRow(entry, entry.id in undone)
+        self._entries, self._rows, self._ordered = entries, rows, list(reversed(rows.values()))
+        return self._ordered
+
+
+def _status(row: JournalRow) -> Cell:
+    glyph, style = _STYLES[row.entry.status]
+    words = _WORDS.get(row.entry.status, row.entry.status.value)
+    return Cell(f"{glyph} {words}", style)
+
+
+def _undo(row: JournalRow) -> Cell:
+    if row.undone:
+        return Cell("undone", "dim")
+    return Cell("u" if row.entry.undo else "-", "key" if row.entry.undo else "dim")
+
+
+def _command(row: JournalRow) -> Cell:
+    commands = row.entry.commands
+    more = f"  (+{len(commands) - 1})" if len(commands) > 1 else ""
+    return Cell((commands[0] if commands else "") + more)
+
+
+def _fact(row: JournalRow, name: str) -> Fact:
+    return {
+        "action": row.entry.action,
+        "status": _WORDS.get(row.entry.status, row.entry.status.value),
+        "uri": row.entry.uri,
+        "undo": "yes" if row.entry.undo and not row.undone else "no",
+        "command": " ".join(row.entry.commands),
+    }.get(name)
+
+
+def _what(_view: View, row: JournalRow) -> list[SpanLine]:
+    entry = row.entry
+    status = _status(row)
+    lines = [
+        line("What", entry.title, "title"),
+        line("When", f"{units.moment(entry.at_ns / 1e9)}:{units.clock(entry.at_ns)[-2:]}"),
+        line("Host", entry.uri),
+        line("Status", status.text, status.style),
+        *([line("Took", f"{(entry.ended_ns - entry.at_ns) / 1e9:.1f} s")] if entry.ended_ns else []),
+        BLANK,
+        heading("Does the same"),
+        *(note(command, "") for command in entry.commands),
+        BLANK,
+        heading("Result"),
+        *(note(result, status.style if entry.status is Status.FAILED else "") for result in entry.results),
+    ]
+    if row.undone:
+        return [*lines, BLANK, note("undone since")]
+    if not entry.undo:
+        return [*lines, BLANK, note("cannot be undone")]
+    undo = [note(step.command_line(), "") for step in entry.undo]
+    return [*lines, BLANK, [Span("u", "key"), Span(" undoes it:", "title")], *undo]
+
+
+def _moment(row: JournalRow) -> Cell:
+    return Cell(units.moment(row.entry.at_ns / 1e9)[5:] + units.clock(row.entry.at_ns)[-3:])
+
+
+def _summary(view: View) -> str:
+    pending = sum(not entry.status.ended for entry in view.entries)
+    return f"{pending} under way" if pending else ""
+
+
+PANE: PaneSpec[JournalRow] = PaneSpec(
+    id="journal",
+    digit="7",
+    title="Journal",
+    columns=(
+        Column("when", "When", 14, _moment, lambda row: row.entry.at_ns),
+        Column("status", "Status", 15, _status, lambda row: row.entry.status.value),
+        Column("what", "What", 20, lambda row: Cell(row.entry.title), lambda row: row.entry.title, grow=1),
+        Column("undo", "Undo", 6, _undo, lambda row: _undo(row).text),
+        Column("command", "Command", 24, _command, lambda row: _command(row).text, grow=2, priority=1),
+    ),
+    key=lambda row: row.entry.id,
+    rows=JournalRows,
+    fact=_fact,
+    facts=("action", "status", "uri", "undo", "command"),
+    words=lambda row: " ".join((row.entry.title, *row.entry.commands, *row.entry.results)),
+    tabs=(Tab("entry", "Change", _what),),
+    empty=lambda view: view.journal_problem or "nothing was changed here yet",
+    kinds=lambda _row: (Kind.HOST,),
+    target=lambda _row: None,
+    summary=_summary,
+    journal_id=lambda row: row.entry.id,
+)

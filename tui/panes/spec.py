@@ -1,0 +1,70 @@
+"""What a pane is: the view of one kind of thing, as columns, rows and detail; the frame draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from tui.actions.base import Kind, Target
+from tui.model.journal import Entry
+from tui.model.snapshot import HostSnapshot
+from tui.widgets.grid_columns import Column
+from tui.widgets.grid_filter import Fact
+from tui.widgets.lines import SpanLine
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What panes draw from: the newest snapshot, the history beside it, and the journal."""
+
+    snapshot: HostSnapshot
+    cpu_history: Callable[[str, int], tuple[float | None, ...]]
+    """The last readings of a domain's CPU in percent of one host CPU, oldest first."""
+    entries: tuple[Entry, ...] = ()
+    journal_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tab(Generic[T]):
+    """One page of the detail of a thing."""
+
+    id: str
+    title: str
+    lines: Callable[[View, T], list[SpanLine]]
+    applies: Callable[[T], bool] = lambda _item: True
+
+
+@dataclass(frozen=True, slots=True)
+class PaneSpec(Generic[T]):
+    """One pane; `rows` may keep what it made before, so that unchanged things stay the same objects."""
+
+    id: str
+    digit: str
+    title: str
+    columns: tuple[Column[T], ...]
+    key: Callable[[T], str]
+    rows: Callable[[], Callable[[View], Sequence[T]]]
+    """Makes the function that gives the rows of a view; called once per pane on the screen."""
+    fact: Callable[[T, str], Fact]
+    facts: tuple[str, ...]
+    words: Callable[[T], str]
+    tabs: tuple[Tab[T], ...]
+    empty: Callable[[View], str]
+    """What to say when there are no rows, and why."""
+    kinds: Callable[[T | None], tuple[Kind, ...]]
+    """To what kinds of action the row is open; asked with None when there is no row."""
+    target: Callable[[T], Target]
+    summary: Callable[[View], str] = lambda _view: ""
+    """A few words behind the pane's name, e.g. how many run."""
+    sort: str | None = None
+    journal_id: Callable[[T], str | None] = lambda _item: None
+    """The journal entry that the row is, for panes whose rows can be undone."""
+    watch: Callable[[T], str | None] = lambda _item: None
+    """The domain that the detail of this row needs to be read."""
+
+
+AnyPane = PaneSpec[Any]
+Columns = Mapping[str, tuple[str, ...]]

@@ -1,0 +1,44 @@
+"""Lines of detail: labels and values in columns, tables, headings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tui.model.text import cells
+from tui.widgets.lines import Span, SpanLine
+
+LABEL = 13
+UNKNOWN = Span("?", "unknown")
+
+
+def line(label: str, value: str | None, style: str = "") -> SpanLine:
+    """Return a labelled value; None is shown as unknown."""
+    return [Span(label.ljust(LABEL), "dim"), UNKNOWN if value is None else Span(value, style)]
+
+
+def heading(text: str) -> SpanLine:
+    """Return a heading of a group of lines."""
+    return [Span(text, "title")]
+
+
+def note(text: str, style: str = "dim") -> SpanLine:
+    """Return a line of plain words."""
+    return [Span(text, style)]
+
+
+BLANK: SpanLine = [Span("")]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> list[SpanLine]:
+    """Return a table whose columns are as wide as their widest cell; columns in `right` are aligned right."""
+    body = [list(row) for row in rows]
+    widths = [max(cells(row[index]) for row in [list(header), *body]) for index in range(len(header))]
+
+    def padded(row: Sequence[str]) -> str:
+        parts = []
+        for index, text in enumerate(row):
+            blank = " " * (widths[index] - cells(text))
+            parts.append(blank + text if index in right else text + blank)
+        return "  ".join(parts).rstrip()
+
+    return [[Span(padded(header), "dim")], *([Span(padded(row))] for row in body)]

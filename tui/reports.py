@@ -1,0 +1,196 @@
+"""Reports on standard output, for scripts and pipes. Textual is never imported here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tui.model import units
+from tui.model.domain import Domain
+from tui.model.host import LinkState
+from tui.model.process import QemuProcess
+from tui.model.snapshot import HostSnapshot, as_json
+from tui.model.text import cells
+
+if TYPE_CHECKING:
+    from tui.cli import Options
+    from tui.runtime.collector import Collector
+
+GOOD, NO_CONNECTION = 0, 3
+CONNECT_S = 10.0
+READ_S = 20.0
+
+
+def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = lambda _snapshot: None) -> Collector:
+    """Return a collector for the host of `options`, not yet started."""
+    from tui.runtime.collector import Collector
+
+    figures = None
+    if options.demo:
+        from tui.demo.figures import demo_usage
+
+        figures = demo_usage
+    return Collector(
+        options.uri,
+        read_only=options.read_only,
+        interval_s=options.config.interval_s,
+        publish=publish,
+        one_by_one=figures,
+    )
+
+
+def settled(snapshot: HostSnapshot) -> bool:
+    """Whether the first attempt to connect has ended, well or badly."""
+    return snapshot.connection.state is LinkState.REFUSED or snapshot.domains_read_ns is not None
+
+
+def why_unreachable(options: Options) -> str:
+    """Return why the host does not answer within 5 s, "" when it does."""
+    collector = open_collector(options)
+    collector.start()
+    collector.board.wait(settled, 5.0)
+    connection = collector.board.snapshot.connection
+    collector.stop()
+    if connection.live:
+        return ""
+    return f"{connection.uri} does not answer: {connection.problem or 'no reply'}"
+
+
+def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSnapshot] | None:
+    """Return a collector whose named parts have been read, and its snapshot; None after saying on standard error why
+    the host cannot be reached."""
+    from tui.runtime.desk import Focus
+
+    wanted = frozenset(parts)
+    collector = open_collector(options)
+    collector.start()
+    collector.board.wait(settled, CONNECT_S)
+    connection = collector.board.snapshot.connection
+    if not connection.live:
+        say_unreachable(collector.board.snapshot)
+        collector.stop()
+        return None
+    # Drivers without bulk statistics are asked domain by domain, and only for those that somebody looks at.
+    collector.focus(Focus(tuple(collector.board.snapshot.domains)))
+    collector.start_slow()
+    collector.board.wait(lambda snapshot: not snapshot.unread & wanted, READ_S)
+    return collector, collector.board.snapshot
+
+
+def say_unreachable(snapshot: HostSnapshot) -> None:
+    """Write to standard error why the host cannot be reached and what to try."""
+    connection = snapshot.connection
+    problem = connection.problem or f"no answer within {CONNECT_S:.0f} s"
+    print(f"virtdeck: cannot connect to {connection.uri}: {problem}", file=sys.stderr)
+    if connection.advice:
+        print(f"virtdeck: {connection.advice}", file=sys.stderr)
+    print("virtdeck: to look around without a host: virtdeck --demo", file=sys.stderr)
+
+
+def snapshot(options: Options) -> int:
+    """Print everything that was seen of the host as JSON; returns the exit code."""
+    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes"))
+    if read is None:
+        return NO_CONNECTION
+    collector, seen = read
+    print(json.dumps(as_json(seen), indent=2, ensure_ascii=False))
+    collector.stop()
+    return GOOD
+
+
+def domains(options: Options, *, as_json: bool) -> int:
+    """Print the domains and unmanaged QEMU processes, as a table or JSON; returns the exit code."""
+    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes"))
+    if read is None:
+        return NO_CONNECTION
+    collector, seen = read
+    rows = [_domain_row(seen, domain) for domain in sorted(seen.domains.values(), key=lambda domain: domain.name)]
+    rows += [_process_row(process) for process in seen.unmanaged().values()]
+    if as_json:
+        print(json.dumps(_domains_json(seen), indent=2, ensure_ascii=False))
+    else:
+        _print_table(_HEADER, rows)
+    collector.stop()
+    return GOOD
+
+
+def _domains_json(seen: HostSnapshot) -> dict[str, object]:
+    return {
+        "connection": as_json(seen.connection),
+        "domains": [
+            {**as_json(domain), "usage": as_json(seen.usage.get(key)), "addresses": as_json(seen.addresses.get(key))}
+            for key, domain in seen.domains.items()
+        ],
+        "unmanaged": as_json(list(seen.unmanaged().values())),
+    }
+
+
+_HEADER = ("ID", "NAME", "STATE", "VCPU", "MEMORY", "USED", "ADDRESS", "AUTO", "PERSISTENT")
+
+
+def _domain_row(seen: HostSnapshot, domain: Domain) -> tuple[str, ...]:
+    config, usage = domain.config, seen.usage.get(domain.key)
+    addresses = seen.addresses.get(domain.key, ())
+    return (
+        "-" if domain.id is None else str(domain.id),
+        domain.name,
+        f"{domain.state.value} ({domain.reason})" if domain.reason else domain.state.value,
+        f"{config.vcpus}/{config.vcpus_max}" if config else "?",
+        f"{units.size(config.memory_kib)}/{units.size(config.memory_max_kib)}" if config else "?",
+        units.size(usage.guest_used_kib if usage else None, "-" if not domain.active else "?"),
+        addresses[0].address if addresses else "-",
+        _yes_no(domain.autostart),
+        _yes_no(domain.persistent),
+    )
+
+
+def _process_row(process: QemuProcess) -> tuple[str, ...]:
+    return (
+        str(process.pid),
+        process.name,
+        f"unmanaged ({process.state})",
+        f"{process.vcpus}/{process.vcpus_max}",
+        units.size(process.memory_kib),
+        units.size(process.rss_kib),
+        "-",
+        "-",
+        "-",
+    )
+
+
+def _yes_no(value: bool | None) -> str:
+    return "?" if value is None else "yes" if value else "no"
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(cells(row[index]) for row in (header, *rows)) for index in range(len(header))]
+    for row in (header, *rows):
+        line = "  ".join(text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True))
+        print(line.rstrip())
+
+
+def keys() -> int:
+    """Print all keys as Markdown, made from the actions; returns the exit code."""
+    from tui.actions.keys import markdown
+
+    print(markdown())
+    return GOOD
+
+
+def list_actions(*, as_json: bool) -> int:
+    """Print the actions with what they apply to and their fields; returns the exit code."""
+    from tui.actions import ACTIONS
+    from tui.actions.keys import describe
+
+    described = [describe(action) for action in ACTIONS]
+    if as_json:
+        print(json.dumps(described, indent=2))
+        return GOOD
+    for item in described:
+        print(f"{item['id']:<26} {item['applies_to']:<8} {item['help']}")
+        for field in item["fields"]:
+            choices = f" ({'|'.join(field['choices'])})" if field["choices"] else ""
+            print(f"{'':<28}{field['name']}{choices}: {field['label']}{'; ' + field['help'] if field['help'] else ''}")
+    return GOOD

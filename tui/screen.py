@@ -1,0 +1,45 @@
+"""From the command line to the full screen and back: connecting while Textual is imported, leaving at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from tui.model.host import LinkState
+from tui.model.snapshot import HostSnapshot
+from tui.ops import request_types
+from tui.paths import journal_file
+from tui.reports import NO_CONNECTION, open_collector, say_unreachable
+from tui.runtime.journal import Journal
+from tui.runtime.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from tui.cli import Options
+
+
+def run_screen(options: Options) -> int:
+    """Open the full screen and return the exit code when it is left."""
+    mailbox: Mailbox[HostSnapshot] = Mailbox()
+    collector = open_collector(options, mailbox.put)
+    collector.start()
+    journal = Journal(journal_file(), request_types())
+    threading.Thread(target=journal.load, name="journal", daemon=True).start()
+
+    from tui.app import VirtdeckApp
+
+    if collector.board.snapshot.connection.state is LinkState.REFUSED:
+        say_unreachable(collector.board.snapshot)
+        return NO_CONNECTION
+    app = VirtdeckApp(collector, mailbox, journal, options.config, demo=options.demo, notice=options.notice)
+    try:
+        code = app.run()
+    except OSError as error:
+        # The terminal went away (SIGHUP): there is nothing to restore and nobody to tell.
+        print(f"virtdeck: {error}", file=sys.stderr)
+        return 1
+    finally:
+        collector.stop()
+    if code == NO_CONNECTION:
+        say_unreachable(collector.board.snapshot)
+    return code if code is not None else app.return_code or 0

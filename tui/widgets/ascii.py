@@ -1,0 +1,50 @@
+"""For terminals that cannot show Unicode: every character that leaves is one they can."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from rich.cells import get_character_cell_size
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+_GLYPHS = {
+    "●": "*", "◐": "=", "◔": "~", "○": "o", "◌": ".", "◇": "@", "✖": "x", "⚠": "!", "▸": ">", "•": "*", "…": "~",
+    "·": "-", "→": ">", "←": "<", "↑": "^", "↓": "v", "▲": "^", "▼": "v", "Δ": "d", "▁": "_", "▂": ".", "▃": "-",
+    "▄": "-", "▅": "=", "▆": "=", "▇": "#", "█": "#", "✓": "+", "“": '"', "”": '"', "’": "'", "×": "x", "║": "|",
+    "╱": "/", "╲": "\\", "–": "-", "—": "-", "\u00a0": " ",
+}  # fmt: skip
+_BOX = range(0x2500, 0x2580)
+_BLOCKS = range(0x2580, 0x25A0)
+
+
+def is_unicode_terminal(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the locale of `environment` says that the terminal takes UTF-8 (locale(7): LC_ALL, LC_CTYPE, LANG)."""
+    env = os.environ if environment is None else environment
+    name = next((env[key] for key in ("LC_ALL", "LC_CTYPE", "LANG") if env.get(key)), "")
+    return "utf-8" in name.lower() or "utf8" in name.lower()
+
+
+def plain(char: str) -> str:
+    """Return ASCII of the same width in cells for any character."""
+    if char.isascii():
+        return char
+    if char in _GLYPHS:
+        return _GLYPHS[char]
+    code = ord(char)
+    if code in _BOX:
+        return "-" if char in "─━┄┅┈┉╌╍═╴╶╸╺" else "|" if char in "│┃┆┇┊┋╎╏║╵╷╹╻" else "+"
+    return "#" if code in _BLOCKS else "?" * get_character_cell_size(char)
+
+
+class AsciiFilter(LineFilter):
+    """Replaces everything that is not ASCII in what is about to be written."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return `segments` with the same widths and styles in ASCII."""
+        return [
+            segment if segment.text.isascii() else segment._replace(text="".join(map(plain, segment.text)))
+            for segment in segments
+        ]
