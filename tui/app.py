@@ -38,7 +38,7 @@ from tui.runtime.mailbox import Mailbox
 from tui.runtime.store import Store
 from tui.themes import THEMES
 from tui.widgets.ascii import AsciiFilter, is_unicode_terminal
-from tui.widgets.lines import LinesView, Span
+from tui.widgets.lines import LinesView
 
 _WIDE, _HUGE = 110, 170
 _NO_CONNECTION = 3
@@ -191,10 +191,7 @@ class VirtdeckApp(App[int]):
         kinds = frame.kinds()
         targets = [target for kind in kinds if kind is not Kind.HOST for target in frame.targets(kind)]
         context = self._action_context(view.snapshot)
-        if frame.journal_id() is not None:
-            self._hints.set_lines([[Span("u", "key", "key:u"), Span(" undo  "), *chrome.hints(context, (), [], {})]])
-        else:
-            self._hints.set_lines([chrome.hints(context, kinds, targets, self._keys)])
+        self._hints.set_lines([chrome.hints(context, self.pane, kinds, targets, self._keys, self.size.width)])
 
     def on_pane_frame_positioned(self) -> None:
         if self._store.snapshot is not None:
@@ -274,8 +271,8 @@ class VirtdeckApp(App[int]):
             frame.set_class(self.size.width >= _HUGE, "-huge")
             self._body.mount(frame)
         self.frame.display = True
-        self.frame.zoom(False)
         self._draw()
+        self.call_after_refresh(self.frame.zoom, False)
 
     def do_filter(self) -> bool:
         self.frame.open_filter()

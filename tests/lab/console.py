@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import secrets
+import shlex
 import threading
 import time
 from contextlib import suppress
@@ -23,6 +25,7 @@ class Console:
         self._text = ""
         self._ended = False
         self._news = threading.Condition()
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
         self._connection = libvirt.open(uri)
         self._stream = self._connection.newStream(0)
         self._connection.lookupByName(name).openConsole(None, self._stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
@@ -32,7 +35,9 @@ class Console:
     def __enter__(self) -> Console:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -48,18 +53,17 @@ class Console:
             data = data[self._stream.send(data) :]
 
     def wait_for(self, text: str, timeout: float = 30) -> str:
-        """All text up to and with the awaited one; TimeoutError when it does not come, EOFError when the console ends before."""
+        """All text up to and with the awaited one; TimeoutError when it does not come, EOFError when the console ends."""
         return self._wait(re.compile(re.escape(text)), timeout)[0]
 
     def run(self, command: str, timeout: float = 30) -> tuple[int, str]:
         """The exit status and the output (both streams) of a shell command in the guest, typed at its prompt."""
         tag = secrets.token_hex(4)
-        # The quotes keep the tag out of the echo of what is typed.
-        self.send(f"echo '{tag}'-begin; {command}\necho '{tag}'-end $?\n")
-        _, output, status = self._wait(
-            re.compile(rf"{tag}-begin\r?\n(.*?)\r?\n?[^\n]*{tag}'-end[^\n]*\r?\n{tag}-end (\d+)\r?\n", re.DOTALL), timeout
-        )
-        return int(status), output.replace("\r\n", "\n")
+        # What is typed comes back as an echo: it must not contain the marks themselves, so printf puts them together.
+        self.send(f"printf '%s-begin\\n' {tag}; eval {shlex.quote(command)}; printf '\\n%s-end %s\\n' {tag} $?\n")
+        marks = re.compile(rf"{tag}-begin\r*\n(.*?)\r*\n{tag}-end (\d+)\r*\n", re.DOTALL)
+        _, output, status = self._wait(marks, timeout)
+        return int(status), re.sub(r"\r+\n", "\n", output).removesuffix("\n")
 
     def close(self) -> None:
         """End the session."""
@@ -82,6 +86,7 @@ class Console:
 
     def _read(self) -> None:
         """Collect what comes until the stream ends."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         data = b"x"
         while data:
             try:
@@ -89,6 +94,6 @@ class Console:
             except libvirt.libvirtError:
                 data = b""
             with self._news:
-                self._text += data.decode(errors="replace")
+                self._text += decoder.decode(data)
                 self._ended = not data
                 self._news.notify_all()

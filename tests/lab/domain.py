@@ -10,8 +10,8 @@ from xml.etree import ElementTree as ET
 
 from tests.lab.guest import COMMAND_LINE, NO_ACPI, GuestImage
 
-SPARE_ROOT_PORTS = 8
-"""PCIe slots a q35 guest has free for hot-plug."""
+ROOT_PORTS = 8
+"""PCIe slots of a q35 guest: balloon, agent and first NIC take one each, the others are free for hot-plug."""
 
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 
@@ -52,9 +52,13 @@ def element(tag: str, *children: ET.Element, text: str | None = None, **attribut
 
 
 def guest_xml(shape: Shape, image: GuestImage, emulator: str, log: Path) -> ET.Element:
-    """A domain that boots the lab's guest directly; its serial console is also written to a log file, anew at each start."""
+    """A domain that boots the lab's guest directly; its serial console is also logged, anew at each start of QEMU."""
     line = COMMAND_LINE if shape.acpi else f"{COMMAND_LINE} {NO_ACPI}"
-    boot = [element("kernel", text=str(image.kernel)), element("initrd", text=str(image.initrd)), element("cmdline", text=line)]
+    boot = [
+        element("kernel", text=str(image.kernel)),
+        element("initrd", text=str(image.initrd)),
+        element("cmdline", text=line),
+    ]
     devices = [
         element("serial", element("log", file=str(log), append="off"), type="pty"),
         element("memballoon", element("stats", period="1"), model="virtio"),
@@ -104,12 +108,12 @@ def _numa(shape: Shape) -> ET.Element:
 
 
 def _controllers(shape: Shape) -> list[ET.Element]:
-    """No USB; on q35 spare root ports for hot-plug."""
+    """No USB; on q35 root ports for hot-plug."""
     usb = element("controller", type="usb", model="none")
     if not shape.machine.startswith("q35"):
         return [usb]
     root = element("controller", type="pci", index="0", model="pcie-root")
-    ports = (element("controller", type="pci", model="pcie-root-port") for _ in range(SPARE_ROOT_PORTS))
+    ports = (element("controller", type="pci", model="pcie-root-port") for _ in range(ROOT_PORTS))
     return [usb, root, *ports]
 
 
@@ -121,7 +125,9 @@ def _agent_channel() -> ET.Element:
 def nic_xml(network: str, *, mac: str | None = None) -> ET.Element:
     """A virtio NIC in a libvirt network."""
     address = [element("mac", address=mac)] if mac else []
-    return element("interface", *address, element("source", network=network), element("model", type="virtio"), type="network")
+    return element(
+        "interface", *address, element("source", network=network), element("model", type="virtio"), type="network"
+    )
 
 
 def disk_xml(path: Path, target: str, *, bus: str = "virtio", kind: str = "qcow2") -> ET.Element:

@@ -1,7 +1,7 @@
 """The lab's guest: a distribution kernel and an initramfs of busybox, built once and kept in a cache folder.
 
-The cache is $VIRTDECK_LAB_CACHE, else virtdeck-lab in $XDG_CACHE_HOME (~/.cache). What is in it is named by a hash of what
-it was built from, so a changed recipe builds anew and an unchanged one costs a few milliseconds.
+The cache is $VIRTDECK_LAB_CACHE, else virtdeck-lab in $XDG_CACHE_HOME (~/.cache). What is in it is named by a hash of
+what it was built from, so a changed recipe builds anew and an unchanged one costs a few milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.lab.kernel import BuildError, tool
 
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=3 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on "
-    "cryptomgr.notests rcupdate.rcu_expedited=1 audit=0 nowatchdog memhp_default_state=online_movable panic=0"
+    "cryptomgr.notests rcupdate.rcu_expedited=1 noreplace-smp audit=0 nowatchdog memhp_default_state=online_movable panic=0"
 )
 """What makes a boot under emulation short, and hot-plugged memory usable at once."""
 
@@ -64,7 +64,7 @@ def cache_folder() -> Path:
 
 
 def guest_image(*, agent: bool = False) -> GuestImage:
-    """The guest from the cache, built first when it is not there (about 4 s, plus the download); BuildError says what is missing."""
+    """The guest from the cache, built first when it is not there (5 s and a download); BuildError says what is missing."""
     cache = cache_folder()
     with _locked(cache):
         kernel_dir = cache / f"kernel-{_kernel_key()}"
@@ -159,7 +159,7 @@ def _add_modules(archive: Archive, modules: Path) -> None:
 
 
 def _add_agent(archive: Archive, folder: Path) -> None:
-    """The distribution's qemu-ga, unpacked and not installed, with the shared libraries of this machine that it needs."""
+    """The distribution's qemu-ga, unpacked and not installed, with this machine's shared libraries that it needs."""
     folder.mkdir()
     kernel.unpack(kernel.download(["qemu-guest-agent"], folder), folder)
     binary = next(path for path in folder.glob("usr/*bin/qemu-ga"))

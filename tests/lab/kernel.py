@@ -1,4 +1,4 @@
-"""The guest's kernel: a distribution's kernel package unpacked without being installed, and the modules the guest needs."""
+"""The guest's kernel: a distribution's package, unpacked and not installed, and the modules that the guest needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOOT_MODULES = (
     "virtio_pci", "button", "evdev", "virtio_balloon", "virtio_console", "virtio_blk", "virtio_net",
     "virtio_scsi", "sd_mod", "sr_mod", "pvpanic_mmio",
 )  # fmt: skip
-"""Modules that init loads, in this order, each after what it depends on; one that is built in has no file and is left out."""
+"""Modules that init loads in this order, each after what it needs; one that is built in has no file and is left out."""
 
 LATER_MODULES = ("ext4", "isofs", "vfat", "nls_ascii", "nls_utf8", "8021q", "virtio_mem", "virtio_rng")
 """Modules that are in the guest's file system for `modload NAME`."""
@@ -89,7 +89,7 @@ def _kernel_packages() -> list[str]:
 
 
 def build_kernel(into: Path) -> None:
-    """Fetch the kernel and leave `image` and `modules/*.ko` (uncompressed) in a folder; takes some seconds and 30-80 MB of traffic."""
+    """Fetch the kernel (30-80 MB) and leave it as `image`, and `modules/*.ko`, uncompressed in a folder."""
     packed = into / "packages"
     packed.mkdir(parents=True)
     unpack(download(_kernel_packages(), packed), packed)
@@ -102,7 +102,7 @@ def build_kernel(into: Path) -> None:
 
 
 def _write_image(packed: Path, target: Path) -> None:
-    """The uncompressed kernel where it can be booted directly (PVH, half a second faster), else the kernel as packed."""
+    """The uncompressed kernel where it can boot directly (PVH, half a second faster), else the kernel as packed."""
     vmlinuz = next(packed.glob("boot/vmlinuz-*"), None)
     if vmlinuz is None:
         raise BuildError("the kernel package holds no boot/vmlinuz")
@@ -112,7 +112,7 @@ def _write_image(packed: Path, target: Path) -> None:
 
 
 def extract_vmlinux(vmlinuz: bytes) -> bytes:
-    """The ELF kernel inside a bzImage: payload_offset and payload_length of the x86 boot protocol's setup header say where."""
+    """The ELF kernel inside a bzImage; the setup header of the x86 boot protocol has its payload's offset and length."""
     if vmlinuz[0x202:0x206] != b"HdrS":
         raise BuildError("not a bzImage")
     protected_mode = (vmlinuz[0x1F1] + 1) * 512
@@ -129,7 +129,7 @@ _GZIP, _XZ, _LZ4, _ZSTD = b"\x1f\x8b\x08", b"\xfd7zXZ\x00", b"\x02\x21\x4c\x18",
 
 
 def decompress(data: bytes) -> bytes:
-    """The content of a gzip, xz, legacy lz4 or zstd stream, told apart by its magic; the last two take the command of that name."""
+    """The content of a gzip, xz, legacy lz4 or zstd stream by its magic; the last two take the command of that name."""
     if data.startswith(_GZIP):
         return gzip.decompress(data)
     if data.startswith(_XZ):
@@ -155,7 +155,7 @@ def _read_module(path: Path) -> bytes:
 
 
 def without_signature(module: bytes) -> bytes:
-    """The module without its appended signature (struct module_signature): checking one takes the guest milliseconds."""
+    """The module without its appended signature (struct module_signature): checking it takes the guest milliseconds."""
     trailer = b"~Module signature appended~\n"
     if not module.endswith(trailer):
         return module

@@ -1,20 +1,24 @@
-"""Private mount, UTS and network namespaces, held by a reaper process that ends all in them when this process lets go."""
+"""Private mount, UTS and network namespaces, held by a reaper that ends all in them when this process lets go."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 _REAPER = Path(__file__).parent / "reaper.py"
 _STOP_LIMIT_S = 30.0
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+_ENVIRONMENT = os.environ | {"PATH": _PATH, "LC_ALL": "C.UTF-8"}
+"""The caller's, with the sbin folders, and with messages that tests can read."""
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -24,7 +28,7 @@ class LabUnavailable(RuntimeError):
 
 
 class Namespaces:
-    """A folder of its own (`root`), seen inside as /run, /etc/libvirt, /var/lib/libvirt, /var/cache/libvirt and /var/log/libvirt."""
+    """A folder (`root`) whose parts are /run, /etc/libvirt and libvirt's folders in /var inside, and a reaper process."""
 
     def __init__(self, hostname: str, *, cgroups: bool = False) -> None:
         """Make the folder; nothing runs before start()."""
@@ -40,9 +44,10 @@ class Namespaces:
 
     def start(self) -> None:
         """Make the namespaces; LabUnavailable with the kernel's reason when they cannot be made."""
-        argv = ["unshare", "-m", "-u", "-n", "--", sys.executable, "-I", "-S", str(_REAPER), str(self.root), self._hostname]
+        reaper = [sys.executable, "-I", "-S", str(_REAPER), str(self.root), self._hostname]
         self._reaper = subprocess.Popen(
-            [*argv, *(["--cgroups"] if self._cgroups else [])],
+            ["unshare", "-m", "-u", "-n", "--", *reaper, *(["--cgroups"] if self._cgroups else [])],
+            env=_ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -58,13 +63,14 @@ class Namespaces:
         return self._reaper.pid
 
     def stop(self) -> None:
-        """Kill all that runs inside and delete the folder; returns when it is gone. Does nothing when it is not started."""
+        """Kill all that runs inside and delete the folder; returns when all is gone."""
         reaper, self._reaper = self._reaper, None
         if reaper is not None:
             reaper.communicate(timeout=_STOP_LIMIT_S)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def spawn(self, argv: Sequence[str], log: Path) -> int:
-        """The process id of a program started inside in the background, output appended to the file; it ends with the lab."""
+        """The process id of a program started inside in the background, its output in a file; it ends with the lab."""
         return int(self._request({"argv": list(argv), "log": str(log)})["pid"])
 
     def inside(self, argv: Sequence[str]) -> list[str]:
@@ -97,10 +103,22 @@ class Namespaces:
         return reply
 
 
+def find_program(name: str) -> str | None:
+    """The path of a program, looked for in the sbin folders as well."""
+    return shutil.which(name, path=_PATH)
+
+
 def run(argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> Completed:
     """Run a program to its end with no input; RuntimeError with its standard error when it fails and check is set."""
     done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+        argv,
+        env=_ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
     )
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()}")
@@ -125,7 +143,7 @@ def end_process(pid: int, number: signal.Signals, *, timeout: float = 15) -> Non
     wait_until(lambda: not is_alive(pid), f"the end of process {pid}", timeout=timeout)
 
 
-def wait_until(done: Any, what: str, *, timeout: float = 30) -> None:
+def wait_until(done: Callable[[], bool], what: str, *, timeout: float = 30) -> None:
     """Ask every 10 ms until done() is true; TimeoutError naming what was waited for."""
     end = time.monotonic() + timeout
     while not done():

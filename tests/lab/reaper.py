@@ -1,9 +1,9 @@
-"""The first process in a lab host's private namespaces: python reaper.py ROOT HOSTNAME [--cgroups], started by unshare -m -u -n.
+"""The first process in a lab host's private namespaces, started by unshare: python reaper.py ROOT HOSTNAME [--cgroups].
 
-It arranges the mounts, says so with one line on standard output, then starts each program that a line on standard input asks
-for ({"argv": [...], "log": PATH}, answered by {"pid": N}). Daemonised grandchildren become its children and are reaped, so
-that libvirt does not wait for a zombie. When standard input closes it kills all that lives in its namespaces and deletes ROOT:
-a test run that dies leaves nothing. It is run alone, so it imports the standard library only.
+It arranges the mounts, says so with one line on standard output, then starts each program that a line on standard
+input asks for ({"argv": [...], "log": PATH}, answered by {"pid": N}). Daemonised grandchildren become its children and
+are reaped, so that libvirt does not wait for a zombie. When standard input closes it kills all that lives in its
+namespaces and deletes ROOT: a test run that dies leaves nothing. It runs alone: it imports the standard library only.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def serve() -> None:
 
 
 def inhabitants() -> list[int]:
-    """All others in this mount or UTS namespace (`ip netns exec` makes a mount namespace of its own, and keeps the UTS one)."""
+    """All others in this mount or UTS namespace: `ip netns exec` makes a mount namespace, and keeps the UTS one."""
     own = {os.readlink("/proc/self/ns/mnt"), os.readlink("/proc/self/ns/uts")}
     found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):

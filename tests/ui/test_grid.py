@@ -350,11 +350,11 @@ async def test_columns_are_dropped_shifted_and_chosen() -> None:
         grid.set_columns()
         await screen.pilot.resize_terminal(22, 6)
         await screen.settled()
-        assert grid.drawn_text()[:2] == ["›Name       State    …", " vm00       running  ?"]
+        assert grid.drawn_text()[:2] == [">Name       State    …", " vm00       running  ?"]
         assert grid.press("l")
-        assert grid.drawn_text()[:2] == ["‹Name             CPU%", " vm00                ?"]
+        assert grid.drawn_text()[:2] == ["<Name             CPU%", " vm00                ?"]
         assert grid.press("h")
-        assert grid.drawn_text()[0].startswith("›Name       State")
+        assert grid.drawn_text()[0].startswith(">Name       State")
 
 
 async def test_nothing_is_written_when_nothing_visible_changed() -> None:

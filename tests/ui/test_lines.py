@@ -146,7 +146,8 @@ async def test_automatic_height_follows_the_number_of_lines() -> None:
 def test_lean_strips_look_like_plain_ones_in_fewer_bytes(system: str) -> None:
     styles = [
         "white on black", "bold red on black", "red on black", "none", "reverse", "dim #abcdef on #123456",
-        "italic underline green on #123456", "default on red", "blue on default", "bold", "white on black",
+        "italic underline green on #123456", "default on red", "blue on default", "bold",
+        "bold dim", "dim", "bold underline", "underline2 italic", "white on black",
     ]  # fmt: skip
     Style.parse.cache_clear()  # a Style remembers the codes of the first colour system it was rendered for
     segments = [Segment(f"t{i} ", Style.parse(style)) for i, style in enumerate(styles)] + [Segment("plain")]

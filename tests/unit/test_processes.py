@@ -136,7 +136,12 @@ def test_an_emulator_whose_program_was_replaced_is_still_one(emulator: Path) -> 
     assert found.executable == str(emulator)
 
 
-def test_a_process_that_becomes_an_emulator_is_seen(emulator: Path) -> None:
+@pytest.mark.parametrize("young_s", [10.0, -1.0])
+def test_a_process_that_becomes_an_emulator_is_seen(
+    emulator: Path, monkeypatch: pytest.MonkeyPatch, young_s: float
+) -> None:
+    """Also when it is no longer young, and so is looked at in some reads only."""
+    monkeypatch.setattr("tui.sources.processes.YOUNG_S", young_s)
     source = ProcessSource()
     script = "import os, sys; sys.stdin.read(1); os.execv(sys.argv[1], ['vm', '-c', 'read line'])"
     with running(Path(sys.executable), "-c", script, str(emulator)) as process:

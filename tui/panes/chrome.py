@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tui.actions import ACTIONS
 from tui.actions.base import Action, Context, Kind, Target
 from tui.model import units
 from tui.model.host import Connection, Host, LinkState
 from tui.model.snapshot import HostSnapshot
+from tui.model.text import cells
 from tui.panes.spec import AnyPane, View
 from tui.widgets.lines import FILL, Span, SpanLine
 
@@ -84,25 +85,39 @@ def banner(snapshot: HostSnapshot) -> SpanLine | None:
     ]
 
 
-_GENERAL = (("/", "filter"), ("space", "mark"), ("enter", "detail"), (":", "all"), ("?", "help"), ("q", "quit"))
+# The frame's own keys, in the order in which they give way when the line is short.
+_GENERAL = (("q", "quit"), ("enter", "detail"), ("space", "mark"), ("/", "filter"), (":", "all"), ("?", "help"))
+_ACTION_ROOM = 0.6
 
 
-def hints(context: Context, kinds: Sequence[Kind], targets: Sequence[Target], keys: dict[str, str]) -> SpanLine:
-    """Return the keys that work here and now, the most wanted first; those that do not are left out."""
-    line: list[Span] = []
-    if len(targets) > 1:
-        line.append(Span(f"{len(targets)} marked: ", "warn"))
+def hints(
+    context: Context,
+    pane: AnyPane,
+    kinds: Sequence[Kind],
+    targets: Sequence[Target],
+    keys: Mapping[str, str],
+    width: int,
+) -> SpanLine:
+    """Return the keys that work here and now, the most wanted first; those that do not are left out. On a short line
+    the frame's own keys give way to the actions."""
+    line: list[Span] = [Span(f"{len(targets)} marked: ", "warn")] if len(targets) > 1 else []
+    for key, word in pane.hints:
+        line += _hint(key, word, f"key:{key}")
     shown: set[str] = set()
     for action in sorted(ACTIONS, key=lambda action: action.kind is Kind.HOST):
         key = keys[action.id]
-        if action.kind not in kinds or key in shown or not _works(action, context, targets):
-            continue
-        shown.add(key)
-        line += [Span(key, "key", f"action:{action.id}"), Span(f" {action.hint}  ", "", f"action:{action.id}")]
-    tail: list[Span] = []
-    for key, word in _GENERAL:
-        tail += [Span(key, "key", f"key:{key}"), Span(f" {word}  ", "dim", f"key:{key}")]
-    return [*line, FILL, *tail]
+        if action.kind in kinds and key not in shown and _works(action, context, targets):
+            shown.add(key)
+            line += _hint(key, action.hint, f"action:{action.id}")
+    tail = list(_GENERAL)
+    wanted = sum(cells(span.text) for span in line)
+    while len(tail) > 1 and min(wanted, width * _ACTION_ROOM) + sum(len(k) + len(w) + 3 for k, w in tail) > width:
+        tail.pop(0)
+    return [*line, FILL, *(span for key, word in tail for span in _hint(key, word, f"key:{key}"))]
+
+
+def _hint(key: str, word: str, action: str) -> tuple[Span, Span]:
+    return Span(key, "key", action), Span(f" {word}  ", "", action)
 
 
 def _works(action: Action, context: Context, targets: Sequence[Target]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tui.actions.base import Kind
 from tui.model import units
 from tui.model.journal import Entry, Status
 from tui.panes.spec import PaneSpec, Tab, View
@@ -134,8 +133,9 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     words=lambda row: " ".join((row.entry.title, *row.entry.commands, *row.entry.results)),
     tabs=(Tab("entry", "Change", _what),),
     empty=lambda view: view.journal_problem or "nothing was changed here yet",
-    kinds=lambda _row: (Kind.HOST,),
+    kinds=lambda _row: (),
     target=lambda _row: None,
     summary=_summary,
     journal_id=lambda row: row.entry.id,
+    hints=(("u", "undo"),),
 )

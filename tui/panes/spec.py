@@ -59,7 +59,8 @@ class PaneSpec(Generic[T]):
     target: Callable[[T], Target]
     summary: Callable[[View], str] = lambda _view: ""
     """A few words behind the pane's name, e.g. how many run."""
-    sort: str | None = None
+    hints: tuple[tuple[str, str], ...] = ()
+    """Keys that only this pane has, for the hint bar."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
     watch: Callable[[T], str | None] = lambda _item: None

@@ -70,6 +70,9 @@ class _Qemu:
     asked: int = 0
     """How often its monitors were asked for the threads' roles; as often as is allowed once nothing is left to ask."""
     roles: qmp.Roles = field(default_factory=dict)
+    """What a monitor told."""
+    running: dict[int, int] = field(default_factory=dict)
+    """Thread → vCPU that it was seen to run under KVM."""
     parent: int = 0
     session: int = 0
 
@@ -132,6 +135,7 @@ class ProcessSource:
         _read_files(qemu, now)
         stats = _thread_stats(qemu.pid, [pid for pid, owner in self._vhosts.items() if owner == qemu.pid])
         _ask_roles(qemu, stats, now)
+        _watch_vcpus(qemu, stats)
         return _process(qemu, stat, _threads(qemu, stat, stats))
 
 
@@ -218,10 +222,23 @@ def _first_answer(pid: int, sockets: Sequence[QmpSocket]) -> qmp.Roles | None:
     return None
 
 
+def _watch_vcpus(qemu: _Qemu, stats: dict[int, Stat]) -> None:
+    """Note which vCPU an unnamed thread runs, until each of them has been seen; threads that the kernel starts for
+    KVM look alike in this but have names."""
+    vcpus = qemu.files.vcpus if qemu.files else {}
+    if qemu.roles or len(qemu.running) >= len(vcpus) or qemu.pid not in stats:
+        return
+    for tid, stat in stats.items():
+        if stat.name == stats[qemu.pid].name and tid != qemu.pid and tid not in qemu.running:
+            descriptor = qemu_proc.running_vcpu(qemu.pid, tid)
+            if descriptor in vcpus:
+                qemu.running[tid] = vcpus[descriptor]
+
+
 def _threads(qemu: _Qemu, main: Stat, stats: dict[int, Stat]) -> tuple[QemuThread, ...]:
     threads = []
     for tid, stat in stats.items():
-        role, index = (ThreadRole.EMULATOR, None) if tid == qemu.pid else _role(tid, stat, main.name, qemu.roles)
+        role, index = (ThreadRole.EMULATOR, None) if tid == qemu.pid else _role(qemu, tid, stat, main.name)
         affinity = qemu_proc.read_affinity(tid)
         threads.append(
             QemuThread(tid, clean(stat.name), role, index, stat.cpu_ticks * TICK_NS, affinity, stat.last_cpu)
@@ -229,14 +246,17 @@ def _threads(qemu: _Qemu, main: Stat, stats: dict[int, Stat]) -> tuple[QemuThrea
     return tuple(threads)
 
 
-def _role(tid: int, stat: Stat, main_name: str, told: qmp.Roles) -> tuple[ThreadRole, int | None]:
+def _role(qemu: _Qemu, tid: int, stat: Stat, main_name: str) -> tuple[ThreadRole, int | None]:
     """Return the role of a thread other than the main one: by its name, which without debug-threads=on is the main
-    thread's, else by QMP, else by guest time, which only a KVM vCPU has; what nothing tells is a worker."""
+    thread's, else by QMP, else by the KVM vCPU that it was seen to run, else by guest time, which only a KVM vCPU has;
+    what nothing tells is a worker."""
     named = role_by_name(stat.name) if stat.name != main_name else None
     if named is not None:
         return named
-    if tid in told:
-        return told[tid]
+    if tid in qemu.roles:
+        return qemu.roles[tid]
+    if tid in qemu.running:
+        return ThreadRole.VCPU, qemu.running[tid]
     return (ThreadRole.VCPU if stat.guest_ticks else ThreadRole.WORKER), None
 
 
@@ -256,8 +276,7 @@ def role_by_name(name: str) -> tuple[ThreadRole, int | None] | None:
 
 def _process(qemu: _Qemu, stat: Stat, threads: tuple[QemuThread, ...]) -> QemuProcess:
     args, origin = qemu.args, qemu.origin
-    numbered = {thread.index for thread in threads if thread.role is ThreadRole.VCPU and thread.index is not None}
-    vcpus = len(numbered) or args.vcpus
+    vcpus = _vcpu_count(qemu, threads)
     return QemuProcess(
         key=f"{qemu.pid}:{qemu.start_ticks}",
         pid=qemu.pid,
@@ -286,6 +305,12 @@ def _process(qemu: _Qemu, stat: Stat, threads: tuple[QemuThread, ...]) -> QemuPr
         displays=args.displays,
         pidfile=args.pidfile,
     )
+
+
+def _vcpu_count(qemu: _Qemu, threads: Sequence[QemuThread]) -> int:
+    """Return the number of vCPU threads where names or a monitor tell of all, else that of the arguments."""
+    told = [thread for thread in threads if thread.tid in qemu.roles or _VCPU.fullmatch(thread.name)]
+    return sum(thread.role is ThreadRole.VCPU for thread in told) or qemu.args.vcpus
 
 
 def _name(qemu: _Qemu) -> str:

@@ -12,6 +12,8 @@ PAGE_KIB = os.sysconf("SC_PAGE_SIZE") >> 10
 
 _EMULATOR = re.compile(r"\.?(?:qemu-system-([a-z0-9_]+)(?:[-.].*)?|(?:qemu-)?kvm(?:-spice|-wrapped)?)", re.ASCII)
 _DELETED = " (deleted)"
+_VCPU_FILE = re.compile(r"anon_inode:kvm-vcpu:([0-9]+)", re.ASCII)
+_KVM_RUN = 0xAE80
 _STATES = {
     "R": "running",
     "S": "sleeping",
@@ -48,6 +50,8 @@ class OpenFiles:
     """Descriptor of /dev/net/tun → name of its link, as the kernel spells it."""
     kvm: bool
     """A KVM virtual machine is open."""
+    vcpus: dict[int, int]
+    """Descriptor of a KVM vCPU → its number."""
     paths: tuple[str, ...]
 
 
@@ -132,8 +136,18 @@ def read_open_files(pid: int) -> OpenFiles | None:
     return OpenFiles(
         taps={number: name for number, name in taps.items() if name},
         kvm="anon_inode:kvm-vm" in links.values(),
+        vcpus={number: int(vcpu[1]) for number, link in links.items() if (vcpu := _VCPU_FILE.fullmatch(link))},
         paths=tuple(sorted({link for link in links.values() if link.startswith("/")})),
     )
+
+
+def running_vcpu(pid: int, tid: int) -> int | None:
+    """Return the descriptor of the KVM vCPU that the thread runs, while it waits in ioctl(KVM_RUN), as the threads of
+    idle vCPUs do; source: /proc/PID/task/TID/syscall, proc(5). None at other times, or when it may not be read."""
+    fields = (_read(f"/proc/{pid}/task/{tid}/syscall") or b"").split()
+    if len(fields) < 3 or int(fields[2], 16) & 0xFFFF != _KVM_RUN:
+        return None
+    return int(fields[1], 16)
 
 
 def _tap_name(pid: int, descriptor: int) -> str:

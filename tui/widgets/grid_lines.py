@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 MARK = "•"
 ASCENDING, DESCENDING = "▲", "▼"
-MORE_LEFT, MORE_RIGHT = "‹", "›"
+MORE_LEFT, MORE_RIGHT = "<", ">"
 GUTTER = 1
 """Cells left of the first column: the mark; in the header, whether more columns are to the right or left."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from rich.color import ColorSystem
 from rich.console import Console
@@ -19,6 +20,12 @@ _SYSTEMS = {
 }
 
 _RESET = "\x1b[0m"
+
+_OFF = {
+    "1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "6": "25", "7": "27", "8": "28", "9": "29", "21": "24",
+    "51": "54", "52": "54", "53": "55",
+}  # fmt: skip
+"""The SGR code that ends each attribute (ECMA-48, 8.3.117)."""
 
 
 class LeanStrip(Strip):
@@ -53,22 +60,30 @@ def lean(strip: Strip) -> Strip:
     return LeanStrip(strip, strip.cell_length)
 
 
+class _State(NamedTuple):
+    """The SGR codes in force: of attributes, ink and ground."""
+
+    attributes: frozenset[str]
+    ink: str
+    ground: str
+
+
+_PLAIN = _State(frozenset(), "39", "49")
+
+
 @lru_cache(maxsize=1024)
-def _codes(style: Style, system: ColorSystem) -> tuple[str, str, str]:
-    """Return the SGR codes of a style: attributes, ink, ground."""
-    ink = style.color.downgrade(system).get_ansi_codes() if style.color else ("39",)
-    ground = style.bgcolor.downgrade(system).get_ansi_codes(False) if style.bgcolor else ("49",)
-    return Strip.render_ansi(style.without_color, system), ";".join(ink), ";".join(ground)
-
-
-_PLAIN = ("", "39", "49")
+def _state(style: Style, system: ColorSystem) -> _State:
+    ink = ";".join(style.color.downgrade(system).get_ansi_codes()) if style.color else "39"
+    ground = ";".join(style.bgcolor.downgrade(system).get_ansi_codes(False)) if style.bgcolor else "49"
+    attributes = Strip.render_ansi(style.without_color, system)
+    return _State(frozenset(attributes.split(";")) - {""}, ink, ground)
 
 
 def _render(strip: Strip, system: ColorSystem) -> str:
     out: list[str] = []
     now = _PLAIN
     for text, style, _ in strip:
-        new = _codes(style, system) if style else _PLAIN
+        new = _state(style, system) if style else _PLAIN
         if new != now:
             out.append(_change(now, new))
             now = new
@@ -78,10 +93,12 @@ def _render(strip: Strip, system: ColorSystem) -> str:
     return "".join(out)
 
 
-def _change(now: tuple[str, str, str], new: tuple[str, str, str]) -> str:
+@lru_cache(maxsize=4096)
+def _change(now: _State, new: _State) -> str:
     """Return the escape sequence that leads from one state of the terminal to another."""
-    if new[0] == now[0] or not now[0]:
-        codes = [code for code, old in zip(new, now, strict=True) if code != old]
-    else:
-        codes = ["0", *(code for code, plain in zip(new, _PLAIN, strict=True) if code != plain)]
+    off = {_OFF[code] for code in now.attributes - new.attributes}
+    # One code may end two attributes (22: bold and dim): the one that stays is switched on again.
+    on = {code for code in new.attributes if code not in now.attributes or _OFF[code] in off}
+    codes = [*sorted(off), *sorted(on)]
+    codes += [code for code, old in ((new.ink, now.ink), (new.ground, now.ground)) if code != old]
     return f"\x1b[{';'.join(codes)}m"
