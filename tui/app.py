@@ -38,11 +38,14 @@ from tui.runtime.mailbox import Mailbox
 from tui.runtime.store import Store
 from tui.themes import THEMES
 from tui.widgets.ascii import AsciiFilter, is_unicode_terminal
+from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView
+from tui.widgets.typeahead import TypeAhead
 
 _WIDE, _HUGE = 110, 170
 _NO_CONNECTION = 3
 _LEAVE_S = 0.8
+_LEAVE_KEYS = frozenset({"ctrl+c", "ctrl+q"})
 
 
 class Mail(Message):
@@ -101,6 +104,7 @@ class VirtdeckApp(App[int]):
         self.frames: dict[str, PaneFrame] = {}
         self.pane: AnyPane = PANES[0]
         self._filters_plus: list[LineFilter] = [] if is_unicode_terminal() else [AsciiFilter()]
+        self._typed = TypeAhead(self, self._takes_keys, self._key_at_once, super().on_event)
 
     # Frame
 
@@ -211,11 +215,29 @@ class VirtdeckApp(App[int]):
 
     # Keys
 
-    def on_key(self, event: events.Key) -> None:
-        if len(self.screen_stack) > 1:
+    async def on_event(self, event: events.Event) -> None:
+        if not isinstance(event, events.Key) or event.is_forwarded or event.key in _LEAVE_KEYS:
+            await super().on_event(event)
             return
-        name = event.character if event.character and event.is_printable else event.key
-        if self.press(name, event.key):
+        self.app_focus = True
+        await self._typed.take(event)
+
+    def _takes_keys(self) -> bool:
+        """Whether what is on the screen is ready for a key: a pane or a dialog that just opened may not be yet."""
+        if len(self.screen_stack) > 1:
+            return self.focused is not None and bool(getattr(self.screen, "takes_keys", True))
+        return self.focused is not None and self.frame in self.focused.ancestors
+
+    def _key_at_once(self, event: events.Key) -> bool:
+        """Do what a key means to the pane; False in dialogs and in fields, and for keys that mean nothing here."""
+        view = self.focused or self.frame.grid
+        if len(self.screen_stack) > 1 or not isinstance(view, (Grid, LinesView)):
+            return False
+        return view.press(event.key) or self.press(_name_of(event), event.key)
+
+    def on_key(self, event: events.Key) -> None:
+        """Take the keys that a field of the pane has no use for."""
+        if len(self.screen_stack) == 1 and self.press(_name_of(event), event.key):
             event.stop()
             event.prevent_default()
 
@@ -227,6 +249,9 @@ class VirtdeckApp(App[int]):
         pane = next((pane for pane in PANES if pane.digit == name), None)
         if pane is not None:
             self.open_pane(pane)
+            return True
+        if name.isdecimal():
+            self.frame.grid.begin_count(name)
             return True
         return self._action_key(name)
 
@@ -270,9 +295,11 @@ class VirtdeckApp(App[int]):
             frame.set_class(self.size.width >= _WIDE, "-wide")
             frame.set_class(self.size.width >= _HUGE, "-huge")
             self._body.mount(frame)
-        self.frame.display = True
+            self.call_after_refresh(frame.zoom, False)
+        else:
+            self.frame.display = True
+            self.frame.zoom(False)
         self._draw()
-        self.call_after_refresh(self.frame.zoom, False)
 
     def do_filter(self) -> bool:
         self.frame.open_filter()
@@ -413,3 +440,8 @@ class VirtdeckApp(App[int]):
         timer.daemon = True
         timer.start()
         self.exit(code)
+
+
+def _name_of(event: events.Key) -> str:
+    """Return the character that a key types, else Textual's name of the key."""
+    return event.character if event.character and event.is_printable else event.key

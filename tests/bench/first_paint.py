@@ -80,4 +80,8 @@ def _figures(ms: dict[str, float]) -> list[Figure]:
             f"virsh + {_LARGE_RATIO} x bare",
         ),
     ]
-    return figures + [Figure(f"frame, {label}", ms[f"frame {label}"], "ms") for label in (*COUNTS, "file")]
+    at_once = _SMALL_RATIO * bare
+    return figures + [
+        Figure(f"frame, {label}", ms[f"frame {label}"], "ms", at_once, f"{_SMALL_RATIO} x bare")
+        for label in (*COUNTS, "file")
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.lab.namespaces import LabUnavailable
 _numbers = itertools.count(1)
 
 
-def unavailable(reason: str) -> None:
+def unavailable(reason: str) -> NoReturn:
     """Skip with the reason where people work; fail with it on CI, where the lab must run."""
     if os.environ.get("CI"):
         pytest.fail(f"the lab must run on CI: {reason}")

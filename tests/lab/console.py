@@ -53,7 +53,7 @@ class Console:
             data = data[self._stream.send(data) :]
 
     def wait_for(self, text: str, timeout: float = 30) -> str:
-        """All text up to and with the awaited one; TimeoutError when it does not come, EOFError when the console ends."""
+        """All text up to and with the awaited one; TimeoutError when it does not come, EOFError at the end."""
         return self._wait(re.compile(re.escape(text)), timeout)[0]
 
     def run(self, command: str, timeout: float = 30) -> tuple[int, str]:

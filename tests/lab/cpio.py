@@ -6,7 +6,7 @@ import stat
 
 
 class Archive:
-    """Collects directories, files, links and device nodes, all root's and without times: equal input gives equal bytes."""
+    """Collects directories, files, links and nodes, all root's and without times: equal input gives equal bytes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -44,7 +44,7 @@ class Archive:
 
 
 def _record(path: str, inode: int, mode: int, content: bytes, device: tuple[int, int]) -> bytes:
-    """One entry: the header of thirteen hexadecimal fields with the name, and the content, each padded to four bytes."""
+    """One entry: the header of 13 hexadecimal fields with the name, and the content, each padded to four bytes."""
     name = path.encode() + b"\0"
     fields = (inode, mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(name), 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + name

@@ -63,7 +63,7 @@ class PrivateLibvirtd:
     def __init__(self, hostname: str = "virtdeck-lab", *, cgroups: Sequence[str] = ()) -> None:
         """Check the machine (LabUnavailable) and make the folder.
 
-        `cgroups` names the controllers libvirt may use; without any it sees no control groups, whatever the machine has.
+        `cgroups` names the controllers libvirt may use; without any it sees none, whatever the machine has.
         """
         if reasons := missing_requirements():
             raise LabUnavailable(", ".join(reasons))
@@ -78,7 +78,7 @@ class PrivateLibvirtd:
         (self.root / "etc" / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(uuid=uuid.uuid4()))
 
     def start(self) -> None:
-        """Make the namespaces and start libvirtd; returns when it answers (0.1 s, the first time on a machine 1-4 s)."""
+        """Make the namespaces and start libvirtd; returns when it answers (0.1 s; the first time 1-4 s)."""
         kept = cache_folder() / "capabilities"
         try:
             if kept.exists():
@@ -130,11 +130,11 @@ class PrivateLibvirtd:
         return run(["virsh", "-q", "-c", self.uri, *arguments], timeout=timeout, check=check)
 
     def run(self, argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> Completed:
-        """Run a program (ip, nft, ping) inside the namespaces to its end; RuntimeError when it fails and check is set."""
+        """Run a program (ip, nft, ping) inside to its end; RuntimeError when it fails and check is set."""
         return self.namespaces.run(argv, timeout=timeout, check=check)
 
     def inside(self, argv: Sequence[str]) -> list[str]:
-        """The argument list that runs a program inside, for a pseudo-terminal or a Popen of one's own (it starts in /)."""
+        """The argument list that runs a program inside, for a Popen of one's own (it starts in /)."""
         return self.namespaces.inside(argv)
 
     @property
@@ -150,7 +150,7 @@ class PrivateLibvirtd:
         return self._daemon is not None and is_alive(self._daemon)
 
     def start_daemon(self) -> None:
-        """Start libvirtd where it is down, in the same namespaces, so that it finds its guests; returns when it answers."""
+        """Start libvirtd where it is down, in the same namespaces: it finds its guests. Returns when it answers."""
         if self.is_up:
             return
         argv = [find_program("libvirtd") or "libvirtd", "-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirtd.pid"]

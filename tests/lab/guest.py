@@ -23,7 +23,8 @@ from tests.lab.kernel import BuildError, tool
 
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=3 nokaslr mitigations=off tsc=reliable no_timer_check random.trust_cpu=on "
-    "cryptomgr.notests rcupdate.rcu_expedited=1 noreplace-smp audit=0 nowatchdog memhp_default_state=online_movable panic=0"
+    "cryptomgr.notests rcupdate.rcu_expedited=1 noreplace-smp audit=0 nowatchdog "
+    "memhp_default_state=online_movable panic=0"
 )
 """What makes a boot under emulation short, and hot-plugged memory usable at once."""
 
@@ -64,7 +65,7 @@ def cache_folder() -> Path:
 
 
 def guest_image(*, agent: bool = False) -> GuestImage:
-    """The guest from the cache, built first when it is not there (5 s and a download); BuildError says what is missing."""
+    """The guest from the cache, built first when it is not there (5 s); BuildError says what is missing."""
     cache = cache_folder()
     with _locked(cache):
         kernel_dir = cache / f"kernel-{_kernel_key()}"

@@ -66,7 +66,7 @@ class LabHost(PrivateLibvirtd):
         start: bool = True,
         wait: bool = True,
     ) -> LabDomain:
-        """Define a guest; by default start it and wait until it runs (GUEST-READY on its console, and the agent's answer).
+        """Define a guest; by default start it and wait until it runs (GUEST-READY on its console, its agent).
 
         acpi=False: it ignores its power button. agent: it runs qemu-ga. max_memory_mib: DIMM slots up to that size
         (memory_mib must be 128 at least). devices: more elements, as domain.disk_xml makes. wait=False: QEMU runs.
@@ -159,7 +159,7 @@ class LabHost(PrivateLibvirtd):
             return state, reason
 
     def wait_state(self, name: str, state: int, *, timeout: float = 30) -> None:
-        """Wait until the domain is in a state (1 running, 3 paused, 5 off, 6 crashed); TimeoutError when it never is."""
+        """Wait until the domain's state is 1 running, 3 paused, 5 off, 6 crashed; TimeoutError when it never is."""
         with self.connect() as connection:
             found = connection.lookupByName(name)
             wait_until(lambda: found.state(0)[0] == state, f"state {state} of {name}", timeout=timeout)

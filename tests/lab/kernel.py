@@ -112,7 +112,7 @@ def _write_image(packed: Path, target: Path) -> None:
 
 
 def extract_vmlinux(vmlinuz: bytes) -> bytes:
-    """The ELF kernel inside a bzImage; the setup header of the x86 boot protocol has its payload's offset and length."""
+    """The ELF kernel inside a bzImage; the x86 boot protocol's setup header says where it is and how long."""
     if vmlinuz[0x202:0x206] != b"HdrS":
         raise BuildError("not a bzImage")
     protected_mode = (vmlinuz[0x1F1] + 1) * 512

@@ -28,7 +28,7 @@ class LabUnavailable(RuntimeError):
 
 
 class Namespaces:
-    """A folder (`root`) whose parts are /run, /etc/libvirt and libvirt's folders in /var inside, and a reaper process."""
+    """A folder (`root`) that holds what is /run, /etc/libvirt and libvirt's part of /var inside; and a reaper."""
 
     def __init__(self, hostname: str, *, cgroups: bool = False) -> None:
         """Make the folder; nothing runs before start()."""

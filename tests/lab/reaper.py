@@ -8,8 +8,8 @@ namespaces and deletes ROOT: a test run that dies leaves nothing. It runs alone:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import errno
 import fcntl
 import json
 import os
@@ -122,13 +122,14 @@ def spawn(argv: list[str], log: str) -> int:
     return os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigdef=IGNORED)
 
 
-def reap() -> None:
-    """Collect every child that has ended."""
+def reap() -> bool:
+    """Collect every child that has ended; whether any child is left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     except ChildProcessError:
-        return
+        return False
+    return True
 
 
 def requests(wakeup: int) -> Iterator[dict[str, Any]]:
@@ -181,17 +182,15 @@ def inhabitants() -> list[int]:
 
 
 def kill_all() -> None:
-    """Kill everything in the namespaces and wait until it is gone, 15 s at most."""
+    """Kill everything in the namespaces and wait until it is gone and reaped, 15 s at most."""
     end = time.monotonic() + KILL_LIMIT_S
-    while (alive := inhabitants()) and time.monotonic() < end:
+    alive = inhabitants()
+    while (alive or reap()) and time.monotonic() < end:
         for pid in alive:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except OSError as error:
-                if error.errno != errno.ESRCH:
-                    raise
-        time.sleep(0.005)
-        reap()
+        time.sleep(0.002)
+        alive = inhabitants()
 
 
 def delete(root: Path) -> None:

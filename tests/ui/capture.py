@@ -73,24 +73,31 @@ class Screen:
         self.pilot = pilot
         self.driver = driver
         self.size = size
-        self.terminal = Terminal(size)
+        self._terminal = Terminal(size)
+        self._unread: list[str] = []
+        self._unfed: list[str] = []
+
+    @property
+    def terminal(self) -> Terminal:
+        """What a terminal shows of all that was written until it last settled."""
+        for data in self._unfed:
+            self._terminal.feed(data)
+        self._unfed.clear()
+        return self._terminal
 
     async def settled(self) -> None:
-        """Wait until all messages are handled and what they changed is painted; feeds the terminal."""
+        """Wait until all messages are handled and what they changed is painted."""
         await self.pilot.pause()
         await self.pilot.pause()
-        data = "".join(self.driver.written[self._fed :])
-        self._fed = len(self.driver.written)
-        self.terminal.feed(data)
-
-    _fed = 0
+        self._unread += self.driver.written
+        self._unfed += self.driver.written
+        self.driver.written.clear()
 
     async def written(self) -> str:
         """Return what was written since the last call, once all is painted."""
         await self.settled()
-        data = "".join(self.driver.written)
-        self.driver.written.clear()
-        self._fed = 0
+        data = "".join(self._unread)
+        self._unread.clear()
         return data
 
     async def repainted(self) -> Terminal:

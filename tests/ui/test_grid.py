@@ -443,8 +443,10 @@ async def test_focus_theme_and_size_changes_are_drawn() -> None:
         app.screen.set_focus(None)
         await screen.settled()
         assert screen.terminal.looks(13) not in (focused, screen.terminal.looks(12))
+        dark = screen.terminal.looks(5)
         app.theme = "textual-light"
         await screen.settled()
+        assert {look[2] for look in dark}.isdisjoint(look[2] for look in screen.terminal.looks(5))
         assert screen.terminal.all_looks() == (await screen.repainted()).all_looks()
         await screen.pilot.resize_terminal(50, 8)
         await screen.settled()
@@ -503,3 +505,15 @@ async def test_the_wheel_scrolls_without_moving_the_cursor() -> None:
 
 def _wheel_down(grid: Grid[Guest]) -> MouseScrollDown:
     return MouseScrollDown(grid, 5, 5, 0, 0, 0, False, False, False, 5, 5)
+
+
+async def test_a_hidden_grid_writes_nothing_and_is_up_to_date_when_it_is_shown() -> None:
+    app = GridApp(guests(5))
+    async with captured(app, size=(60, 10)) as screen:
+        app.grid.display = False
+        await screen.written()
+        app.grid.set_items([replace(guest, state="crashed") for guest in guests(8)])
+        assert await screen.written() == ""
+        app.grid.display = True
+        await screen.settled()
+        assert [line[22:60].split()[0] for line in screen.terminal.text()[1:9]] == ["crashed"] * 8

@@ -126,6 +126,23 @@ async def test_markup_is_literal_and_clicks_post_only_actions() -> None:
         assert len(app.clicked) == 3
 
 
+async def test_blanks_beside_a_reversed_span_are_not_reversed() -> None:
+    app = LinesApp()
+    async with captured(app, size=(20, 6)) as screen:
+        app.bar.set_lines([[Span("  "), Span("tab", "active"), Span("  "), Span("more")]])
+        await screen.settled()
+        assert [look[5] for look in screen.terminal.looks(0)[:8]] == [
+            False,
+            False,
+            True,
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
+
+
 async def test_automatic_height_follows_the_number_of_lines() -> None:
     class Auto(App[None]):
         def compose(self) -> ComposeResult:
@@ -161,6 +178,12 @@ def test_lean_strips_look_like_plain_ones_in_fewer_bytes(system: str) -> None:
     assert all(looks == shown[0] for looks in shown)
     assert len(short.render(console)) < len(plain.render(console))
     assert short.crop(1, 5).render(console) == LeanStrip(Strip(segments).crop(1, 5)).render(console)
+
+
+def test_dim_ends_without_ending_bold() -> None:
+    strip = LeanStrip([Segment("a", Style(bold=True, dim=True)), Segment("b", Style(bold=True)), Segment("c")])
+    console = Console(color_system="truecolor", file=io.StringIO(), force_terminal=True)
+    assert strip.render(console) == "\x1b[1;2ma\x1b[22;1mb\x1b[22mc"
 
 
 def test_a_strip_with_a_link_keeps_it() -> None:

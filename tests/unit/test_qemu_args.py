@@ -286,13 +286,46 @@ def test_secrets_are_not_shown() -> None:
 
 
 OPTIONS = (
-    "name", "uuid", "machine", "accel", "smp", "m", "hda", "drive", "blockdev", "netdev", "nic", "net", "device",
-    "qmp", "mon", "chardev", "object", "spice",
+    "name",
+    "uuid",
+    "machine",
+    "accel",
+    "smp",
+    "m",
+    "hda",
+    "drive",
+    "blockdev",
+    "netdev",
+    "nic",
+    "net",
+    "device",
+    "qmp",
+    "mon",
+    "chardev",
+    "object",
+    "spice",
 )
 DEEP = "[" * 5000 + "]" * 5000
 GARBAGE = (
-    "", ",", ",,,", "=", "=,=", "{", "{}", "[1]", "\ud800\x1b", "id=", "no", "9" * 5000, '{"driver":' + DEEP + "}",
-    '{"node-name":{"a":1}}', '{"file":"x","node-name":"x"}', "type=,netdev=", "socket,path", "unix:", "unix:,",
+    "",
+    ",",
+    ",,,",
+    "=",
+    "=,=",
+    "{",
+    "{}",
+    "[1]",
+    "\ud800\x1b",
+    "id=",
+    "no",
+    "9" * 5000,
+    '{"driver":' + DEEP + "}",
+    '{"node-name":{"a":1}}',
+    '{"file":"x","node-name":"x"}',
+    "type=,netdev=",
+    "socket,path",
+    "unix:",
+    "unix:,",
 )
 
 

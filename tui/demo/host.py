@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tui.demo.company import COMPANY, RESERVED
 from tui.demo.guest import Guest, domain_element
@@ -13,9 +13,6 @@ from tui.demo.hostile import ESCAPES, HOSTILE
 from tui.demo.networks import NETWORKS, interface_elements, network_elements
 from tui.demo.nodes import child, mac_of, own, uuid_of, write_node
 from tui.demo.storage import POOLS, pool_elements
-
-if TYPE_CHECKING:
-    import libvirt
 
 GUESTS: tuple[Guest, ...] = COMPANY + HOSTILE
 
@@ -37,9 +34,10 @@ def write_demo_host(directory: Path) -> str:
     return write_node(node, directory, "demo-host.xml")
 
 
-def prepare(connection: libvirt.virConnect) -> None:
-    """Bring the demo host of `connection` to what its XML cannot say: autostart, reasons of states, inactive networks
-    and pools, a name and a title with C0 controls. Once for each connection; raises libvirt.libvirtError."""
+def prepare(connection: Any) -> None:
+    """Bring the demo host of `connection`, a libvirt.virConnect, to what its XML cannot say: autostart, reasons of
+    states, inactive networks and pools, a name and a title with C0 controls. Once for each connection; raises
+    libvirt.libvirtError."""
     for guest in GUESTS:
         if guest.autostart:
             connection.lookupByName(guest.name).setAutostart(True)
@@ -76,7 +74,7 @@ def _node(memory_gib: int) -> ET.Element:
     return node
 
 
-def _give_reasons(connection: libvirt.virConnect) -> None:
+def _give_reasons(connection: Any) -> None:
     """Take domains through the calls that leave a reason: shut down, destroyed, paused by the user."""
     for name in (*_SHUT_DOWN, *_FORCED_OFF):
         connection.lookupByName(name).create()

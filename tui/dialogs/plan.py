@@ -40,7 +40,7 @@ class PlanDialog(ModalScreen[Plan | None]):
         self._fields = list(fields)
         self._values = values
         self._planner = planner
-        self._turn = 0
+        self._turn = self._made = 0
         self._plan: Plan | None = None
         self._heading = LinesView([[Span(title, "title")]], classes="heading")
         self._preview = LinesView(classes="preview")
@@ -69,8 +69,13 @@ class PlanDialog(ModalScreen[Plan | None]):
             field.cursor_blink = False
         self.query_one("#phrase").display = False
         first = next((self.query_one(f"#field-{field.name}") for field in self._fields), None)
-        (first or self._buttons).focus()
+        self.set_focus(first or self._buttons)
         self._make()
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether a key would meet the plan of what has been typed so far."""
+        return self._made == self._turn > 0
 
     # The plan, made on a thread: an action may read a file for it
 
@@ -89,6 +94,7 @@ class PlanDialog(ModalScreen[Plan | None]):
     def on_plan_dialog_planned(self, event: Planned) -> None:
         if event.turn != self._turn:
             return
+        self._made = event.turn
         self._plan = event.plan
         plan = event.plan
         self.query_one(".dialog").set_class(plan is not None and plan.confirm is not Confirm.NONE, "-loses")

@@ -113,7 +113,8 @@ class PaneFrame(Horizontal):
     def zoom(self, on: bool) -> None:
         """Show the detail in full, or the list again."""
         self.set_class(on and self.item is not None, "-zoom")
-        (self.detail if self.zoomed else self.grid).focus()
+        # At once, not by focus(), which leaves the keys that come next to what had the focus before.
+        self.screen.set_focus(self.detail if self.zoomed else self.grid)
         self.draw_detail()
         self.post_message(self.Looked())
 
@@ -167,13 +168,13 @@ class PaneFrame(Horizontal):
         self.zoom(False)
         existing = self.query(Input)
         if existing:
-            existing.first().focus()
+            self.screen.set_focus(existing.first())
             return
         field = Input(placeholder=f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50",
                       compact=True, select_on_focus=False, classes="filter")  # fmt: skip
         field.cursor_blink = False
         self.query_one(".list").mount(field)
-        field.focus()
+        self.screen.set_focus(field)
 
     def close_filter(self, *, clear: bool) -> bool:
         """Leave the filter line; with `clear` drop the filter. False when there was none."""
@@ -183,7 +184,7 @@ class PaneFrame(Horizontal):
         if clear or not fields.first().value.strip():
             self.grid.set_filter(None)
             fields.first().remove()
-        self.grid.focus()
+        self.screen.set_focus(self.grid)
         return True
 
     def on_input_changed(self, event: Input.Changed) -> None:

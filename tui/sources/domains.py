@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,11 @@ _LIST_FLAGS = {
 }
 _XML_FLAGS = 0
 _UUID_LENGTH = 36
+# A slice of a round: long enough to get through thousands in seconds, short enough to leave the interpreter to the
+# screen, whose thread would wait for it.
+_STALE_SLICE_S = 0.05
+_AGED_SLICE_S = 0.002
+_AGED_AT_ONCE = 32
 
 
 @dataclass(slots=True)
@@ -178,23 +184,23 @@ class DomainReader:
             if (record := self._records.get(key)) is not None:
                 record.stale = True
 
-    def unread_configs(self) -> bool:
-        """Whether some domain's XML has never been read."""
-        return any(record.domain.config_read_ns is None for record in self._records.values())
-
-    def read_configs(self, first: Iterable[str], budget_s: float, max_age_s: float) -> bool:
-        """Read XML of stale domains, and of those not checked for `max_age_s`, the named ones first, until
-        `budget_s` of wall time is spent; return whether stale ones remain."""
+    def read_configs(self, first: Iterable[str], max_age_s: float) -> bool:
+        """Read the XML of stale domains, the named ones first; and of some of those not checked for `max_age_s`, since
+        persistent-only edits have no event: all of the named ones, and as many others as a small budget allows.
+        Returns whether stale ones remain."""
         now = time.monotonic()
-        end = now + budget_s
-        queue = [key for key in dict.fromkeys(first) if self._due(key, now, max_age_s)]
-        queue += [key for key, record in self._records.items() if record.stale]
-        queue += self._oldest(now, max_age_s)
-        for key in dict.fromkeys(queue):
-            if time.monotonic() >= end:
-                break
-            self._read_config(key)
+        named = [key for key in dict.fromkeys(first) if self._due(key, now, max_age_s)]
+        stale = [key for key, record in self._records.items() if record.stale]
+        self._read_until(now + _STALE_SLICE_S, dict.fromkeys([*named, *stale]))
+        if not stale:
+            self._read_until(time.monotonic() + _AGED_SLICE_S, self._oldest(now, max_age_s))
         return any(record.stale for record in self._records.values())
+
+    def _read_until(self, end: float, keys: Iterable[str]) -> None:
+        for key in keys:
+            if time.monotonic() >= end:
+                return
+            self._read_config(key)
 
     def _due(self, key: str, now: float, max_age_s: float) -> bool:
         record = self._records.get(key)
@@ -202,7 +208,7 @@ class DomainReader:
 
     def _oldest(self, now: float, max_age_s: float) -> list[str]:
         aged = [(record.checked_s, key) for key, record in self._records.items() if now - record.checked_s > max_age_s]
-        return [key for _, key in sorted(aged)]
+        return [key for _, key in heapq.nsmallest(_AGED_AT_ONCE, aged)]
 
     def _read_config(self, key: str) -> None:
         record = self._records.get(key)

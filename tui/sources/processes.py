@@ -38,6 +38,8 @@ _NAME_LIMIT = 15
 class _Seen:
     inode: int
     since_s: float
+    final: bool = False
+    """Kernel threads and zombies, which never run another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,11 @@ class ProcessSource:
         self._turn = (self._turn + 1) % _TURNS
         for pid, inode in pids.items():
             seen = self._seen.get(pid)
-            settled = seen is not None and seen.inode == inode and now - seen.since_s > YOUNG_S
-            if not settled or pid % _TURNS == self._turn:
+            if seen is None or seen.inode != inode or (not seen.final and self._is_due(pid, now - seen.since_s)):
                 yield pid, inode
+
+    def _is_due(self, pid: int, age_s: float) -> bool:
+        return age_s <= YOUNG_S or pid % _TURNS == self._turn
 
     def _examine(self, pid: int, inode: int, now: float) -> None:
         """Learn what `pid` runs: follow it when it is a QEMU, cease when it no longer is."""
@@ -116,6 +120,7 @@ class ProcessSource:
             self._seen[pid] = _Seen(inode, now)
         executable = qemu_proc.executable_of(pid)
         if executable is None:
+            self._seen[pid].final = True
             if fresh and (vhost := _VHOST.fullmatch(qemu_proc.read_name(pid))):
                 self._vhosts[pid] = int(vhost[1])
             return
@@ -208,18 +213,19 @@ def _ask_roles(qemu: _Qemu, stats: dict[int, Stat], now: float) -> None:
         return
     sockets = [socket for socket in qemu.args.qmp_sockets if not socket.holds_start]
     named = any(_VCPU.fullmatch(stat.name) for stat in stats.values())
-    roles = None if named else _first_answer(qemu.pid, sockets)
-    settled = named or not sockets or roles is not None
+    qemu.roles = {} if named else _first_answer(qemu.pid, sockets)
+    settled = named or not sockets or qemu.roles
     qemu.asked = len(ASK_AT_S) if settled else qemu.asked + 1
-    if roles is not None and set(roles) <= set(stats):
-        qemu.roles = roles
 
 
-def _first_answer(pid: int, sockets: Sequence[QmpSocket]) -> qmp.Roles | None:
+def _first_answer(pid: int, sockets: Sequence[QmpSocket]) -> qmp.Roles:
+    """Return the roles that the first monitor to answer tells; none when the ids are not those of its threads, as in
+    another PID namespace."""
     for socket in sockets:
         with suppress(OSError, qmp.MonitorSilent):
-            return qmp.read_roles(pid, socket.path)
-    return None
+            roles = qmp.read_roles(pid, socket.path)
+            return roles if set(roles) <= set(qemu_proc.list_threads(pid)) else {}
+    return {}
 
 
 def _watch_vcpus(qemu: _Qemu, stats: dict[int, Stat]) -> None:

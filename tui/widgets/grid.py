@@ -173,7 +173,7 @@ class Grid(Painted, Generic[T]):
 
     def set_filter(self, matcher: Matcher | None) -> None:
         """Show only the rows that `matcher` lets through, or all."""
-        self._rows.set_test(None if matcher is None else test_of(matcher, self._field, self._words))
+        self._rows.set_test(test_of(matcher, self._field, self._words) if matcher else None)
         self._follow()
 
     def sort_by(self, key: str | None, reverse: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import compress
@@ -164,10 +165,12 @@ class Rows(Generic[T]):
             return
         gone = set(moved)
         self._known = [i for i in self._known if i not in gone]
+        self._unknown = [i for i in self._unknown if i not in gone]
         for i in moved:
-            if self._values[i] is not None:
+            if self._values[i] is None:
+                insort(self._unknown, i)
+            else:
                 self._known.insert(self._place(i), i)
-        self._unknown = [i for i, value in enumerate(self._values) if value is None]
 
     def _place(self, row: int) -> int:
         """Return where in the sorted rows `row` belongs, by bisection."""
