@@ -27,17 +27,20 @@ def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = l
     """Return a collector for the host of `options`, not yet started."""
     from tui.runtime.collector import Collector
 
-    figures = None
+    figures, prepare = None, None
     if options.demo:
         from tui.demo.figures import demo_usage
+        from tui.demo.host import prepare as prepare_demo
 
         figures = demo_usage
+        prepare = None if options.read_only else prepare_demo
     return Collector(
         options.uri,
         read_only=options.read_only,
         interval_s=options.config.interval_s,
         publish=publish,
         one_by_one=figures,
+        prepare=prepare,
     )
 
 

@@ -6,7 +6,10 @@ import re
 
 from tui.model.domain import Domain
 
-_UUID = re.compile(r"[0-9a-fA-F-]{32,36}")
+# virsh tries a word as a running domain's id (strtol) and as a UUID (dashes anywhere) before it tries it as a name;
+# both pass over leading white space.
+_NUMBER = re.compile(r"\+?[0-9]+")
+_UUID = re.compile(r"(-*[0-9a-fA-F]){32}-*")
 
 
 def virsh(uri: str, *words: str) -> tuple[str, ...]:
@@ -18,6 +21,5 @@ def domain_word(domain: Domain) -> str:
     """Return what virsh takes for this domain and nothing else: its name, or its UUID where virsh would read the name
     as an option, an id or a UUID."""
     name = domain.raw_name
-    # virsh tries a number as a running domain's id before it tries it as a name.
-    ambiguous = not name or name.startswith("-") or name.isdigit() or _UUID.fullmatch(name) is not None
-    return domain.key if ambiguous or not name.isprintable() else name
+    plain = name.isprintable() and name == name.strip() and name != "" and not name.startswith("-")
+    return name if plain and not _NUMBER.fullmatch(name) and not _UUID.fullmatch(name) else domain.key

@@ -10,6 +10,15 @@ _CONTROL_PICTURES = 0x2400
 _DELETE_PICTURE = "␡"
 _HIDDEN = "�"
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ZERO_WIDTH_MARKS = frozenset({"Mn", "Me"})
+# Terminals do not agree on how wide these are, or show nothing: variation selectors, conjoining and filling Hangul
+# letters, emoji modifiers, spacing combining marks (Mc, below), and signs that Unicode 16 made wide.
+_UNSURE_WIDTH = (
+    range(0x115F, 0x1200), range(0x2630, 0x2638), range(0x268A, 0x2690), range(0x3164, 0x3165), range(0x4DC0, 0x4E00),
+    range(0xD7B0, 0xD800), range(0xFE00, 0xFE10), range(0xFFA0, 0xFFA1), range(0x16FE0, 0x17000),
+    range(0x1D300, 0x1D380), range(0x1F3FB, 0x1F400),
+)  # fmt: skip
+_REGIONAL_A, _REGIONAL_Z = 0x1F1E6, 0x1F1FF
 
 
 def _is_plain(text: str) -> bool:
@@ -17,30 +26,27 @@ def _is_plain(text: str) -> bool:
 
 
 def _visible(char: str) -> str:
-    code = ord(char)
+    code, category = ord(char), unicodedata.category(char)
     if code < 0x20:
         return chr(_CONTROL_PICTURES + code)
     if code == 0x7F:
         return _DELETE_PICTURE
-    if unicodedata.category(char) in _UNSAFE_CATEGORIES or 0xFE00 <= code <= 0xFE0F:
+    if _REGIONAL_A <= code <= _REGIONAL_Z:
+        return chr(ord("A") + code - _REGIONAL_A)
+    if category in _UNSAFE_CATEGORIES or category == "Mc" or any(code in unsure for unsure in _UNSURE_WIDTH):
         return _HIDDEN
-    return " " if char == "\u00a0" or unicodedata.category(char) == "Zs" else char
+    return " " if category == "Zs" else char
 
 
 @lru_cache(maxsize=16384)
 def clean(text: str) -> str:
     """Return `text` as one line of printable characters: C0, C1, DEL, bidi controls, zero-width characters,
-    line separators, surrogates and unassigned code points become visible glyphs; combining marks stay only
-    behind a base character."""
+    line separators, surrogates, unassigned code points and characters whose width is not certain become visible
+    glyphs, flags their letters; combining marks stay only behind a base character. Cleaning twice is cleaning once."""
     if _is_plain(text):
         return text
-    out: list[str] = []
-    for char in text:
-        if unicodedata.combining(char) and not out:
-            out.append(_HIDDEN)
-        else:
-            out.append(_visible(char))
-    return "".join(out)
+    out = "".join(map(_visible, unicodedata.normalize("NFC", text)))
+    return _HIDDEN + out[1:] if unicodedata.category(out[0]) in _ZERO_WIDTH_MARKS else out
 
 
 def clean_lines(text: str) -> list[str]:
@@ -52,4 +58,10 @@ def cells(text: str) -> int:
     """Return how many terminal cells cleaned text takes (East Asian Width of Unicode)."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_cells_of, text))
+
+
+def _cells_of(char: str) -> int:
+    if unicodedata.category(char) in _ZERO_WIDTH_MARKS:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

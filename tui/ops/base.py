@@ -43,7 +43,7 @@ class Outcome:
 
     message: str
     watch: Callable[[], Progress] | None = None
-    """Polled by the job on its own thread until it no longer says PENDING; None: confirmed already."""
+    """Polled by the job's threads until it no longer says PENDING; None: confirmed already."""
     patience_s: float = 30.0
     """Seconds of PENDING after which the job tells the user that the host or guest has not complied."""
     hint: str = ""

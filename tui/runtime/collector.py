@@ -44,7 +44,10 @@ class Collector:
         interval_s: float,
         publish: Callable[[HostSnapshot], None],
         one_by_one: UsageReader | None = None,
+        prepare: Callable[[Any], None] | None = None,
     ) -> None:
+        """Make a collector for the host behind `uri`; `prepare` is called with every polling connection before it is
+        read, for hosts that a file alone cannot describe (the demo host)."""
         self.uri = uri
         self.read_only = read_only
         self.board = Board(uri, read_only=read_only, publish=publish)
@@ -61,7 +64,9 @@ class Collector:
             publish=lambda usage: self.board.update(done="usage", usage=usage),
             one_by_one=one_by_one,
         )
-        self.poller = Poller(uri, read_only=read_only, interval_s=interval_s, board=self.board, monitors=self.monitors)
+        self.poller = Poller(
+            uri, read_only=read_only, interval_s=interval_s, board=self.board, monitors=self.monitors, prepare=prepare
+        )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
 
     def start(self) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tui.model.journal import Entry, Status
 from tui.model.plan import Plan, Step
@@ -15,9 +19,14 @@ from tui.ops.base import OpContext, OpError, Outcome, Progress
 from tui.runtime.journal import Journal
 
 _LOOK_S = 0.15
+_SLOWEST_LOOK_S = 2.0
 _EXPIRE_S = 600.0
 # One hung QEMU must not hold up the rest of a bulk; more than this would only queue inside libvirtd.
 _WORKERS = 4
+
+_log = logging.getLogger(__name__)
+# Without --log nothing may be written over the screen.
+_log.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,11 @@ class StepResult:
     status: Status
     message: str
     hint: str = ""
+
+    @property
+    def line(self) -> str:
+        """The step and its result in one line."""
+        return self.message if self.message.startswith(self.step.title) else f"{self.step.title}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +81,13 @@ class Jobs:
         self._stop = threading.Event()
 
     def stop(self) -> None:
-        """Stop watching; requests that libvirt is busy with go on there."""
+        """Begin no more steps and stop watching; requests that libvirt is busy with go on there."""
         self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no more steps are begun."""
+        return self._stop.is_set()
 
     def running(self) -> list[Job]:
         """Return the jobs that have not ended."""
@@ -92,30 +111,21 @@ class Jobs:
         self._report(job)
 
     def perform(self, step: Step) -> Outcome:
-        """Carry out one step; raises OpError."""
-        outcome = execute(step.request, self._context)
-        self._nudge({step.target})
-        return outcome
-
-    def watch(self, step: Step, outcome: Outcome, late: Callable[[str], None]) -> Progress:
-        """Wait until the host confirms a step; calls `late` once when it takes longer than the op's patience."""
-        if outcome.watch is None:
-            return Progress.CONFIRMED
-        begun, told = time.monotonic(), False
+        """Carry out one step; raises OpError. Whatever came of it, the target is read again."""
         try:
-            while not self._stop.is_set() and time.monotonic() - begun < _EXPIRE_S:
-                progress = _ask(outcome.watch)
-                if progress is not Progress.PENDING:
-                    return progress
-                if not told and time.monotonic() - begun > outcome.patience_s:
-                    told = True
-                    late(outcome.hint)
-                self._stop.wait(_LOOK_S)
-            return Progress.PENDING
+            return execute(step.request, self._context)
+        except OpError:
+            raise
+        except Exception as error:
+            # A value that the layer below cannot take, say; the job has to end all the same.
+            _log.exception("%s", step.title)
+            raise OpError("carry out", step.title, f"{type(error).__name__}: {error}") from error
         finally:
-            if outcome.close is not None:
-                outcome.close()
-            self._nudge({step.target})
+            self.touched(step)
+
+    def touched(self, step: Step) -> None:
+        """Have the target of a step read again at once."""
+        self._nudge({step.target})
 
 
 def _ask(watch: Callable[[], Progress]) -> Progress:
@@ -126,30 +136,68 @@ def _ask(watch: Callable[[], Progress]) -> Progress:
         return Progress.PENDING
 
 
+@dataclass(slots=True)
+class _Lane:
+    """The steps of one target that are still to come, by their number in the plan, and how the last one ended."""
+
+    left: list[int]
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A step that the host accepted and has yet to confirm."""
+
+    lane: _Lane
+    index: int
+    step: Step
+    outcome: Outcome
+    begun_s: float
+    told: bool = False
+
+    def look(self) -> Progress:
+        """Ask the host how far it is."""
+        return Progress.CONFIRMED if self.outcome.watch is None else _ask(self.outcome.watch)
+
+    def close(self) -> None:
+        """Give back what the watch holds."""
+        if self.outcome.close is not None:
+            self.outcome.close()
+
+
 class _Run:
-    """One job under way."""
+    """One job under way. A few workers take turns at what is due: a step to carry out, or a watch to look at; so a
+    guest that takes its time holds up nobody else."""
 
     def __init__(self, plan: Plan, entry: Entry, jobs: Jobs) -> None:
         self._jobs = jobs
         self._lock = threading.Lock()
+        self._turn = threading.Condition()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._open = 0
+        self._workers = 0
+        self._watches: dict[int, _Watch] = {}
         self._results: dict[int, StepResult] = {}
-        self._lanes = self._split(plan)
-        self._left = 0
         self._done = threading.Event()
         self.job = Job(entry, plan)
 
     @staticmethod
-    def _split(plan: Plan) -> list[list[int]]:
-        lanes: dict[str, list[int]] = {}
+    def _split(plan: Plan) -> list[_Lane]:
+        lanes: dict[str, _Lane] = {}
         for index, step in enumerate(plan.steps):
-            lanes.setdefault(step.target, []).append(index)
+            lanes.setdefault(step.target, _Lane([])).left.append(index)
         return list(lanes.values())
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._left = min(_WORKERS, len(self._lanes))
+        lanes = self._split(self.job.plan)
+        self._open = len(lanes)
+        self._workers = min(_WORKERS, len(lanes))
+        for lane in lanes:
+            self._later(0.0, partial(self._advance, lane))
         self._jobs.changed(self.job)
-        for _ in range(self._left):
+        for _ in range(self._workers):
             threading.Thread(target=self._work, name="job", daemon=True).start()
 
     def wait(self, timeout_s: float) -> Job:
@@ -157,44 +205,80 @@ class _Run:
         self._done.wait(timeout_s)
         return self.job
 
+    def _later(self, delay_s: float, task: Callable[[], None]) -> None:
+        with self._turn:
+            heapq.heappush(self._due, (time.monotonic() + delay_s, next(self._numbers), task))
+            self._turn.notify()
+
+    def _take(self) -> Callable[[], None] | None:
+        """The task whose time has come, waiting for it; None when all lanes have ended or the program leaves."""
+        with self._turn:
+            while self._open and not self._jobs.stopped:
+                wait_s = self._due[0][0] - time.monotonic() if self._due else _LOOK_S
+                if wait_s <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._turn.wait(min(wait_s, _LOOK_S))
+            return None
+
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                lane = self._lanes.pop(0) if self._lanes else None
-            if lane is None:
-                break
-            self._lane(lane)
-        with self._lock:
-            self._left -= 1
-            last = self._left == 0
+        while (task := self._take()) is not None:
+            task()
+        with self._turn:
+            self._workers -= 1
+            last = self._workers == 0
         if last:
             self._end()
 
-    def _lane(self, lane: list[int]) -> None:
-        """The steps of one target in order: a step that failed ends the lane unless a fallback follows."""
-        failed = False
-        for index in lane:
+    def _advance(self, lane: _Lane) -> None:
+        """Begin the next step of one target: after a failure a fallback alone, after success anything but that."""
+        while lane.left:
+            index = lane.left.pop(0)
             step = self.job.plan.steps[index]
-            if step.only_if_failed is not failed:
-                if failed:
-                    return
-                continue
-            failed = not self._step(index, step)
+            if step.only_if_failed is lane.failed:
+                self._begin(lane, index, step)
+                return
+            if lane.failed:
+                break
+        with self._turn:
+            self._open -= 1
+            self._turn.notify_all()
 
-    def _step(self, index: int, step: Step) -> bool:
+    def _begin(self, lane: _Lane, index: int, step: Step) -> None:
         self._set(index, StepResult(step, Status.RUNNING, step.title))
         try:
             outcome = self._jobs.perform(step)
         except OpError as error:
-            self._set(index, StepResult(step, Status.FAILED, clean(str(error)), error.advice))
-            return False
-        progress = self._jobs.watch(
-            step, outcome, lambda hint: self._set(index, StepResult(step, Status.PENDING, "still pending", hint))
-        )
-        status = {Progress.CONFIRMED: Status.DONE, Progress.FAILED: Status.FAILED}.get(progress, Status.EXPIRED)
-        message = clean(outcome.message) if status is Status.DONE else f"not confirmed: {step.title}"
-        self._set(index, StepResult(step, status, message, "" if status is Status.DONE else outcome.hint))
-        return status is Status.DONE
+            self._settle(lane, index, StepResult(step, Status.FAILED, clean(str(error)), error.advice))
+            return
+        if outcome.watch is not None:
+            self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint))
+        watch = self._watches[index] = _Watch(lane, index, step, outcome, time.monotonic())
+        self._look(watch)
+
+    def _look(self, watch: _Watch) -> None:
+        """Look whether the host has complied, and again later, less often the longer it takes; say so once when it
+        takes longer than the op's patience."""
+        progress, waited_s = watch.look(), time.monotonic() - watch.begun_s
+        if progress is Progress.PENDING and waited_s < _EXPIRE_S:
+            if waited_s > watch.outcome.patience_s and not watch.told:
+                watch.told = True
+                hint = watch.outcome.hint
+                self._set(watch.index, StepResult(watch.step, Status.PENDING, "still pending", hint))
+            self._later(min(max(_LOOK_S, waited_s / 10), _SLOWEST_LOOK_S), partial(self._look, watch))
+            return
+        self._close(watch)
+        self._settle(watch.lane, watch.index, _result(watch.step, watch.outcome, progress))
+
+    def _close(self, watch: _Watch) -> None:
+        self._watches.pop(watch.index, None)
+        watch.close()
+        self._jobs.touched(watch.step)
+
+    def _settle(self, lane: _Lane, index: int, result: StepResult) -> None:
+        """Note how a step ended and go on with its target."""
+        self._set(index, result)
+        lane.failed = result.status is not Status.DONE
+        self._later(0.0, partial(self._advance, lane))
 
     def _set(self, index: int, result: StepResult) -> None:
         with self._lock:
@@ -208,13 +292,21 @@ class _Run:
 
     def _update(self, status: Status, **changes: object) -> None:
         results = tuple(self._results[index] for index in sorted(self._results))
-        lines = tuple(clean(f"{result.step.title}: {result.message}") for result in results)
+        lines = tuple(clean(result.line) for result in results)
         entry = replace(self.job.entry, status=status, results=lines, **changes)  # type: ignore[arg-type]
         self.job = Job(entry, self.job.plan, results)
 
     def _end(self) -> None:
+        """Note the end; what was left behind when the program leaves is not confirmed."""
+        for watch in list(self._watches.values()):
+            self._close(watch)
         with self._lock:
+            for index, result in self._results.items():
+                if not result.status.ended:
+                    self._results[index] = _unconfirmed(result.step, result.hint)
             statuses = {result.status for result in self._effective()}
+            if self._open:
+                statuses.add(Status.EXPIRED)
             worst = next((s for s in (Status.FAILED, Status.EXPIRED) if s in statuses), Status.DONE)
             self._update(worst, ended_ns=time.time_ns(), undo=self._undo())
         self._jobs.changed(self.job)
@@ -234,3 +326,16 @@ class _Run:
         """How to take back the steps that were done, last first."""
         done = [result.step for result in self._effective() if result.status is Status.DONE]
         return tuple(undo for step in reversed(done) for undo in step.undo)
+
+
+def _result(step: Step, outcome: Outcome, progress: Progress) -> StepResult:
+    """How a step ended by what the host reported last."""
+    if progress is Progress.CONFIRMED:
+        return StepResult(step, Status.DONE, clean(outcome.message))
+    if progress is Progress.FAILED:
+        return StepResult(step, Status.FAILED, f"{step.title}: accepted, but it came to nothing", outcome.hint)
+    return _unconfirmed(step, outcome.hint)
+
+
+def _unconfirmed(step: Step, hint: str) -> StepResult:
+    return StepResult(step, Status.EXPIRED, f"{step.title}: not confirmed", hint)

@@ -18,6 +18,8 @@ from tui.model.text import clean
 
 _KEPT_ENTRIES = 1000
 _READ_BYTES = 4 * 1024 * 1024
+# Each line holds all results of its change: a line for every step of a bulk of 1,000 would be 60 MB.
+_APPEND_EVERY_S = 1.0
 
 
 class Journal:
@@ -28,6 +30,7 @@ class Journal:
         self._types = request_types
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
+        self._appended: dict[str, tuple[Status, float]] = {}
         self._counter = itertools.count()
         self._snapshot: tuple[Entry, ...] = ()
         self.problem = ""
@@ -90,7 +93,8 @@ class Journal:
         return entry
 
     def update(self, entry: Entry) -> None:
-        """Note how a change stands now."""
+        """Note how a change stands now; the file has it at once when the status is another one, else within 1 s of
+        the next news."""
         self._write(entry)
 
     def _write(self, entry: Entry) -> None:
@@ -98,8 +102,20 @@ class Journal:
             self._entries[entry.id] = entry
             if len(self._entries) > _KEPT_ENTRIES:
                 del self._entries[next(iter(self._entries))]
-            self._append(entry)
+            if self._is_due(entry):
+                self._append(entry)
         self._publish()
+
+    def _is_due(self, entry: Entry) -> bool:
+        """Whether the file gets a line now."""
+        now = time.monotonic()
+        status, at_s = self._appended.get(entry.id, (None, now))
+        if entry.status is status and now - at_s < _APPEND_EVERY_S:
+            return False
+        self._appended[entry.id] = (entry.status, now)
+        if entry.status.ended:
+            del self._appended[entry.id]
+        return True
 
     def _append(self, entry: Entry) -> None:
         if self._path is None:

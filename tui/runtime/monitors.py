@@ -202,14 +202,19 @@ class MonitorReader:
                 self._usage[key] = usage_of(values, self._usage.get(key), now)
 
     def _read_singly(self, crew: _Crew, link: _Link, targets: Targets) -> None:
-        """For drivers that have no such groups: single calls, for the domains on the screen alone."""
+        """For drivers that have no such groups: single calls, for the domains on the screen alone; what to ask for is
+        in their configuration, so that comes first."""
         for key in targets.first:
-            handle = link.handle(key) if key in targets.domains else None
+            domain = targets.domains.get(key)
+            handle = link.handle(key) if domain is not None and domain.config_read_ns is not None else None
             if handle is not None and not crew.abandoned:
                 before = self._usage.get(key)
                 self._usage[key] = self._one_by_one(handle, targets.domains[key], before, time.time_ns())
 
     def _finish(self, targets: Targets) -> None:
+        looked_at = [targets.domains[key] for key in targets.first if key in targets.domains]
+        if not self._bulk and any(domain.config_read_ns is None for domain in looked_at):
+            return
         with self._lock:
             for key in [key for key in self._usage if key not in targets.domains]:
                 del self._usage[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import libvirt
@@ -23,8 +24,18 @@ _CLOSE_REASONS = ("error", "the daemon closed the connection", "keepalive timeou
 class Poller:
     """Runs on one daemon thread per host; everything it calls may block with the daemon, so nobody waits for it."""
 
-    def __init__(self, uri: str, *, read_only: bool, interval_s: float, board: Board, monitors: MonitorReader) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        read_only: bool,
+        interval_s: float,
+        board: Board,
+        monitors: MonitorReader,
+        prepare: Callable[[Any], None] | None = None,
+    ) -> None:
         self._uri = uri
+        self._prepare = prepare
         self._read_only = read_only
         self._interval_s = interval_s
         self._board = board
@@ -45,6 +56,8 @@ class Poller:
                 self.desk.work()
                 connection = open_connection(self._uri, read_only=self._read_only)
                 lived = True
+                if self._prepare is not None:
+                    self._prepare(connection)
                 self._read_until_lost(connection)
             except ConnectError as error:
                 self._note_loss(error.text, error.advice)

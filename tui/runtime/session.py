@@ -181,6 +181,7 @@ class Session:
         if not self._xml_left and "configs" in self._board.snapshot.unread:
             self._board.update(done="configs", domains=self._reader.domains())
             self._publish_addresses()
+            self._monitors.nudge()
 
     def _read_detail(self) -> None:
         key = self._desk.focus.detail
