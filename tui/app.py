@@ -37,7 +37,7 @@ from tui.runtime.journal import Journal
 from tui.runtime.mailbox import Mailbox
 from tui.runtime.store import Store
 from tui.themes import THEMES
-from tui.widgets.ascii import AsciiFilter, is_unicode_terminal
+from tui.widgets.ascii import AsciiFilter, ColourlessFilter, is_unicode_terminal
 from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView
 from tui.widgets.typeahead import TypeAhead
@@ -104,12 +104,14 @@ class VirtdeckApp(App[int]):
         self.frames: dict[str, PaneFrame] = {}
         self.pane: AnyPane = PANES[0]
         self._filters_plus: list[LineFilter] = [] if is_unicode_terminal() else [AsciiFilter()]
+        # Textual's own answer to NO_COLOR is shades of grey.
+        self._filters_plus += [ColourlessFilter()] if self.no_color else []
         self._typed = TypeAhead(self, self._takes_keys, self._key_at_once, super().on_event)
 
     # Frame
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return Textual's filters, and ours for terminals without Unicode."""
+        """Return Textual's filters, and ours for terminals without Unicode or colours."""
         return [*super().get_line_filters(), *self._filters_plus]
 
     def compose(self) -> ComposeResult:

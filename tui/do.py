@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tui.actions import BY_ID
-from tui.actions.base import Action, Context, FieldError, Kind, Target, make_plan
+from tui.actions.base import Action, Context, FieldError, FieldKind, Kind, Target, key_of, make_plan
 from tui.model.journal import Status
 from tui.model.plan import Confirm, Plan
 from tui.model.snapshot import HostSnapshot, as_json
@@ -17,7 +19,7 @@ from tui.model.text import clean
 from tui.ops import request_types
 from tui.paths import journal_file, kept_dir
 from tui.reports import read_host
-from tui.runtime.jobs import Job, Jobs
+from tui.runtime.jobs import Job, Jobs, StepResult
 from tui.runtime.journal import Journal
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from tui.runtime.collector import Collector
 
 GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
+# After the deadline the job has this long to note in the journal that it was left.
+_LEAVE_S = 1.0
 
 
 class UsageError(Exception):
@@ -35,7 +39,7 @@ def do(options: Options, args: argparse.Namespace) -> int:
     """Carry out `virtdeck do ACTION TARGET...`; returns the exit code."""
     try:
         action = _action(args.action)
-        values = _values(args.set)
+        values = _values(action, args.set)
     except UsageError as error:
         return _say(str(error), USAGE)
     parts = ("domains", "configs", "processes") if action.kind is Kind.PROCESS else ("domains", "configs")
@@ -44,9 +48,10 @@ def do(options: Options, args: argparse.Namespace) -> int:
         return NO_CONNECTION
     collector, seen = read
     try:
-        targets = _targets(action, seen, args.targets)
-        plan = make_plan(action, Context(seen, kept_dir()), targets, values)
-        return _plan(plan, collector, args)
+        targets, context = _targets(action, seen, args.targets), Context(seen, kept_dir())
+        plan = make_plan(action, context, targets, values)
+        skipped = any(action.reason(context, target) is not None for target in targets)
+        return max(_plan(plan, collector, args), BAD if skipped and not args.plan else GOOD)
     except UsageError as error:
         return _say(str(error), USAGE)
     except FieldError as error:
@@ -69,13 +74,17 @@ def _action(ident: str | None) -> Action:
     return action
 
 
-def _values(pairs: Sequence[str]) -> dict[str, str]:
+def _values(action: Action, pairs: Sequence[str]) -> dict[str, str]:
+    """What --set gave. A text must be given: its default is what the screen offers for editing."""
     values: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"--set {pair}: must be FIELD=VALUE")
         values[name] = value
+    missing = [field.name for field in action.fields if field.kind is FieldKind.TEXT and field.name not in values]
+    if missing:
+        raise UsageError(f"{action.id} needs --set {missing[0]}=...")
     return values
 
 
@@ -88,7 +97,8 @@ def _targets(action: Action, seen: HostSnapshot, words: Sequence[str]) -> list[T
         raise UsageError(f"{action.id} needs at least one {action.kind.value}")
     if len(words) > 1 and not action.bulk:
         raise UsageError(f"{action.id} takes one {action.kind.value}")
-    return [_target(action.kind, seen, word) for word in dict.fromkeys(words)]
+    found = {key_of(target): target for target in (_target(action.kind, seen, word) for word in words)}
+    return list(found.values())
 
 
 def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
@@ -113,15 +123,33 @@ def _plan(plan: Plan, collector: Collector, args: argparse.Namespace) -> int:
         return GOOD
     if not args.yes and not _confirmed(plan):
         return BAD
+    for note in plan.notes if args.yes else ():
+        _say(note, GOOD)
     journal = Journal(journal_file(), request_types())
-    jobs = Jobs(collector, journal, collector.uri, collector.nudge, _report if not args.json else lambda _job: None)
-    job = jobs.run(plan).wait(args.timeout)
+    report = _Report(silent=args.json)
+    jobs = Jobs(collector, journal, collector.uri, collector.nudge, report)
+    run = jobs.run(plan)
+    job = run.wait(args.timeout)
+    report.silent = report.silent or not job.status.ended
     jobs.stop()
+    run.wait(_LEAVE_S)
     if args.json:
         print(json.dumps(_job_json(job), indent=2))
     elif not job.status.ended:
-        _say(f"still pending after {args.timeout:g} s: {'; '.join(r.hint for r in job.problems())}", BAD)
+        _say_pending(job, args.timeout)
+    if journal.problem:
+        _say(f"not written to the journal: {journal.problem}", BAD)
     return GOOD if job.status is Status.DONE else BAD
+
+
+def _say_pending(job: Job, timeout_s: float) -> None:
+    open_ = [result for result in job.results if not result.status.ended]
+    for result in open_:
+        hint = f": {result.hint}" if result.hint else ""
+        _say(f"{result.step.title}: still pending after {timeout_s:g} s{hint}", BAD)
+    begun = {result.step.target for result in job.results}
+    if left := {step.target for step in job.plan.steps} - begun:
+        _say(f"{len(left)} more were not begun", BAD)
 
 
 def _print_plan(plan: Plan, *, as_json_: bool) -> None:
@@ -143,23 +171,37 @@ def _confirmed(plan: Plan) -> bool:
         return False
     _print_plan(plan, as_json_=False)
     wanted = plan.phrase if plan.confirm is Confirm.TYPE else "y"
-    answer = input(f"Type {wanted} to go on: ").strip()
-    return answer == wanted
+    try:
+        answer = input(f"Type {wanted} to go on: ").strip()
+    except EOFError:
+        answer = ""
+    return answer == wanted or _say("nothing was changed", BAD) == GOOD
 
 
-_said: set[tuple[str, Status]] = set()
+class _Report:
+    """Prints each step's result once, as it comes; called on the job's threads."""
+
+    def __init__(self, *, silent: bool) -> None:
+        self.silent = silent
+        self._lock = threading.Lock()
+        self._said: set[tuple[int, Status]] = set()
+
+    def __call__(self, job: Job) -> None:
+        with self._lock:
+            for result in job.results:
+                mark = (id(result.step), result.status)
+                if self.silent or result.status is Status.RUNNING or mark in self._said:
+                    continue
+                self._said.add(mark)
+                _print_result(result)
 
 
-def _report(job: Job) -> None:
-    """Print each step's result once, as it comes."""
-    for result in job.results:
-        mark = (result.step.title, result.status)
-        if result.status is Status.RUNNING or mark in _said:
-            continue
-        _said.add(mark)
-        stream = sys.stdout if result.status is Status.DONE else sys.stderr
-        hint = f" ({result.hint})" if result.hint and result.status is Status.PENDING else ""
-        print(f"{result.step.title}: {result.message}{hint}", file=stream, flush=True)
+def _print_result(result: StepResult) -> None:
+    stream = sys.stdout if result.status is Status.DONE else sys.stderr
+    hint = f" ({result.hint})" if result.hint and result.status is Status.PENDING else ""
+    # What was begun is carried out to its end, whether anybody reads on or not.
+    with suppress(BrokenPipeError):
+        print(f"{result.line}{hint}", file=stream, flush=True)
 
 
 def _job_json(job: Job) -> dict[str, object]:

@@ -88,15 +88,15 @@ class PopulatedHost:
         if len(self.names) != count:
             raise RuntimeError(f"the host has {len(self.names)} domains instead of {count}")
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Suspend all its domains for as long as the context lasts, so that really nothing changes: the test driver
-        says of a running domain that each moment of time is one of CPU time, which trembles around 100 %."""
-        self._tell("pause")
-        try:
-            yield
-        finally:
-            self._tell("resume")
+    def flip(self, count: int) -> None:
+        """Suspend or resume `count` running domains over a connection of its own; raises RuntimeError when the child
+        could not."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(f"{count}\n")
+        self._child.stdin.flush()
+        if not int(self._child.stdout.readline() or 0):
+            raise RuntimeError("no domain could be changed")
 
     @contextmanager
     def changing(self, share: float = 0.01, interval: float = 2.0) -> Iterator[None]:
@@ -107,7 +107,7 @@ class PopulatedHost:
         def run() -> None:
             try:
                 while not stop.wait(interval):
-                    self._tell(f"flip {max(1, round(self.count * share))}")
+                    self.flip(max(1, round(self.count * share)))
             except (OSError, RuntimeError) as error:
                 failed.append(error)
 
@@ -125,14 +125,6 @@ class PopulatedHost:
         """End the child, and with it the host's last connection."""
         self._child.terminate()
         self._child.communicate()
-
-    def _tell(self, command: str) -> None:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(f"{command}\n")
-        self._child.stdin.flush()
-        if not int(self._child.stdout.readline() or 0):
-            raise RuntimeError(f"no domain could be changed: {command}")
 
     def _lines(self) -> Iterator[str]:
         assert self._child.stdout is not None

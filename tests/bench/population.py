@@ -4,12 +4,8 @@
 
 `test:///default` behind a daemon is one host for all its connections, and there as long as one is open: this process
 holds that one and fills it with the domains of a node file. It prints the name of each and a blank line when all are
-there, and then answers lines on its standard input with a number of domains:
-
-    pause    suspend all that run        resume   resume all that are suspended
-    flip N   suspend or resume N of them, chosen at random; every other time the same ones back
-
-It ends with its standard input.
+there. Every line "N" on its standard input then suspends or resumes N running ones, chosen at random, and every other
+time the same ones back; it is answered by their number. The process ends with its standard input.
 """
 
 from __future__ import annotations
@@ -47,48 +43,35 @@ def toggle(domain: libvirt.virDomain) -> None:
         domain.suspend()
 
 
-class Changer:
-    """Changes the states of domains that are active."""
+class Flipper:
+    """Changes some domains, and every other time the same ones back."""
 
     def __init__(self, domains: list[libvirt.virDomain]) -> None:
         self._domains = domains
         self._chosen = random.Random(len(domains))
-        self._away: list[libvirt.virDomain] = []
+        self._changed: list[libvirt.virDomain] = []
 
-    def obey(self, command: str) -> int:
-        """Carry out one command and return how many domains it changed; raises ValueError for an unknown one."""
-        word, _, number = command.partition(" ")
-        if word == "flip":
-            return self._change(self._flipped(int(number)))
-        if word in ("pause", "resume"):
-            before = libvirt.VIR_DOMAIN_RUNNING if word == "pause" else libvirt.VIR_DOMAIN_PAUSED
-            self._away = []
-            return self._change([domain for domain in self._domains if domain.state()[0] == before])
-        raise ValueError(command)
-
-    def _flipped(self, count: int) -> list[libvirt.virDomain]:
-        back, self._away = self._away, []
+    def flip(self, count: int) -> int:
+        """Suspend or resume `count` domains and return how many it were."""
+        back, self._changed = self._changed, []
         if not back:
-            self._away = self._chosen.sample(self._domains, min(count, len(self._domains)))
-        return back or self._away
-
-    def _change(self, domains: list[libvirt.virDomain]) -> int:
-        for domain in domains:
+            self._changed = self._chosen.sample(self._domains, min(count, len(self._domains)))
+        for domain in back or self._changed:
             toggle(domain)
-        return len(domains)
+        return len(back or self._changed)
 
 
 def main() -> None:
-    """Fill the host, then obey until standard input ends."""
+    """Fill the host, then flip as told until standard input ends."""
     uri, node = sys.argv[1], Path(sys.argv[2])
     connection = libvirt.open(uri)
     for domain in connection.listAllDomains():
         domain.destroy()
         domain.undefine()
-    changer = Changer(fill(connection, node))
+    flipper = Flipper(fill(connection, node))
     print(flush=True)
     for line in sys.stdin:
-        print(changer.obey(line.strip()), flush=True)
+        print(flipper.flip(int(line)), flush=True)
 
 
 if __name__ == "__main__":

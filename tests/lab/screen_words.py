@@ -75,7 +75,7 @@ class Deck:
 
     def row(self, name: str) -> str:
         """The line of the list whose first word is `name`; "" when there is none."""
-        return next((row for row in self.rows() if row.split()[:1] == [name]), "")
+        return next((row for row in self.rows() if _is_of(row, name)), "")
 
     def cursor_row(self) -> str:
         """The line of the list under the cursor: the one in bold; "" when the list has no focus."""
@@ -127,7 +127,7 @@ class Deck:
         """Wait until the cursor is on the row of `name`."""
 
         def cursor(_terminal: Terminal) -> bool:
-            return self.cursor_row().split()[:1] == [name]
+            return _is_of(self.cursor_row(), name)
 
         cursor.__name__ = f"cursor on {name}"
         return self.terminal.wait_for(cursor, timeout)
@@ -239,3 +239,9 @@ class Deck:
             entry = json.loads(line)
             entries[entry["id"]] = entry
         return list(entries.values())
+
+
+def _is_of(row: str, name: str) -> bool:
+    """Whether a line of the list is that of `name`, which may be cut."""
+    word = row.split(" ", 1)[0]
+    return word == name or (word.endswith("…") and name.startswith(word[:-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -26,6 +27,7 @@ from tui.actions.lifecycle import as_domain
 from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain
 from tui.model.plan import Step
+from tui.model.text import clean
 from tui.ops import define as ops
 from tui.ops.lifecycle import SetAutostart
 
@@ -37,8 +39,18 @@ def _xml_path(values: Values) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _identity(path: str) -> tuple[str, str]:
-    """The raw name and UUID ("" when it has none) in a domain XML file; raises FieldError."""
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """Who a domain XML is of; `uuid` is "" when libvirt has to make one up, `nvram` whether it may get UEFI
+    variables."""
+
+    name: str
+    uuid: str
+    nvram: bool
+
+
+def _head(path: str) -> _Head:
+    """What is needed of a domain XML file before libvirt has read it; raises FieldError."""
     try:
         root = ET.parse(path).getroot()
     except OSError as error:
@@ -47,12 +59,13 @@ def _identity(path: str) -> tuple[str, str]:
         raise FieldError("path", f"not XML: {error}") from error
     if root.tag != "domain":
         raise FieldError("path", f"not a domain but a <{root.tag}>")
-    return (root.findtext("name") or "").strip(), (root.findtext("uuid") or "").strip().lower()
+    uefi = root.find("os[@firmware='efi']") is not None or root.find("os/nvram") is not None
+    return _Head(root.findtext("name") or "", (root.findtext("uuid") or "").strip().lower(), uefi)
 
 
-def _existing(context: Context, name: str, uuid: str) -> Domain | None:
+def _existing(context: Context, head: _Head) -> Domain | None:
     domains = context.snapshot.domains
-    return domains.get(uuid) or next((domain for domain in domains.values() if domain.raw_name == name), None)
+    return domains.get(head.uuid) or next((d for d in domains.values() if d.raw_name == head.name), None)
 
 
 def kept_path(context: Context, name: str) -> str:
@@ -64,12 +77,12 @@ def kept_path(context: Context, name: str) -> str:
 
 def _define(context: Context, _target: Target, values: Values) -> Sequence[Step]:
     path = _xml_path(values)
-    name, uuid = _identity(path)
-    old = _existing(context, name, uuid)
+    head = _head(path)
+    old, name = _existing(context, head), clean(head.name)
     command = virsh(context.uri, "define", path, "--validate")
     if old is None or old.persistent is False:
-        undo = _undo_new(context, uuid, name) if old is None else ()
-        return [Step(f"define {name}", command, ops.Define(path), uuid or name, undo)]
+        undo = _undo_new(context, head) if old is None else ()
+        return [Step(f"define {name}", command, ops.Define(path), head.uuid or head.name, undo)]
     backup = kept_path(context, old.raw_name)
     back = Step(
         f"define {old.name} as it was",
@@ -80,17 +93,17 @@ def _define(context: Context, _target: Target, values: Values) -> Sequence[Step]
     return [Step(f"redefine {old.name}", command, ops.Define(path, True, old.key, backup), old.key, (back,))]
 
 
-def _undo_new(context: Context, uuid: str, name: str) -> tuple[Step, ...]:
+def _undo_new(context: Context, head: _Head) -> tuple[Step, ...]:
     """Without a UUID in the file libvirt makes one up that nobody knows yet; then there is no undo to offer."""
-    if not uuid:
+    if not head.uuid:
         return ()
-    request = ops.Undefine(uuid, kept_path(context, name))
-    return (Step(f"undefine {name}", virsh(context.uri, "undefine", uuid), request, uuid),)
+    request = ops.Undefine(head.uuid, kept_path(context, head.name), nvram="keep" if head.nvram else "")
+    words = ["undefine", head.uuid, *(["--keep-nvram"] if head.nvram else [])]
+    return (Step(f"undefine {clean(head.name)}", virsh(context.uri, *words), request, head.uuid),)
 
 
 def _define_notes(context: Context, _target: Target, values: Values) -> Sequence[str]:
-    name, uuid = _identity(_xml_path(values))
-    old = _existing(context, name, uuid)
+    old = _existing(context, _head(_xml_path(values)))
     if old is None:
         return ()
     when = "; the running one changes at its next boot" if old.active else ""
@@ -99,9 +112,10 @@ def _define_notes(context: Context, _target: Target, values: Values) -> Sequence
 
 def _create(context: Context, _target: Target, values: Values) -> Sequence[Step]:
     path, paused = _xml_path(values), is_on(values, "paused")
-    name, uuid = _identity(path)
+    head = _head(path)
     words = ["create", path, "--validate", *(["--paused"] if paused else [])]
-    return [Step(f"create {name}", virsh(context.uri, *words), ops.Create(path, paused), uuid or name)]
+    request = ops.Create(path, paused)
+    return [Step(f"create {clean(head.name)}", virsh(context.uri, *words), request, head.uuid or head.name)]
 
 
 def _create_notes(_context: Context, _target: Target, _values: Values) -> Sequence[str]:
@@ -194,7 +208,8 @@ def _rename(context: Context, target: Target, values: Values) -> Sequence[Step]:
     _check_name(context, domain, name)
     undo = Step(
         f"rename {name} back",
-        virsh(context.uri, "domrename", domain.key, domain.raw_name),
+        # Joined with "=" an old name that begins with a dash is not taken for an option.
+        virsh(context.uri, "domrename", domain.key, f"--new-name={domain.raw_name}"),
         ops.Rename(domain.key, domain.raw_name),
         domain.key,
     )
@@ -218,20 +233,46 @@ def _describe(context: Context, target: Target, values: Values) -> Sequence[Step
     domain, what, text = as_domain(target), values["what"], values["text"].strip()
     if not text.isprintable() and what == "title":
         raise FieldError("text", "a title is one line of printable characters")
-    before = ""
-    if domain.config is not None:
-        before = domain.config.title if what == "title" else domain.config.description
-    return [_describe_step(context, domain, what, text, (_describe_step(context, domain, what, before),))]
+    sides = _Sides(domain.active, domain.persistent is not False)
+    return [_describe_step(context, domain, what, text, sides, _undo_describe(context, domain, what, sides))]
 
 
-def _describe_step(context: Context, domain: Domain, what: str, text: str, undo: tuple[Step, ...] = ()) -> Step:
-    live, persistent = domain.active, domain.persistent is not False
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Which configurations a change is for."""
+
+    live: bool
+    persistent: bool
+
+
+def _undo_describe(context: Context, domain: Domain, what: str, sides: _Sides) -> tuple[Step, ...]:
+    """Give each side its own text back; nothing is offered where the old text is unknown or was shown with stand-ins
+    for what a terminal must not get."""
+    if domain.config is None or domain.differences is None:
+        return ()
+    now = domain.config.title if what == "title" else domain.config.description
+    later = next((difference.persistent for difference in domain.differences if difference.what == what), now)
+    if any(_STAND_IN.search(text) for text in (now, later)):
+        return ()
+    if now == later:
+        return (_describe_step(context, domain, what, now, sides),)
+    back = ((now, _Sides(True, False)), (later, _Sides(False, True)))
+    return tuple(_describe_step(context, domain, what, text, side) for text, side in back)
+
+
+# What model.text.clean puts in the place of control characters and of characters that hide.
+_STAND_IN = re.compile("[\u2400-\u2421\ufffd]")
+
+
+def _describe_step(
+    context: Context, domain: Domain, what: str, text: str, sides: _Sides, undo: tuple[Step, ...] = ()
+) -> Step:
     words = ["desc", domain_word(domain)]
     words += ["--title"] if what == "title" else []
-    words += ["--live"] if live else []
-    words += ["--config"] if persistent else []
+    words += ["--live"] if sides.live else []
+    words += ["--config"] if sides.persistent else []
     words += ["--new-desc", text]
-    request = ops.Describe(domain.key, what, text, live, persistent)
+    request = ops.Describe(domain.key, what, text, sides.live, sides.persistent)
     title = f"set the {what} of {domain.name}" if text else f"remove the {what} of {domain.name}"
     return Step(title, virsh(context.uri, *words), request, domain.key, undo)
 

@@ -179,9 +179,8 @@ def _restore(context: Context, _target: Target, values: Values) -> Sequence[Step
 def _managed_save(context: Context, target: Target, _values: Values) -> Sequence[Step]:
     domain = as_domain(target)
     word = domain_word(domain)
-    paused = domain.state is DomainState.PAUSED
     # libvirt restores a domain to the state it was saved in; a paused one comes back paused.
-    start = Step(f"start {domain.name}", virsh(context.uri, "start", word), ops.Start(domain.key, paused), domain.key)
+    start = Step(f"start {domain.name}", virsh(context.uri, "start", word), ops.Start(domain.key), domain.key)
     return [
         Step(
             f"save {domain.name}",

@@ -128,12 +128,23 @@ def _state(context: OpContext, key: str) -> int | None:
         raise op_error("look at", key, error) from error
 
 
-def _watch_state(context: OpContext, key: str, *wanted: int | None) -> Callable[[], Progress]:
-    """Ask anew each time, so that a connection that broke meanwhile does not end the watch."""
-    return lambda: Progress.CONFIRMED if _state(context, key) in wanted else Progress.PENDING
-
-
 _OFF = (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED, None)
+_RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
+
+
+def _watch_state(
+    context: OpContext, key: str, *wanted: int | None, lost: tuple[int | None, ...] = ()
+) -> Callable[[], Progress]:
+    """Ask anew each time, so that a connection that broke meanwhile does not end the watch; `lost` are the states
+    from which none of the wanted ones is reached any more."""
+
+    def look() -> Progress:
+        state = _state(context, key)
+        if state in wanted:
+            return Progress.CONFIRMED
+        return Progress.FAILED if state in lost else Progress.PENDING
+
+    return look
 
 
 def _start(request: Start, context: OpContext) -> Outcome:
@@ -142,8 +153,13 @@ def _start(request: Start, context: OpContext) -> Outcome:
     flags |= libvirt.VIR_DOMAIN_START_FORCE_BOOT if request.force_boot else 0
     with doing("start", handle.name()):
         handle.createWithFlags(flags)
-    wanted = libvirt.VIR_DOMAIN_PAUSED if request.paused else libvirt.VIR_DOMAIN_RUNNING
-    return Outcome("started paused" if request.paused else "started", _watch_state(context, request.key, wanted))
+        # What was saved while it was paused continues paused, whatever was asked for.
+        paused = handle.state()[0] == libvirt.VIR_DOMAIN_PAUSED
+    if paused and not request.paused:
+        return Outcome("started; it is paused")
+    wanted = (libvirt.VIR_DOMAIN_PAUSED,) if request.paused else _RUNNING
+    message = "started paused" if request.paused else "started"
+    return Outcome(message, _watch_state(context, request.key, *wanted, lost=_OFF))
 
 
 def _shutdown(request: Shutdown, context: OpContext) -> Outcome:
@@ -170,9 +186,10 @@ def _reboot(request: Reboot, context: OpContext) -> Outcome:
         raise
     if not seen.registered:
         return Outcome("rebooted")
+    still_on = _watch_state(context, request.key, lost=_OFF)
     return Outcome(
         "rebooted",
-        seen.look,
+        lambda: Progress.CONFIRMED if seen.rebooted else still_on(),
         patience_s=REBOOT_PATIENCE_S,
         hint="the guest has not rebooted; reset it, or wait",
         close=seen.close,
@@ -184,7 +201,7 @@ class _RebootSeen:
 
     def __init__(self, connection: Any, handle: Any) -> None:
         self._connection = connection
-        self._seen = False
+        self.rebooted = False
         self._id: int | None = None
         if connection.getType() == "QEMU":
             event = libvirt.VIR_DOMAIN_EVENT_ID_REBOOT
@@ -196,10 +213,7 @@ class _RebootSeen:
         return self._id is not None
 
     def _on_event(self, *_args: object) -> None:
-        self._seen = True
-
-    def look(self) -> Progress:
-        return Progress.CONFIRMED if self._seen else Progress.PENDING
+        self.rebooted = True
 
     def close(self) -> None:
         if self._id is not None:
@@ -236,7 +250,7 @@ def _suspend(request: Suspend, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "suspend")
     with doing("suspend", handle.name()):
         handle.suspend()
-    return Outcome("suspended", _watch_state(context, request.key, libvirt.VIR_DOMAIN_PAUSED))
+    return Outcome("suspended", _watch_state(context, request.key, libvirt.VIR_DOMAIN_PAUSED, lost=_OFF))
 
 
 def _resume(request: Resume, context: OpContext) -> Outcome:
@@ -249,9 +263,7 @@ def _resume(request: Resume, context: OpContext) -> Outcome:
             handle.resume()
     except libvirt.libvirtError as error:
         raise op_error("resume", name, error) from error
-    return Outcome(
-        "resumed", _watch_state(context, request.key, libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
-    )
+    return Outcome("resumed", _watch_state(context, request.key, *_RUNNING, lost=_OFF))
 
 
 def _save(request: Save, context: OpContext) -> Outcome:
