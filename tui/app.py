@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -17,22 +17,18 @@ from textual.containers import Container
 from textual.filter import LineFilter
 from textual.message import Message
 
-from tui import keymap
-from tui.actions import ACTIONS, BY_ID
-from tui.actions.base import Action, Context, Kind, Target, make_plan
+from tui.commands import COMMANDS
 from tui.config import Config
 from tui.model.host import LinkState
-from tui.model.journal import Status
-from tui.model.plan import Confirm, Plan
+from tui.model.kind import Kind
 from tui.model.snapshot import HostSnapshot
 from tui.model.text import clean
 from tui.panes import PANES, chrome
 from tui.panes.frame import PaneFrame
 from tui.panes.spec import AnyPane, View
-from tui.paths import kept_dir, styles_dir
+from tui.paths import styles_dir
 from tui.runtime.collector import Collector
 from tui.runtime.desk import Focus
-from tui.runtime.jobs import Job, Jobs
 from tui.runtime.journal import Journal
 from tui.runtime.mailbox import Mailbox
 from tui.runtime.store import Store
@@ -41,6 +37,10 @@ from tui.widgets.ascii import AsciiFilter, ColourlessFilter, is_unicode_terminal
 from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView
 from tui.widgets.typeahead import TypeAhead
+
+if TYPE_CHECKING:
+    from tui.changes import Changes
+    from tui.runtime.jobs import Job
 
 _WIDE, _HUGE = 110, 170
 _NO_CONNECTION = 3
@@ -85,17 +85,20 @@ class VirtdeckApp(App[int]):
     ) -> None:
         super().__init__()
         self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        # Set before the first style is resolved: a change of theme resolves them all once more.
+        self.set_reactive(App.theme, config.theme if config.theme in self.available_themes else THEMES[0].name)
         self.collector = collector
         self.journal = journal
-        self.jobs = Jobs(collector, journal, collector.uri, collector.nudge, self._job_reported)
         self._mailbox = mailbox
         self._config = config
         self._demo = demo
         self._notice = notice
         self._store = Store()
-        self._keys = keymap.keys_of(config.keymap)
         self._slow_started = False
-        self._told: dict[str, Status] = {}
+        self._painted = False
+        self._changes: Changes | None = None
         self._header = LinesView(id="header")
         self._tab_line = LinesView(id="tabs")
         self._banner = LinesView(id="banner")
@@ -124,7 +127,13 @@ class VirtdeckApp(App[int]):
 
     def _frame(self, pane: AnyPane) -> PaneFrame:
         frame = self.frames[pane.id] = PaneFrame(pane, self._config.columns.get(pane.id, ()))
+        self._fit(frame, self.size.width)
         return frame
+
+    @staticmethod
+    def _fit(frame: PaneFrame, width: int) -> None:
+        frame.set_class(width >= _WIDE, "-wide")
+        frame.set_class(width >= _HUGE, "-huge")
 
     @property
     def frame(self) -> PaneFrame:
@@ -132,11 +141,7 @@ class VirtdeckApp(App[int]):
         return self.frames[self.pane.id]
 
     def on_mount(self) -> None:
-        for theme in THEMES:
-            self.register_theme(theme)
-        if self._config.theme in self.available_themes:
-            self.theme = self._config.theme
-        else:
+        if self._config.theme not in self.available_themes:
             self.toast(f"no theme {self._config.theme}", "warning")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -150,8 +155,7 @@ class VirtdeckApp(App[int]):
 
     def on_resize(self, event: events.Resize) -> None:
         for frame in self.frames.values():
-            frame.set_class(event.size.width >= _WIDE, "-wide")
-            frame.set_class(event.size.width >= _HUGE, "-huge")
+            self._fit(frame, event.size.width)
         self.call_after_refresh(self._after_resize)
 
     def _after_resize(self) -> None:
@@ -174,7 +178,28 @@ class VirtdeckApp(App[int]):
         self._draw()
         if not self._slow_started and snapshot.domains_read_ns is not None:
             self._slow_started = True
-            self.call_after_refresh(self.collector.start_slow)
+            self.call_after_refresh(self._start_slow)
+
+    def _start_slow(self) -> None:
+        """What the first picture can do without: the rest of the reading, the actions, earlier changes."""
+        self._painted = True
+        self.collector.start_slow()
+        threading.Thread(target=self.journal.load, name="journal", daemon=True).start()
+        self._draw()
+
+    @property
+    def snapshot(self) -> HostSnapshot | None:
+        """What the screen shows."""
+        return self._store.snapshot
+
+    @property
+    def changes(self) -> Changes:
+        """The actions as this screen offers them."""
+        if self._changes is None:
+            from tui.changes import Changes
+
+            self._changes = Changes(self, self._config.keymap, self._config.preview, self._job_reported)
+        return self._changes
 
     def _view(self, snapshot: HostSnapshot) -> View:
         return View(snapshot, self._store.cpu_history, self.journal.entries(), self.journal.problem)
@@ -194,10 +219,12 @@ class VirtdeckApp(App[int]):
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
         self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.grid.position)])
+        if not self._painted:
+            return
         kinds = frame.kinds()
         targets = [target for kind in kinds if kind is not Kind.HOST for target in frame.targets(kind)]
-        context = self._action_context(view.snapshot)
-        self._hints.set_lines([chrome.hints(context, self.pane, kinds, targets, self._keys, self.size.width)])
+        context = self.changes.context(view.snapshot)
+        self._hints.set_lines([chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width)])
 
     def on_pane_frame_positioned(self) -> None:
         if self._store.snapshot is not None:
@@ -245,7 +272,7 @@ class VirtdeckApp(App[int]):
 
     def press(self, name: str, key: str) -> bool:
         """Do what a key means here that neither the grid nor the detail took; False when it means nothing."""
-        command = keymap.COMMANDS.get(name) or keymap.COMMANDS.get(key)
+        command = COMMANDS.get(name) or COMMANDS.get(key)
         if command is not None:
             return bool(getattr(self, f"do_{command}")())
         pane = next((pane for pane in PANES if pane.digit == name), None)
@@ -255,33 +282,14 @@ class VirtdeckApp(App[int]):
         if name.isdecimal():
             self.frame.grid.begin_count(name)
             return True
-        return self._action_key(name)
-
-    def _action_key(self, name: str) -> bool:
-        """Run the first action of this key that can run here; else say why the first one cannot."""
-        snapshot = self._store.snapshot
-        kinds = self.frame.kinds()
-        found = [action for action in ACTIONS if self._keys[action.id] == name and action.kind in kinds]
-        if not found or snapshot is None:
-            return False
-        context = self._action_context(snapshot)
-        able = (action for action in found if self._reason(action, context) is None)
-        self.run_action_on(next(able, found[0]))
-        return True
-
-    def _reason(self, action: Action, context: Context) -> str | None:
-        targets: list[Target] = [None] if action.kind is Kind.HOST else self.frame.targets(action.kind)
-        if not targets:
-            return f"no {action.kind.value} is selected"
-        reasons = [action.reason(context, target) for target in targets]
-        return None if None in reasons else reasons[0]
+        return self.changes.key(name)
 
     def on_lines_view_clicked(self, event: LinesView.Clicked) -> None:
         kind, _, what = event.action.partition(":")
         if kind == "pane":
             self.open_pane(next(pane for pane in PANES if pane.id == what))
         elif kind == "action":
-            self.run_action_on(BY_ID[what])
+            self.changes.run_by_id(what)
         elif kind == "key" and not self.frame.grid.press(what):
             self.press(what, what)
 
@@ -294,8 +302,6 @@ class VirtdeckApp(App[int]):
         self.pane = pane
         if pane.id not in self.frames:
             frame = self._frame(pane)
-            frame.set_class(self.size.width >= _WIDE, "-wide")
-            frame.set_class(self.size.width >= _HUGE, "-huge")
             self._body.mount(frame)
             self.call_after_refresh(frame.zoom, False)
         else:
@@ -335,7 +341,7 @@ class VirtdeckApp(App[int]):
     def do_help(self) -> bool:
         from tui.dialogs.text import TextDialog, help_lines
 
-        self.push_screen(TextDialog("virtdeck: keys and signs", help_lines(self._keys)))
+        self.push_screen(TextDialog("virtdeck: keys and signs", help_lines(self.changes.keys)))
         return True
 
     def do_quit(self) -> bool:
@@ -343,75 +349,19 @@ class VirtdeckApp(App[int]):
         return True
 
     def do_palette(self) -> bool:
-        from tui.dialogs.palette import Offer, Palette
-
-        snapshot = self._store.snapshot
-        if snapshot is None:
-            return True
-        context = self._action_context(snapshot)
-        offers = [Offer(a.id, a.title, self._keys[a.id], self._reason(a, context) or "") for a in ACTIONS]
-        offers.sort(key=lambda offer: bool(offer.reason))
-        self.push_screen(Palette(offers), lambda ident: self.run_action_on(BY_ID[ident]) if ident else None)
+        self.changes.open_palette()
         return True
-
-    # Changes
-
-    def _action_context(self, snapshot: HostSnapshot) -> Context:
-        return Context(snapshot, kept_dir())
-
-    def run_action_on(self, action: Action) -> None:
-        """Ask what the action asks, show its plan, and carry it out when the user says go."""
-        snapshot = self._store.snapshot
-        if snapshot is None:
-            return
-        context = self._action_context(snapshot)
-        if (reason := self._reason(action, context)) is not None:
-            self.toast(f"{action.title}: {reason}", "warning")
-            return
-        targets: list[Target] = [None] if action.kind is Kind.HOST else self.frame.targets(action.kind)
-        able = [target for target in targets if action.reason(context, target) is None]
-        fields, values = action.asked(context, able), action.defaults(context, able)
-        self._ask(action.title, fields, values, lambda given: make_plan(action, context, targets, given))
-
-    def _ask(
-        self, title: str, fields: Sequence[object], values: dict[str, str], planner: object, undoes: str = ""
-    ) -> None:
-        from tui.dialogs.plan import PlanDialog
-
-        dialog = PlanDialog(title, fields, values, planner)  # type: ignore[arg-type]
-        self.push_screen(dialog, lambda plan: self._run_plan(plan, undoes))
 
     def do_undo(self) -> bool:
-        """Undo the change under the cursor of the journal."""
-        ident = self.frame.journal_id()
-        entry = self.journal.get(ident) if ident else None
-        if entry is None:
-            return False
-        if not entry.undo or self.journal.undone(entry.id):
-            self.toast("it was undone already" if entry.undo else "this change cannot be undone", "warning")
-        elif entry.uri != self.collector.uri:
-            self.toast(f"this change was made on {entry.uri}", "warning")
-        else:
-            confirm = Confirm.ASK if any(step.loses for step in entry.undo) else Confirm.NONE
-            plan = Plan("undo", f"Undo: {entry.title}", entry.undo, confirm)
-            self._ask(plan.title, [], {}, lambda _values: plan, entry.id)
-        return True
+        return self.changes.undo(self.frame.journal_id())
 
-    def _run_plan(self, plan: Plan | None, undoes: str = "") -> None:
-        if plan is not None:
-            self.jobs.run(plan, undoes)
+    # Changes
 
     def _job_reported(self, job: Job) -> None:
         self.post_message(JobMoved(job))
 
     def on_job_moved(self, event: JobMoved) -> None:
-        job = event.job
-        if self._told.get(job.entry.id) is job.status:
-            return
-        self._told[job.entry.id] = job.status
-        text, severity = keymap.job_words(job)
-        if text:
-            self.toast(text, severity, timeout=12 if severity != "information" else 5)
+        self.changes.tell(event.job)
 
     def toast(self, text: str, severity: str = "information", timeout: float = 5) -> None:
         """Show a message for a while; its text is never markup."""
@@ -421,10 +371,10 @@ class VirtdeckApp(App[int]):
 
     def action_leave(self) -> None:
         """Leave at once, asking first while requests of ours have not all been made."""
-        running = [job for job in self.jobs.running() if job.status is Status.RUNNING]
+        running = self._changes.running() if self._changes is not None else 0
         if running and time.monotonic() - self._asked_leave_s > 5:
             self._asked_leave_s = time.monotonic()
-            self.toast(f"{len(running)} changes are still being made; press q again to leave them", "warning")
+            self.toast(f"{running} changes are still being made; press q again to leave them", "warning")
             return
         self._depart(0)
 
@@ -437,7 +387,8 @@ class VirtdeckApp(App[int]):
         """End the app; should the terminal not take the goodbye, end the process all the same."""
         self._mailbox.on_mail(None)
         self.journal.on_change = None
-        self.jobs.stop()
+        if self._changes is not None:
+            self._changes.jobs.stop()
         timer = threading.Timer(_LEAVE_S, os._exit, (code,))
         timer.daemon = True
         timer.start()

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tui.actions import BY_ID
-from tui.actions.base import Action, Context, FieldError, FieldKind, Kind, Target, key_of, make_plan
+from tui.actions.base import Action, Context, FieldError, FieldKind, Target, key_of, make_plan
 from tui.model.journal import Status
+from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean
@@ -125,7 +126,7 @@ def _plan(plan: Plan, collector: Collector, args: argparse.Namespace) -> int:
         return BAD
     for note in plan.notes if args.yes else ():
         _say(note, GOOD)
-    journal = Journal(journal_file(), request_types())
+    journal = Journal(journal_file(), request_types)
     report = _Report(silent=args.json)
     jobs = Jobs(collector, journal, collector.uri, collector.nudge, report)
     run = jobs.run(plan)
@@ -175,7 +176,9 @@ def _confirmed(plan: Plan) -> bool:
         answer = input(f"Type {wanted} to go on: ").strip()
     except EOFError:
         answer = ""
-    return answer == wanted or _say("nothing was changed", BAD) == GOOD
+    if answer != wanted:
+        _say("nothing was changed", BAD)
+    return answer == wanted
 
 
 class _Report:

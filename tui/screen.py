@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tui.model.host import LinkState
+from tui.model.plan import Request
 from tui.model.snapshot import HostSnapshot
-from tui.ops import request_types
 from tui.paths import journal_file
 from tui.reports import NO_CONNECTION, open_collector, say_unreachable
 from tui.runtime.journal import Journal
@@ -23,8 +23,7 @@ def run_screen(options: Options) -> int:
     mailbox: Mailbox[HostSnapshot] = Mailbox()
     collector = open_collector(options, mailbox.put)
     collector.start()
-    journal = Journal(journal_file(), request_types())
-    threading.Thread(target=journal.load, name="journal", daemon=True).start()
+    journal = Journal(journal_file(), _request_types)
 
     from tui.app import VirtdeckApp
 
@@ -43,3 +42,10 @@ def run_screen(options: Options) -> int:
     if code == NO_CONNECTION:
         say_unreachable(collector.board.snapshot)
     return code if code is not None else app.return_code or 0
+
+
+def _request_types() -> Mapping[str, type[Request]]:
+    """The ops are imported with the first use of the journal, after the first picture."""
+    from tui.ops import request_types
+
+    return request_types()

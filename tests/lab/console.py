@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import secrets
+import select
 import shlex
 import threading
 import time
-from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
-
-import libvirt
 
 _CHUNK = 65536
 
 
 class Console:
-    """A console stream on a connection of its own (shared with calls it stalls), read by a thread that blocks in it."""
+    """The pseudo-terminal of a guest's console, read by a thread of its own so that the guest never waits to write.
 
-    def __init__(self, uri: str, name: str) -> None:
-        """Open the console, taking it over from another session; libvirt.libvirtError when the domain does not run."""
+    It is QEMU's own terminal and not a stream through libvirtd, so it works while libvirtd is killed or stopped. One
+    session at a time: a second reader (virsh console) would take part of the text.
+    """
+
+    def __init__(self, terminal: Path, name: str) -> None:
+        """Open the terminal; `name` is for messages."""
         self._name = name
         self._text = ""
         self._ended = False
         self._news = threading.Condition()
-        libvirt.registerErrorHandler(lambda _context, _error: None, None)
-        self._connection = libvirt.open(uri)
-        self._stream = self._connection.newStream(0)
-        self._connection.lookupByName(name).openConsole(None, self._stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+        self._terminal = os.open(terminal, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        self._stop_reading, self._stop = os.pipe()
         self._reader = threading.Thread(target=self._read, name=f"console {name}", daemon=True)
         self._reader.start()
 
@@ -50,10 +52,10 @@ class Console:
         """Type text."""
         data = text.encode()
         while data:
-            data = data[self._stream.send(data) :]
+            data = data[os.write(self._terminal, data) :]
 
     def wait_for(self, text: str, timeout: float = 30) -> str:
-        """All text up to and with the awaited one; TimeoutError when it does not come, EOFError at the end."""
+        """All text up to and with the awaited one; TimeoutError when it does not come, EOFError when QEMU ends."""
         return self._wait(re.compile(re.escape(text)), timeout)[0]
 
     def run(self, command: str, timeout: float = 30) -> tuple[int, str]:
@@ -66,12 +68,11 @@ class Console:
         return int(status), re.sub(r"\r+\n", "\n", output).removesuffix("\n")
 
     def close(self) -> None:
-        """End the session."""
-        with suppress(libvirt.libvirtError):
-            self._stream.abort()
-        self._reader.join(timeout=5)
-        with suppress(libvirt.libvirtError):
-            self._connection.close()
+        """End the session; the guest's shell stays as it is."""
+        os.close(self._stop)
+        self._reader.join()
+        os.close(self._stop_reading)
+        os.close(self._terminal)
 
     def _wait(self, pattern: re.Pattern[str], timeout: float) -> tuple[str, ...]:
         """The text up to the pattern's match and its groups."""
@@ -85,15 +86,21 @@ class Console:
             return self._text[: found.end()], *found.groups()
 
     def _read(self) -> None:
-        """Collect what comes until the stream ends."""
+        """Collect what comes until QEMU closes its side or the session ends."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        data = b"x"
-        while data:
-            try:
-                data = self._stream.recv(_CHUNK)
-            except libvirt.libvirtError:
-                data = b""
+        while not self._ended:
+            ready, _, _ = select.select([self._terminal, self._stop_reading], [], [])
+            if self._stop_reading in ready:
+                return
+            data = self._receive()
             with self._news:
                 self._text += decoder.decode(data)
                 self._ended = not data
                 self._news.notify_all()
+
+    def _receive(self) -> bytes:
+        """What the terminal holds, empty when QEMU has closed its side (the kernel says EIO then)."""
+        try:
+            return os.read(self._terminal, _CHUNK)
+        except OSError:
+            return b""

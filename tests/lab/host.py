@@ -165,8 +165,11 @@ class LabHost(PrivateLibvirtd):
             wait_until(lambda: found.state(0)[0] == state, f"state {state} of {name}", timeout=timeout)
 
     def console(self, name: str) -> Console:
-        """A new session on the guest's serial console, on a connection of its own; a context manager."""
-        return Console(self.uri, name)
+        """A new session on the running guest's serial console, a context manager; RuntimeError when it has none."""
+        source = self._serial(name).find("source")
+        if source is None or "path" not in source.attrib:
+            raise RuntimeError(f"{name} has no console: it does not run")
+        return Console(Path(source.attrib["path"]), name)
 
     def console_log(self, name: str) -> str:
         """All that the guest wrote to its console since its QEMU started; a session is not needed."""
@@ -218,13 +221,20 @@ class LabHost(PrivateLibvirtd):
         for found in connection.listAllDomains():
             found.undefineFlags(_UNDEFINE_ALL)
 
-    def _console_file(self, name: str) -> Path:
-        """Where the domain's serial console is logged."""
+    def _serial(self, name: str) -> ET.Element:
+        """The domain's serial port as its XML has it now; RuntimeError for one without."""
         with self.connect() as connection:
-            found = ET.fromstring(connection.lookupByName(name).XMLDesc(0)).find("devices/serial/log")
+            found = ET.fromstring(connection.lookupByName(name).XMLDesc(0)).find("devices/serial")
         if found is None:
+            raise RuntimeError(f"{name} has no serial port")
+        return found
+
+    def _console_file(self, name: str) -> Path:
+        """Where the domain's serial console is logged; RuntimeError when it is not."""
+        log = self._serial(name).find("log")
+        if log is None:
             raise RuntimeError(f"{name} keeps no console log")
-        return Path(found.attrib["file"])
+        return Path(log.attrib["file"])
 
 
 def _remove_networks_and_pools(connection: Any) -> None:

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ class Deck:
 
     def rows(self) -> list[str]:
         """The lines of the list that is on the screen, left of the detail, without the mark's column."""
-        lines = self.terminal.lines()[FIRST_ROW:-1]
-        return [line.partition(_EDGE)[0][1:].rstrip() for line in lines]
+        lines = [line.partition(_EDGE)[0][1:].rstrip() for line in self.terminal.lines()[FIRST_ROW:-1]]
+        return list(takewhile(bool, lines))
 
     def row(self, name: str) -> str:
         """The line of the list whose first word is `name`; "" when there is none."""
@@ -207,7 +208,9 @@ class Deck:
 
     def confirm(self) -> str:
         """Say go in the dialog, a yes where it asks for one; return what it said."""
-        said = self.expect_dialog(r"(enter go|y yes, do it) ")
+        self.expect_dialog(r"(enter go|y yes, do it) ")
+        self.terminal.wait_quiet(0.1)
+        said = self.dialog()
         if _QUESTION in said:
             self.press("enter", "y")
         else:
@@ -228,6 +231,7 @@ class Deck:
         self.expect("Does the same")
         text = self.terminal.text()
         self.press("escape")
+        self.expect("^ When ")
         self.open_pane("2", "State")
         return text
 
@@ -235,7 +239,7 @@ class Deck:
         """The changes as the journal's file has them, each in its last form, oldest first."""
         file = self._home / "state" / "virtdeck" / "journal.jsonl"
         entries: dict[str, dict[str, Any]] = {}
-        for line in file.read_text().splitlines():
+        for line in file.read_text().splitlines() if file.exists() else ():
             entry = json.loads(line)
             entries[entry["id"]] = entry
         return list(entries.values())

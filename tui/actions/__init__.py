@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tui.actions import define, lifecycle, process
-from tui.actions.base import Action, Kind
+from tui.actions.base import Action
+from tui.model.kind import Kind
 
 ACTIONS: tuple[Action, ...] = (*lifecycle.ACTIONS, *define.ACTIONS, *process.ACTIONS)
 

@@ -8,20 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from tui.model.domain import Domain
+from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan, Step
 from tui.model.process import QemuProcess
 from tui.model.snapshot import HostSnapshot
 
 # From this many targets on, a plan that can lose something wants the number typed.
 _TYPED_FROM = 20
-
-
-class Kind(StrEnum):
-    """What an action applies to."""
-
-    DOMAIN = "domain"
-    PROCESS = "process"
-    HOST = "host"
 
 
 class FieldKind(StrEnum):

@@ -9,23 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tui.actions.base import (
-    Action,
-    Context,
-    Field,
-    FieldError,
-    FieldKind,
-    Kind,
-    Reason,
-    Target,
-    Values,
-    choice,
-    flag,
-    is_on,
-)
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice, flag, is_on
 from tui.actions.lifecycle import as_domain
 from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain
+from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.text import clean
 from tui.ops import define as ops

@@ -5,22 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tui.actions.base import (
-    Action,
-    Context,
-    Field,
-    FieldError,
-    FieldKind,
-    Kind,
-    Reason,
-    Target,
-    Values,
-    choice,
-    flag,
-    is_on,
-)
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice, flag, is_on
 from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain, DomainState
+from tui.model.kind import Kind
 from tui.model.plan import Request, Step
 from tui.ops import lifecycle as ops
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Kind, Reason, Target, Values, choice
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice
 from tui.model.cpuset import format_cpus, parse_cpus
+from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
 from tui.ops.process import KillProcess, SetAffinity, TerminateProcess

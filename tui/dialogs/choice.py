@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from textual import events
 from textual.message import Message
 
+from tui.model.text import cells
 from tui.widgets.lines import LinesView, Span
 
 
@@ -30,9 +32,18 @@ class ChoiceLine(LinesView):
         spans: list[Span] = []
         for value in self._values:
             on = value == self.value
+            spans.append(Span("  " if spans else ""))
             spans.append(Span(f"({'•' if on else ' '}) {value}", "title" if on else "dim", value))
-            spans.append(Span("  "))
         self.set_lines([spans])
+        self._reveal()
+
+    def _reveal(self) -> None:
+        """Scroll sideways so far that the chosen value is in view: not all values fit into a narrow dialog."""
+        ends = list(accumulate(cells(value) + 6 for value in self._values))
+        self.scroll_to_line(0, max(0, ends[self._values.index(self.value)] - 2 - self.size.width))
+
+    def on_resize(self) -> None:
+        self._reveal()
 
     def choose(self, value: str) -> None:
         """Choose `value`."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from tui.actions import ACTIONS
-from tui.actions.base import Action, Context, Kind, Target
 from tui.model import units
 from tui.model.host import Connection, Host, LinkState
+from tui.model.kind import Kind
 from tui.model.snapshot import HostSnapshot
 from tui.model.text import cells
 from tui.panes.spec import AnyPane, View
 from tui.widgets.lines import FILL, Span, SpanLine
+
+if TYPE_CHECKING:
+    from tui.actions.base import Action, Context, Target
 
 _LINKS = {
     LinkState.LIVE: ("● live", "good"),
@@ -100,6 +103,9 @@ def hints(
 ) -> SpanLine:
     """Return the keys that work here and now, the most wanted first; those that do not are left out. On a short line
     the frame's own keys give way to the actions."""
+    # Imported when first drawn, which is after the first picture.
+    from tui.actions import ACTIONS
+
     line: list[Span] = [Span(f"{len(targets)} marked: ", "warn")] if len(targets) > 1 else []
     for key, word in pane.hints:
         line += _hint(key, word, f"key:{key}")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from tui.actions.base import Kind, Target
+from typing import TYPE_CHECKING
+
 from tui.model.domain import DomainState
+from tui.model.kind import Kind
 from tui.panes import domain_rows as rows
 from tui.panes.domain_detail import TABS
 from tui.panes.domain_rows import DomainRow, DomainRows
 from tui.panes.spec import PaneSpec, View
 from tui.widgets.grid_columns import Cell, Column
+
+if TYPE_CHECKING:
+    from tui.actions.base import Target
 
 
 def _rate(one: float | None, other: float | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -11,11 +11,14 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
 
-from tui.actions.base import Kind, Target
+from tui.model.kind import Kind
 from tui.model.query import QueryError, parse
 from tui.panes.spec import AnyPane, Tab, View
 from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView, Span, SpanLine
+
+if TYPE_CHECKING:
+    from tui.actions.base import Target
 
 # The detail follows the cursor when it rests, so that holding a key costs two lines a row and no more.
 _REST_S = 0.1

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tui.actions.base import Kind, Target
 from tui.model.journal import Entry
+from tui.model.kind import Kind
 from tui.model.snapshot import HostSnapshot
 from tui.widgets.grid_columns import Column
 from tui.widgets.grid_filter import Fact
 from tui.widgets.lines import SpanLine
+
+if TYPE_CHECKING:
+    from tui.actions.base import Target
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot
-from tui.ops.base import OpError
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
@@ -134,14 +133,14 @@ class Collector:
                     self._control = self._open_within_deadline()
                 return self._control
         except ConnectError as error:
-            raise OpError("connect to", error.uri, error.text, error.code, error.advice) from error
+            raise _op_error(error) from error
 
     def long(self) -> Any:
         """Return a connection of the caller's own for long calls; give it back with `release`."""
         try:
             return self._shared_link() if self._shared else self._open_within_deadline()
         except ConnectError as error:
-            raise OpError("connect to", error.uri, error.text, error.code, error.advice) from error
+            raise _op_error(error) from error
 
     def release(self, connection: Any) -> None:
         """Close a connection that `long` gave."""
@@ -167,3 +166,10 @@ class Collector:
         if failure:
             raise failure[0]
         return result[0]
+
+
+def _op_error(error: ConnectError) -> Exception:
+    """The ops are imported when the first change is made, not before the first picture."""
+    from tui.ops.base import OpError
+
+    return OpError("connect to", error.uri, error.text, error.code, error.advice)

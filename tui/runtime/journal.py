@@ -25,7 +25,7 @@ _APPEND_EVERY_S = 1.0
 class Journal:
     """The changes of this and earlier sessions; appended to a file that only its owner can read."""
 
-    def __init__(self, path: Path | None, request_types: Mapping[str, type[Request]]) -> None:
+    def __init__(self, path: Path | None, request_types: Callable[[], Mapping[str, type[Request]]]) -> None:
         self._path = path
         self._types = request_types
         self._lock = threading.Lock()
@@ -48,10 +48,10 @@ class Journal:
         except OSError as error:
             self.problem = clean(str(error))
             return
-        bad = 0
+        bad, types = 0, self._types()
         for line in lines:
             try:
-                entry = entry_from_json(json.loads(line), self._types)
+                entry = entry_from_json(json.loads(line), types)
             except (ValueError, KeyError, TypeError):
                 bad += 1
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,20 +25,25 @@ _BLOCKS = range(0x2580, 0x25A0)
 _INITIAL_ENVIRONMENT = Path("/proc/self/environ")
 
 
-def given_environment() -> dict[str, str]:
-    """Return the environment that this process was started with (proc(5)): in the C locale Python replaces LC_CTYPE
-    by C.UTF-8 (PEP 538), whatever the terminal can show. Where /proc cannot be read, the environment as it is now."""
-    try:
-        words = _INITIAL_ENVIRONMENT.read_bytes().split(b"\0")
-    except OSError:
-        return dict(os.environ)
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in (word.partition(b"=") for word in words)}
+_COERCED = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
+
+
+def _as_given() -> dict[str, str]:
+    """The environment as this process was given it (proc(5)): in the C locale Python sets LC_CTYPE to a UTF-8 one
+    (PEP 538), whatever the terminal can show."""
+    env = dict(os.environ)
+    if env.get("LC_CTYPE") in _COERCED:
+        with contextlib.suppress(OSError):
+            words = _INITIAL_ENVIRONMENT.read_bytes().split(b"\0")
+            given = next((word for word in words if word.startswith(b"LC_CTYPE=")), b"LC_CTYPE=")
+            env["LC_CTYPE"] = os.fsdecode(given.partition(b"=")[2])
+    return env
 
 
 def is_unicode_terminal(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether the locale of `environment` says that the terminal takes UTF-8 (locale(7): LC_ALL, LC_CTYPE, LANG);
-    without one, that of the environment that this process was started with."""
-    env = given_environment() if environment is None else environment
+    """Whether the locale of `environment`, or of this process, says that the terminal takes UTF-8 (locale(7): LC_ALL,
+    LC_CTYPE, LANG)."""
+    env = _as_given() if environment is None else environment
     name = next((env[key] for key in ("LC_ALL", "LC_CTYPE", "LANG") if env.get(key)), "")
     return "utf-8" in name.lower() or "utf8" in name.lower()
 

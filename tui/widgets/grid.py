@@ -14,7 +14,7 @@ from tui.widgets.grid_keys import KEYS, MOVES, SORTS
 from tui.widgets.grid_lines import GUTTER, GridLines
 from tui.widgets.grid_rows import Rows
 from tui.widgets.grid_view import View
-from tui.widgets.painting import Line, Painted, clip, component_classes, token_css
+from tui.widgets.painting import Line, Painted, clip
 
 __all__ = ["KEYS", "Cell", "Column", "Fact", "Grid", "Matcher"]
 
@@ -29,24 +29,7 @@ class Grid(Painted, Generic[T]):
 
     Items are taken as immutable: an item that is the same object as before is neither rendered nor sorted again."""
 
-    PREFIX = "grid"
-    COMPONENT_CLASSES = component_classes("grid", "header", "cursor", "cursor-blurred", "marked")
-    DEFAULT_CSS = (
-        token_css("Grid", "grid")
-        + """
-    Grid {
-        width: 1fr;
-        height: 1fr;
-        & > .grid--header { color: $text-primary; text-style: bold; }
-        & > .grid--cursor { background: $primary 45%; text-style: bold; }
-        & > .grid--cursor-blurred { background: $primary 20%; }
-        & > .grid--marked { background: $accent 15%; }
-        &:nocolor > .grid--header { text-style: bold underline; }
-        &:nocolor > .grid--cursor { background: $background; text-style: bold reverse; }
-        &:nocolor > .grid--cursor-blurred { background: $background; text-style: reverse; }
-    }
-    """
-    )
+    DEFAULT_CSS = "Grid { height: 1fr; }"
 
     Moved: TypeAlias = told.Moved
     Opened: TypeAlias = told.Opened

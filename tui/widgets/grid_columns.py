@@ -13,7 +13,7 @@ GAP = 1
 
 
 class Cell(NamedTuple):
-    """The text of a cell, cleaned already, and its style token (see painting.TOKENS)."""
+    """The text of a cell, cleaned already, and its style token (see inks.TOKEN_INKS)."""
 
     text: str
     style: str = ""

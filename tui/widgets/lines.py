@@ -10,14 +10,14 @@ from textual import events
 from textual.geometry import Size
 from textual.message import Message
 
-from tui.widgets.painting import Line, Painted, Run, clip, component_classes, token_css
+from tui.widgets.painting import Line, Painted, Run, clip
 
 WHEEL_LINES = 3
 SHIFT_CELLS = 8
 
 
 class Span(NamedTuple):
-    """A text, cleaned already, its style token (see painting.TOKENS), and the id that a click on it posts."""
+    """A text, cleaned already, its style token (see inks.TOKEN_INKS), and the id that a click on it posts."""
 
     text: str
     style: str = ""
@@ -34,14 +34,7 @@ class LinesView(Painted):
     """A sequence of lines, each a sequence of spans. It scrolls by keys when it can be focused, keeps its place when
     the lines change, and posts `Clicked` for a click on a span with an action."""
 
-    PREFIX = "lines"
-    COMPONENT_CLASSES = component_classes("lines")
-    DEFAULT_CSS = (
-        token_css("LinesView", "lines")
-        + """
-    LinesView { width: 1fr; height: auto; }
-    """
-    )
+    DEFAULT_CSS = "LinesView { height: auto; }"
 
     class Clicked(Message):
         """A click on a span that has an action."""

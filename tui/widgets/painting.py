@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size, set_cell_size
 from rich.segment import Segment
@@ -13,10 +13,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.widgets.inks import resolve
 from tui.widgets.lean import lean
-
-TOKENS = ("good", "warn", "bad", "dim", "unknown", "accent", "title", "key", "active")
-"""The style tokens every painted widget knows; "" is the line's own style."""
 
 ELLIPSIS = "…"
 
@@ -25,7 +23,7 @@ Run = tuple[str, str]
 
 
 class Line(NamedTuple):
-    """One line as drawn: the component class under all of it ("" for the widget's own style), and its runs."""
+    """One line as drawn: the ground under all of it (inks.GROUNDS, "" for the widget's own), and its runs."""
 
     base: str
     runs: tuple[Run, ...]
@@ -146,34 +144,15 @@ def _segments(styled: Iterable[tuple[str, Style]]) -> list[Segment]:
     return [Segment(text, style) for text, style in out]
 
 
-def token_css(widget: str, prefix: str) -> str:
-    """Return the default style sheet of the tokens of one widget type; without colours they differ by attributes."""
-    return f"""
-    {widget} {{
-        overflow: hidden hidden;
-        & > .{prefix}--good {{ color: $text-success; }}
-        & > .{prefix}--warn {{ color: $text-warning; }}
-        & > .{prefix}--bad {{ color: $text-error; text-style: bold; }}
-        & > .{prefix}--dim {{ text-style: dim; }}
-        & > .{prefix}--unknown {{ text-style: dim italic; }}
-        & > .{prefix}--accent {{ color: $text-accent; }}
-        & > .{prefix}--title {{ text-style: bold; }}
-        & > .{prefix}--key {{ color: $text-accent; text-style: bold; }}
-        & > .{prefix}--active {{ text-style: bold reverse; }}
-        &:nocolor > .{prefix}--warn {{ text-style: bold; }}
-        &:nocolor > .{prefix}--bad {{ text-style: bold underline; }}
-    }}
-    """
-
-
 class Painted(Widget):
     """Base of the widgets that say what each of their lines shows; it repaints what differs from what is drawn.
 
-    A subclass sets `PREFIX`, names `<prefix>--<token>` in its COMPONENT_CLASSES, implements `draw`, and calls
-    `paint` after every change of its state."""
+    A subclass implements `draw`, and calls `paint` after every change of its state."""
 
     ALLOW_SELECT = False
-    PREFIX: ClassVar[str]
+    DEFAULT_CSS = """
+    Painted { width: 1fr; overflow: hidden hidden; }
+    """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes, markup=False)
@@ -253,17 +232,8 @@ class Painted(Widget):
         return [strip for _, strip in self._leaned]
 
     def _ink(self, base: str, token: str) -> Style:
-        """Return the style of a token on a line of component class `base`; an unknown token adds nothing."""
+        """Return the style of a token on a line of ground `base`; an unknown token adds nothing."""
         style = self._inks.get((base, token))
         if style is None:
-            style = self.get_component_rich_style(f"{self.PREFIX}--{base}") if base else self.rich_style
-            if token:
-                name = f"{self.PREFIX}--{token}"
-                style += self.get_component_rich_style(name, partial=True, default=Style.null())
-            self._inks[base, token] = style
+            style = self._inks[base, token] = resolve(self, base, token)
         return style
-
-
-def component_classes(prefix: str, *others: str) -> set[str]:
-    """Return the component class names of a painted widget: one per token, and `others`."""
-    return {f"{prefix}--{name}" for name in (*TOKENS, *others)}

@@ -1,0 +1,157 @@
+"""What the user changes through the screen: from a key to a plan, from a plan to a job, and what became of it.
+
+Imported after the first picture: the actions and ops behind it are a third of the program's own import time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tui import keymap
+from tui.actions import ACTIONS, BY_ID
+from tui.actions.base import Action, Context, Field, Target, make_plan
+from tui.dialogs.palette import Offer, Palette
+from tui.dialogs.plan import PlanDialog, Planner
+from tui.model.journal import Status
+from tui.model.kind import Kind
+from tui.model.plan import Confirm, Plan
+from tui.model.snapshot import HostSnapshot
+from tui.paths import kept_dir
+from tui.runtime.jobs import Job, Jobs
+
+if TYPE_CHECKING:
+    from tui.app import VirtdeckApp
+
+_GRAVE_S, _LIGHT_S = 12.0, 5.0
+
+
+class Changes:
+    """The actions as this screen offers them; used on the UI thread."""
+
+    def __init__(self, app: VirtdeckApp, configured: Mapping[str, str], preview: str, report: Callable[[Job], None]):
+        self._app = app
+        self._preview = preview
+        self._told: dict[str, Status] = {}
+        self.keys = keymap.keys_of(configured)
+        """The key of every action."""
+        collector = app.collector
+        self.jobs = Jobs(collector, app.journal, collector.uri, collector.nudge, report)
+
+    def context(self, snapshot: HostSnapshot) -> Context:
+        """Return what actions may look at."""
+        return Context(snapshot, kept_dir())
+
+    def key(self, name: str) -> bool:
+        """Run the first action of this key that can run here; else say why the first one cannot."""
+        snapshot, kinds = self._app.snapshot, self._app.frame.kinds()
+        found = [action for action in ACTIONS if self.keys[action.id] == name and action.kind in kinds]
+        if not found or snapshot is None:
+            return False
+        context = self.context(snapshot)
+        able = (action for action in found if self._reason(action, context) is None)
+        self.run(next(able, found[0]))
+        return True
+
+    def run_by_id(self, ident: str) -> None:
+        """Run the action of that id."""
+        self.run(BY_ID[ident])
+
+    def run(self, action: Action) -> None:
+        """Ask what the action asks, show its plan, and carry it out when the user says go."""
+        snapshot = self._app.snapshot
+        if snapshot is None:
+            return
+        context = self.context(snapshot)
+        if (reason := self._reason(action, context)) is not None:
+            self._app.toast(f"{action.title}: {reason}", "warning")
+            return
+        targets = self._targets(action)
+        able = [target for target in targets if action.reason(context, target) is None]
+        fields, values = action.asked(context, able), action.defaults(context, able)
+        if not fields and self._preview == "loss":
+            plan = make_plan(action, context, targets, values)
+            if plan.confirm is Confirm.NONE:
+                self.jobs.run(plan)
+                return
+        self._ask(action.title, fields, values, lambda given: make_plan(action, context, targets, given))
+
+    def _targets(self, action: Action) -> list[Target]:
+        return [None] if action.kind is Kind.HOST else self._app.frame.targets(action.kind)
+
+    def _reason(self, action: Action, context: Context) -> str | None:
+        targets = self._targets(action)
+        if not targets:
+            return f"no {action.kind.value} is selected"
+        reasons = [action.reason(context, target) for target in targets]
+        return None if None in reasons else reasons[0]
+
+    def _ask(
+        self, title: str, fields: Sequence[Field], values: dict[str, str], planner: Planner, undoes: str = ""
+    ) -> None:
+        def go(plan: Plan | None) -> None:
+            if plan is not None:
+                self.jobs.run(plan, undoes)
+
+        self._app.push_screen(PlanDialog(title, fields, values, planner), go)
+
+    def open_palette(self) -> None:
+        """Offer all actions by name."""
+        snapshot = self._app.snapshot
+        if snapshot is None:
+            return
+        context = self.context(snapshot)
+        offers = [Offer(a.id, a.title, self.keys[a.id], self._reason(a, context) or "") for a in ACTIONS]
+        offers.sort(key=lambda offer: bool(offer.reason))
+
+        def go(ident: str | None) -> None:
+            if ident:
+                self.run_by_id(ident)
+
+        self._app.push_screen(Palette(offers), go)
+
+    def undo(self, ident: str | None) -> bool:
+        """Undo the change of that journal entry; False when there is no such entry."""
+        app = self._app
+        entry = app.journal.get(ident) if ident else None
+        if entry is None:
+            return False
+        if not entry.undo or app.journal.undone(entry.id):
+            app.toast("it was undone already" if entry.undo else "this change cannot be undone", "warning")
+        elif entry.uri != app.collector.uri:
+            app.toast(f"this change was made on {entry.uri}", "warning")
+        elif app.collector.read_only:
+            app.toast("Undo: virtdeck runs with --read-only", "warning")
+        else:
+            confirm = Confirm.ASK if any(step.loses for step in entry.undo) else Confirm.NONE
+            plan = Plan("undo", f"Undo: {entry.title}", entry.undo, confirm)
+            self._ask(plan.title, [], {}, lambda _values: plan, entry.id)
+        return True
+
+    def tell(self, job: Job) -> None:
+        """Show what became of a job, once for every turn it takes."""
+        if self._told.get(job.entry.id) is job.status:
+            return
+        self._told[job.entry.id] = job.status
+        text, severity = job_words(job)
+        if text:
+            self._app.toast(text, severity, _LIGHT_S if severity == "information" else _GRAVE_S)
+
+    def running(self) -> int:
+        """Return how many changes have requests that were not made yet."""
+        return sum(job.status is Status.RUNNING for job in self.jobs.running())
+
+
+def job_words(job: Job) -> tuple[str, str]:
+    """Return what to tell of a job that moved, and how grave it is; "" while there is nothing to say."""
+    problems = job.problems()
+    match job.status:
+        case Status.DONE:
+            return f"{job.plan.title}: done", "information"
+        case Status.PENDING:
+            first = problems[0] if problems else None
+            return (f"{first.step.title}: {first.hint or 'still pending'}" if first else ""), "warning"
+        case Status.FAILED | Status.EXPIRED:
+            text = problems[0].message if problems else job.plan.title
+            more = f" (and {len(problems) - 1} more; 7 shows the journal)" if len(problems) > 1 else ""
+            return text + more, "error"
+    return "", "information"

@@ -1,0 +1,13 @@
+"""What actions apply to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The kind of thing an action applies to."""
+
+    DOMAIN = "domain"
+    PROCESS = "process"
+    HOST = "host"
