@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -18,19 +19,14 @@ from textual.filter import LineFilter
 from textual.message import Message
 
 from tui.commands import COMMANDS
-from tui.config import Config
 from tui.model.host import LinkState
 from tui.model.kind import Kind
-from tui.model.snapshot import HostSnapshot
 from tui.model.text import clean
 from tui.panes import PANES, chrome
 from tui.panes.frame import PaneFrame
 from tui.panes.spec import AnyPane, View
 from tui.paths import styles_dir
-from tui.runtime.collector import Collector
 from tui.runtime.desk import Focus
-from tui.runtime.journal import Journal
-from tui.runtime.mailbox import Mailbox
 from tui.runtime.store import Store
 from tui.themes import THEMES
 from tui.widgets.ascii import AsciiFilter, ColourlessFilter, is_unicode_terminal
@@ -40,11 +36,18 @@ from tui.widgets.typeahead import TypeAhead
 
 if TYPE_CHECKING:
     from tui.changes import Changes
+    from tui.config import Config
+    from tui.model.snapshot import HostSnapshot
+    from tui.runtime.collector import Collector
     from tui.runtime.jobs import Job
+    from tui.runtime.journal import Journal
+    from tui.runtime.mailbox import Mailbox
 
 _WIDE, _HUGE = 110, 170
 _NO_CONNECTION = 3
 _LEAVE_S = 0.8
+# Thousands of rows live long: going through all of them is for rare occasions, since it stops the screen.
+_GC_THRESHOLDS = (10_000, 20, 50)
 _LEAVE_KEYS = frozenset({"ctrl+c", "ctrl+q"})
 
 
@@ -183,6 +186,9 @@ class VirtdeckApp(App[int]):
     def _start_slow(self) -> None:
         """What the first picture can do without: the rest of the reading, the actions, earlier changes."""
         self._painted = True
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        gc.enable()
         self.collector.start_slow()
         threading.Thread(target=self.journal.load, name="journal", daemon=True).start()
         self._draw()

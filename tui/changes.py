@@ -15,12 +15,12 @@ from tui.dialogs.plan import PlanDialog, Planner
 from tui.model.journal import Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
-from tui.model.snapshot import HostSnapshot
 from tui.paths import kept_dir
 from tui.runtime.jobs import Job, Jobs
 
 if TYPE_CHECKING:
     from tui.app import VirtdeckApp
+    from tui.model.snapshot import HostSnapshot
 
 _GRAVE_S, _LIGHT_S = 12.0, 5.0
 

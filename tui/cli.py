@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,8 +83,8 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     args = parser.parse_args(arguments)
     try:
-        with tempfile.TemporaryDirectory(prefix="virtdeck-") as scratch:
-            return _dispatch(args, Path(scratch))
+        with contextlib.ExitStack() as stack:
+            return _dispatch(args, stack)
     except ConfigError as error:
         print(f"virtdeck: {error}", file=sys.stderr)
         return USAGE
@@ -98,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
         return 128 + signal.SIGPIPE
 
 
-def _dispatch(args: argparse.Namespace, scratch: Path) -> int:
+def _dispatch(args: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from tui import reports
 
     if args.command == "keys":
@@ -106,7 +104,7 @@ def _dispatch(args: argparse.Namespace, scratch: Path) -> int:
     if args.command == "do" and args.list:
         return reports.list_actions(as_json=args.json)
     _start_log(args.log)
-    options = _options(args, scratch)
+    options = _options(args, stack)
     if args.command == "snapshot":
         return reports.snapshot(options)
     if args.command == "domains":
@@ -121,6 +119,8 @@ def _dispatch(args: argparse.Namespace, scratch: Path) -> int:
 def _start_log(path: Path | None) -> None:
     if path is None:
         return
+    import logging
+
     form = "%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"
     try:
         logging.basicConfig(filename=path, level=logging.DEBUG, format=form)
@@ -128,7 +128,7 @@ def _start_log(path: Path | None) -> None:
         raise ConfigError(f"--log: {clean(str(error))}") from error
 
 
-def _options(args: argparse.Namespace, scratch: Path) -> Options:
+def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
     config = load_config(args.config or config_file(), required=args.config is not None)
     if args.interval is not None:
         config = replace(config, interval_s=checked_interval(args.interval))
@@ -136,18 +136,21 @@ def _options(args: argparse.Namespace, scratch: Path) -> Options:
     uri = args.connect or environment or config.uri or DEFAULT_URI
     options = Options(uri, demo=False, read_only=bool(args.read_only), config=config)
     if args.demo:
-        return _demo(options, scratch, "")
+        return _demo(options, stack, "")
     if args.demo_if_none and not args.connect:
         from tui.reports import why_unreachable
 
         if why := why_unreachable(options):
-            return _demo(options, scratch, f"demo host, because {why}")
+            return _demo(options, stack, f"demo host, because {why}")
     return options
 
 
-def _demo(options: Options, scratch: Path, notice: str) -> Options:
+def _demo(options: Options, stack: contextlib.ExitStack, notice: str) -> Options:
+    import tempfile
+
     from tui.demo import write_demo_host
 
+    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="virtdeck-")))
     return replace(options, uri=write_demo_host(scratch), demo=True, notice=notice or "demo host")
 
 
@@ -164,7 +167,8 @@ def _screen(options: Options) -> int:
 def leave(code: int) -> NoReturn:
     """End the process at once: a thread inside a blocked libvirt call must not delay it, and finalizing the
     interpreter under such threads can crash."""
-    logging.shutdown()
+    if (logging := sys.modules.get("logging")) is not None:
+        logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +35,11 @@ class Config:
 
 def load_config(path: Path, *, required: bool) -> Config:
     """Return the configuration in `path`, the defaults when it is absent and not `required`; raises ConfigError."""
+    # Most users have no such file, and need no parser for it.
+    if not required and not path.exists():
+        return Config()
+    import tomllib
+
     try:
         with path.open("rb") as file:
             data = tomllib.load(file)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.domain import Domain
 from tui.model.host import LinkState
-from tui.model.process import QemuProcess
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import cells
 
 if TYPE_CHECKING:
     from tui.cli import Options
+    from tui.model.domain import Domain
+    from tui.model.process import QemuProcess
     from tui.runtime.collector import Collector
 
 GOOD, NO_CONNECTION = 0, 3

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tui.model.host import LinkState
-from tui.model.plan import Request
-from tui.model.snapshot import HostSnapshot
 from tui.paths import journal_file
 from tui.reports import NO_CONNECTION, open_collector, say_unreachable
 from tui.runtime.journal import Journal
@@ -16,10 +15,15 @@ from tui.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from tui.cli import Options
+    from tui.model.plan import Request
+    from tui.model.snapshot import HostSnapshot
 
 
 def run_screen(options: Options) -> int:
     """Open the full screen and return the exit code when it is left."""
+    # Importing makes objects that stay; looking among them for garbage took a tenth of the time to the first picture.
+    # The app switches it on again.
+    gc.disable()
     mailbox: Mailbox[HostSnapshot] = Mailbox()
     collector = open_collector(options, mailbox.put)
     collector.start()

@@ -186,7 +186,7 @@ def look(lab: LabHost, name: str, uuid: str, folder: Path | None = None) -> Seen
     own that are compared as well."""
 
     def alike(text: str) -> str:
-        text = text.replace(name, "NAME")
+        text = text.replace(str(folder), "FOLDER").replace(name, "NAME")
         for pattern, word in _UNLIKE:
             text = pattern.sub(word, text)
         return text

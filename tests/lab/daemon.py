@@ -69,7 +69,7 @@ class PrivateLibvirtd:
             raise LabUnavailable(", ".join(reasons))
         self.hostname = hostname
         self.emulator = os.path.realpath(find_program(EMULATOR) or EMULATOR)
-        self.namespaces = Namespaces(hostname, cgroups=bool(cgroups))
+        self.namespaces = Namespaces(hostname, cgroups=cgroups)
         self.root = self.namespaces.root
         self.sockets = self.root / "run" / "libvirt"
         self._daemon: int | None = None

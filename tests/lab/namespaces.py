@@ -30,10 +30,10 @@ class LabUnavailable(RuntimeError):
 class Namespaces:
     """A folder (`root`) that holds what is /run, /etc/libvirt and libvirt's part of /var inside; and a reaper."""
 
-    def __init__(self, hostname: str, *, cgroups: bool = False) -> None:
+    def __init__(self, hostname: str, *, cgroups: Sequence[str] = ()) -> None:
         """Make the folder; nothing runs before start()."""
         self._hostname = hostname
-        self._cgroups = cgroups
+        self._cgroups = tuple(cgroups)
         self._reaper: subprocess.Popen[bytes] | None = None
         # Below /tmp whatever TMPDIR says: a unix socket's path ends at 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="virtdeck-lab-", dir="/tmp"))
@@ -46,7 +46,7 @@ class Namespaces:
         """Make the namespaces; LabUnavailable with the kernel's reason when they cannot be made."""
         reaper = [sys.executable, "-I", "-S", str(_REAPER), str(self.root), self._hostname]
         self._reaper = subprocess.Popen(
-            ["unshare", "-m", "-u", "-n", "--", *reaper, *(["--cgroups"] if self._cgroups else [])],
+            ["unshare", "-m", "-u", "-n", "--", *reaper, *self._cgroups],
             env=_ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The first process in a lab host's private namespaces, started by unshare: python reaper.py ROOT HOSTNAME [--cgroups].
+"""The first process in a lab host's private namespaces, started by unshare: python reaper.py ROOT HOSTNAME [CONTROLLER...].
 
 It arranges the mounts, says so with one line on standard output, then starts each program that a line on standard
 input asks for ({"argv": [...], "log": PATH}, answered by {"pid": N}). Daemonised grandchildren become its children and
@@ -29,6 +29,7 @@ MS_BIND, MS_MOVE, MS_REC, MNT_DETACH = 0x1000, 0x2000, 0x4000, 2
 PR_SET_CHILD_SUBREAPER = 36
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 KILL_LIMIT_S = 15.0
+CGROUPS = Path("/sys/fs/cgroup")
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What the reaper outlives, and its children get back as it was."""
 
@@ -58,11 +59,11 @@ def detach(target: str) -> bool:
     return bool(_libc.umount2(target.encode(), MNT_DETACH) == 0)
 
 
-def arrange(root: Path, hostname: str, *, cgroups: bool) -> None:
+def arrange(root: Path, hostname: str, controllers: list[str]) -> None:
     """Make the private namespaces ready for a libvirtd."""
     socket.sethostname(hostname)
     hide_devices(root)
-    fresh_sysfs(root, cgroups=cgroups)
+    fresh_sysfs(root, controllers)
     for name, target in BINDS.items():
         if not os.path.exists(target):
             os.makedirs(target)
@@ -89,18 +90,42 @@ def hide_devices(root: Path) -> None:
     mount(str(new), "/dev", flags=MS_MOVE)
 
 
-def fresh_sysfs(root: Path, *, cgroups: bool) -> None:
-    """A sysfs that shows this network namespace's links; the control groups only when asked for."""
+def fresh_sysfs(root: Path, controllers: list[str]) -> None:
+    """A sysfs that shows this network namespace's links, and of the control groups only the controllers asked for."""
     kept = root / "cgroup"
     kept.mkdir()
-    keep = cgroups and os.path.isdir("/sys/fs/cgroup")
-    if keep:
-        mount("/sys/fs/cgroup", str(kept), flags=MS_BIND | MS_REC)
+    keep_controllers(kept, controllers)
     while detach("/sys"):
         pass
     mount("sysfs", "/sys", "sysfs")
-    if keep:
+    if controllers:
         mount(str(kept), "/sys/fs/cgroup", flags=MS_MOVE)
+
+
+def keep_controllers(kept: Path, controllers: list[str]) -> None:
+    """Bind the machine's control groups aside: the one hierarchy of version 2, or those of version 1 asked for."""
+    if not controllers:
+        return
+    if CGROUPS.joinpath("cgroup.controllers").exists():
+        mount(str(CGROUPS), str(kept), flags=MS_BIND)
+        return
+    mount("cgroup", str(kept), "tmpfs", data="mode=755")
+    for name in controllers:
+        (kept / name).mkdir()
+        mount(str(CGROUPS / name), str(kept / name), flags=MS_BIND)
+
+
+def groups() -> set[Path]:
+    """The control groups two levels below each hierarchy that is seen here: libvirt's /machine/DOMAIN among them."""
+    return {path.parent for pattern in ("*", "*/*", "*/*/*") for path in CGROUPS.glob(f"{pattern}/cgroup.procs")}
+
+
+def remove_groups(before: set[Path]) -> None:
+    """Remove the control groups that came since, all empty now."""
+    for top in sorted(groups() - before, reverse=True):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def loopback_up() -> None:
@@ -204,15 +229,18 @@ def delete(root: Path) -> None:
 
 def main() -> None:
     """Arrange, serve, and clean up."""
-    root, hostname = Path(sys.argv[1]), sys.argv[2]
+    root, hostname, *controllers = Path(sys.argv[1]), *sys.argv[2:]
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before: set[Path] = set()
     try:
-        arrange(root, hostname, cgroups="--cgroups" in sys.argv[3:])
+        arrange(root, hostname, controllers)
+        before = groups()
         serve()
     finally:
         kill_all()
+        remove_groups(before)
         delete(root)
 
 

@@ -36,7 +36,7 @@ class Twin:
 
     def xml(self) -> ET.Element:
         """A domain with nothing to boot, under its name and UUID."""
-        root = blank_xml(Shape(name=self.name, memory_mib=16), self.lab.emulator)
+        root = blank_xml(Shape(name=self.name, memory_mib=16, machine="pc"), self.lab.emulator)
         uuid = root.find("uuid")
         assert uuid is not None
         if self.uuid:
@@ -328,7 +328,7 @@ CASES: tuple[Case, ...] = (
     Case("domain.rename", "off", off, state(OFF), paths=new_name, undo=True),
     Case("domain.rename", "autostarted", autostarted, state(OFF), paths=new_name, undo=True),
     Case("domain.rename", "saved", managed(running), state(OFF, save=True), paths=new_name, undo=True),
-    Case("domain.describe", "title", off, has(">-x 'y' & <z><", config=True), {"text": "-x 'y' & <z>"}, undo=True),
+    Case("domain.describe", "title", off, has(">-x &apos;y&apos; &amp; &lt;z&gt;<", config=True), {"text": "-x 'y' & <z>"}, undo=True),
     Case("domain.describe", "title-live", running, has(">new<", live=True, config=True), {"text": "new"}, undo=True),
     Case("domain.describe", "title-off", described(running), has("<title>"), {"text": ""}, undo=True),
     Case("domain.describe", "title-apart", described_apart, has("<title>"), {"text": ""}, undo=True),

@@ -130,28 +130,28 @@ async def test_a_filter_that_makes_no_sense_says_why_once(demo: OpenDeck) -> Non
 
 async def test_keys_that_come_at_once_reach_what_they_were_meant_for(demo: OpenDeck) -> None:
     async with demo() as deck:
-        await deck.burst("slash", *"dwx-sx")
+        await deck.press(*"/dwx-sx")
         assert deck.rows() == []
         assert len(deck.app.screen_stack) == 1, "no letter of the filter ran an action"
         await deck.press("escape")
         await deck.focus("web-04")
-        await deck.burst("s", "enter")
+        await deck.press("s", "enter")
         await deck.until(lambda: deck.domain("web-04").active)
         assert not deck.app.frame.zoomed
 
 
 async def test_sorting_by_keys(demo: OpenDeck) -> None:
     async with demo() as deck:
-        await deck.press("greater_than_sign")
+        await deck.press(">")
         assert deck.grid.sort_key == "name"
         first = deck.rows()[0]
-        await deck.press("equals_sign")
+        await deck.press("=")
         assert deck.rows()[-1] == first
-        await deck.press("greater_than_sign", "greater_than_sign")
+        await deck.press(">", ">")
         assert deck.grid.sort_key == "cpu"
         known = [row.cpu_percent for row in deck.grid.shown_items if row.cpu_percent is not None]
         assert known == sorted(known, reverse=True)
-        await deck.press("less_than_sign", "less_than_sign", "less_than_sign")
+        await deck.press("<", "<", "<")
         assert deck.grid.sort_key is None
         assert deck.rows()[0] == first
 

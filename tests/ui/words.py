@@ -17,6 +17,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual import events
+from textual.keys import _character_to_key
 from textual.widgets import Input
 
 from tests.ui.capture import Screen, captured
@@ -168,7 +170,11 @@ class Deck:
         newest = self.app._store.snapshot is self.app.collector.board.snapshot
         dialog = self.app.screen
         planned = not isinstance(dialog, PlanDialog) or dialog.takes_keys
-        return newest and planned and not self.busy() and not self.app._typed._held
+        return newest and planned and not self.busy() and not self._typing_ahead()
+
+    def _typing_ahead(self) -> bool:
+        typed = self.app._typed
+        return bool(typed._held) or typed._travels
 
     def busy(self) -> bool:
         """Whether a change is under way."""
@@ -178,20 +184,16 @@ class Deck:
     # What a user does
 
     async def press(self, *keys: str) -> None:
-        """Press keys one after the other; what each brings about has happened before the next."""
+        """Press keys one after the other, by character or Textual's name; what they bring about has happened after."""
+        driver = self.app._driver
+        assert driver is not None
         for key in keys:
-            await self.pilot.press(key)
-        await self.settle()
-
-    async def burst(self, *keys: str) -> None:
-        """Press keys all at once, as a slow link delivers them."""
-        for key in keys:
-            self.app._driver.send_message(_key_event(key))  # type: ignore[union-attr]
+            driver.send_message(key_event(key))
         await self.settle()
 
     async def type(self, text: str) -> None:
         """Type a text into what has the focus."""
-        await self.press(*(_KEYS.get(char, char) for char in text))
+        await self.press(*text)
 
     async def enter(self, field: str, value: str) -> None:
         """Put a value into a field of the plan on the screen, as typed."""
@@ -277,13 +279,14 @@ class Deck:
         assert len(self.app.screen_stack) == 1
 
 
-_KEYS = {" ": "space", "/": "slash", ":": "colon", "-": "minus", "_": "underscore", ".": "full_stop"}
+_CHARACTERS = {"space": " ", "enter": "\r", "escape": "\x1b", "backspace": "\x7f", "tab": "\t"}
 
 
-def _key_event(key: str) -> Any:
-    from textual import events
-
-    return events.Key(key, key if len(key) == 1 else None)
+def key_event(key: str) -> events.Key:
+    """The event that a terminal's key makes: a character, or one of Textual's names."""
+    if len(key) == 1:
+        return events.Key(_character_to_key(key), key)
+    return events.Key(key, _CHARACTERS.get(key))
 
 
 def _name(item: Any) -> str | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui.actions import define, lifecycle, process
-from tui.actions.base import Action
-from tui.model.kind import Kind
+
+if TYPE_CHECKING:
+    from tui.actions.base import Action
+    from tui.model.kind import Kind
 
 ACTIONS: tuple[Action, ...] = (*lifecycle.ACTIONS, *define.ACTIONS, *process.ACTIONS)
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan, Step
 from tui.model.process import QemuProcess
-from tui.model.snapshot import HostSnapshot
+
+if TYPE_CHECKING:
+    from tui.model.snapshot import HostSnapshot
 
 # From this many targets on, a plan that can lose something wants the number typed.
 _TYPED_FROM = 20

@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice, flag, is_on
 from tui.actions.lifecycle import as_domain
 from tui.actions.virsh import domain_word, virsh
-from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.text import clean
 from tui.ops import define as ops
 from tui.ops.lifecycle import SetAutostart
+
+if TYPE_CHECKING:
+    from tui.model.domain import Domain
 
 
 def _xml_path(values: Values) -> str:
@@ -188,6 +191,8 @@ def _rename_reason(_context: Context, target: Target) -> Reason:
         return f"it is {domain.state.value}; libvirt renames only domains that are off"
     if domain.persistent is False:
         return "it is transient"
+    if domain.managed_save:
+        return "it has a saved state; libvirt renames no domain that has one"
     return "it has snapshots; libvirt renames no domain that has any" if domain.snapshots else None
 
 

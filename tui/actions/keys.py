@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui.actions import ACTIONS
-from tui.actions.base import Action
+
+if TYPE_CHECKING:
+    from tui.actions.base import Action
 
 GENERAL: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),

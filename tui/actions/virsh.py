@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from tui.model.domain import Domain
+if TYPE_CHECKING:
+    from tui.model.domain import Domain
 
 # virsh tries a word as a running domain's id (strtol) and as a UUID (dashes anywhere) before it tries it as a name;
 # both pass over leading white space.

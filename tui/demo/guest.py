@@ -6,9 +6,12 @@ import xml.etree.ElementTree as ET
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from tui.demo.nodes import INVENTORY_NAMESPACE, OSINFO_NAMESPACE, child, mac_of, own, uuid_of
-from tui.demo.storage import Disk
+
+if TYPE_CHECKING:
+    from tui.demo.storage import Disk
 
 _MIB_PER_GIB = 1024
 

@@ -1,9 +1,13 @@
-"""Domains as libvirt tells of them: identity, state, configuration, and what differs for the next boot."""
+"""Domains as libvirt tells of them: identity, state, events, addresses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.model.domain_config import Difference, DomainConfig
 
 
 class DomainState(StrEnum):
@@ -56,82 +60,6 @@ def reason_of(state: DomainState, number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """A `<disk>` of a domain; `source` is a path, volume (`pool/volume`) or network URL, cleaned."""
-
-    target: str
-    bus: str
-    device: str
-    source_kind: str
-    source: str
-    raw_source: str
-    format: str
-    read_only: bool
-    shareable: bool
-    cache: str
-    serial: str
-
-
-@dataclass(frozen=True, slots=True)
-class Nic:
-    """An `<interface>` of a domain; `target` is the host-side device (tap), "" while it has none."""
-
-    mac: str
-    kind: str
-    source: str
-    model: str
-    target: str
-    link_up: bool
-    virtualport: str
-    vlan: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgentChannel:
-    """The guest agent's channel: configured, and whether the agent in the guest has it open (None: not said)."""
-
-    connected: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class DomainConfig:
-    """What virtdeck uses of one domain XML, live or persistent; sizes in KiB."""
-
-    title: str
-    description: str
-    vcpus: int
-    vcpus_max: int
-    vcpu_pins: tuple[tuple[str, str], ...]
-    """(thread, CPU set) pairs of `<cputune>`: `vcpu 0`, `emulator`, `iothread 1`."""
-    memory_kib: int
-    memory_max_kib: int
-    virt_type: str
-    architecture: str
-    machine: str
-    emulator: str
-    firmware: str
-    nvram: str
-    raw_nvram: str
-    cpu_mode: str
-    iothreads: int
-    balloon: str
-    disks: tuple[Disk, ...]
-    nics: tuple[Nic, ...]
-    graphics: tuple[str, ...]
-    agent: AgentChannel | None
-    tpm: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that the running domain has otherwise than its persistent configuration."""
-
-    what: str
-    live: str
-    persistent: str
-
-
-@dataclass(frozen=True, slots=True)
 class Domain:
     """A libvirt domain; None means not read yet or not readable, never "no"."""
 
@@ -157,43 +85,6 @@ class Domain:
     def active(self) -> bool:
         """Whether the domain has a running emulator."""
         return self.state.active
-
-
-@dataclass(frozen=True, slots=True)
-class DomainSnapshot:
-    """One snapshot of a domain (virDomainSnapshot); `created_s` is seconds since the epoch."""
-
-    name: str
-    parent: str
-    state: str
-    created_s: int
-    current: bool
-    external: bool
-
-
-@dataclass(frozen=True, slots=True)
-class VcpuPlacement:
-    """Where one vCPU runs now and where it may run (virDomainGetVcpus); None where libvirt does not say."""
-
-    number: int
-    state: str
-    cpu_time_ns: int | None
-    host_cpu: int | None
-    affinity: tuple[int, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class DomainDetail:
-    """What is read only for the domain that the user has open."""
-
-    key: str
-    xml_live: str | None
-    xml_persistent: str | None
-    snapshots: tuple[DomainSnapshot, ...] | None
-    placements: tuple[VcpuPlacement, ...] | None
-    problem: str
-    """Why a part is None, in libvirt's words; "" when all was read."""
-    read_ns: int
 
 
 @dataclass(frozen=True, slots=True)

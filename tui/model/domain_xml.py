@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from tui.model import units
-from tui.model.domain import AgentChannel, Difference, Disk, DomainConfig, Nic
+from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
 from tui.model.text import clean
 
 _KIB_PER_UNIT = {

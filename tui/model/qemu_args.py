@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tui.model.process import QemuDrive
 from tui.model.qemu_drives import parse_drives
 from tui.model.qemu_nics import NicArgument, parse_nics
 from tui.model.qemu_options import Options, is_on, nested, parse_number, parse_options, parse_size, split_arguments
 from tui.model.text import clean
+
+if TYPE_CHECKING:
+    from tui.model.process import QemuDrive
 
 DEFAULT_MEMORY_KIB = 128 << 10
 """QEMU's own default of -m, for all but a few boards."""

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tui.model.domain import Address, Domain, DomainDetail, DomainEvent, MonitorState
-from tui.model.host import Connection, Host
-from tui.model.process import QemuProcess
-from tui.model.usage import DomainTraffic, DomainUsage
+if TYPE_CHECKING:
+    from tui.model.domain import Address, Domain, DomainEvent, MonitorState
+    from tui.model.domain_detail import DomainDetail
+    from tui.model.host import Connection, Host
+    from tui.model.process import QemuProcess
+    from tui.model.usage import DomainTraffic, DomainUsage
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tui.model.plan import Request
 from tui.ops import define, lifecycle, process
 from tui.ops.base import OpContext, OpError, Outcome, ReadOnlyError
+
+if TYPE_CHECKING:
+    from tui.model.plan import Request
 
 FAMILIES = (lifecycle.OPS, define.OPS, process.OPS)
 

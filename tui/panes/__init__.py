@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui.panes import domains, journal
-from tui.panes.spec import AnyPane
+
+if TYPE_CHECKING:
+    from tui.panes.spec import AnyPane
 
 PANES: tuple[AnyPane, ...] = (domains.PANE, journal.PANE)

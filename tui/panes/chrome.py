@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.host import Connection, Host, LinkState
 from tui.model.kind import Kind
-from tui.model.snapshot import HostSnapshot
 from tui.model.text import cells
-from tui.panes.spec import AnyPane, View
 from tui.widgets.lines import FILL, Span, SpanLine
 
 if TYPE_CHECKING:
     from tui.actions.base import Action, Context, Target
+    from tui.model.snapshot import HostSnapshot
+    from tui.panes.spec import AnyPane, View
 
 _LINKS = {
     LinkState.LIVE: ("● live", "good"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui.model import units
 from tui.model.cpuset import format_cpus
-from tui.model.domain import Domain, DomainDetail
 from tui.model.text import clean_lines
 from tui.panes.domain_rows import DomainRow, cpu_cell, memory_now_kib, state_cell
 from tui.panes.process_detail import PROCESS_TABS
 from tui.panes.spec import Tab, View
 from tui.panes.text import BLANK, heading, line, note, table
 from tui.widgets.lines import Span, SpanLine
+
+if TYPE_CHECKING:
+    from tui.model.domain import Domain
+    from tui.model.domain_detail import DomainDetail
 
 _ADDRESS_WORDS = {"lease": "DHCP lease", "agent": "guest agent", "neighbour": "neighbour table", "arp": "ARP"}
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.domain import Address, Domain, DomainState, MonitorState
-from tui.model.process import QemuProcess
-from tui.model.usage import DomainTraffic, DomainUsage
-from tui.panes.spec import View
 from tui.widgets.grid_columns import Cell
-from tui.widgets.grid_filter import Fact
 from tui.widgets.sparkline import sparkline
+
+if TYPE_CHECKING:
+    from tui.model.process import QemuProcess
+    from tui.model.usage import DomainTraffic, DomainUsage
+    from tui.panes.spec import View
+    from tui.widgets.grid_filter import Fact
 
 SPARK_WIDTH = 8
 _NUMBERS = re.compile(r"(\d+)")

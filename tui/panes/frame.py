@@ -9,16 +9,16 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Input
 
-from tui.model.kind import Kind
-from tui.model.query import QueryError, parse
-from tui.panes.spec import AnyPane, Tab, View
 from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView, Span, SpanLine
 
 if TYPE_CHECKING:
+    from textual.widgets import Input
+
     from tui.actions.base import Target
+    from tui.model.kind import Kind
+    from tui.panes.spec import AnyPane, Tab, View
 
 # The detail follows the cursor when it rests, so that holding a key costs two lines a row and no more.
 _REST_S = 0.1
@@ -169,10 +169,12 @@ class PaneFrame(Horizontal):
     def open_filter(self) -> None:
         """Open the filter line below the list."""
         self.zoom(False)
-        existing = self.query(Input)
+        existing = self.query(".filter")
         if existing:
             self.screen.set_focus(existing.first())
             return
+        from textual.widgets import Input
+
         field = Input(placeholder=f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50",
                       compact=True, select_on_focus=False, classes="filter")  # fmt: skip
         field.cursor_blink = False
@@ -181,17 +183,21 @@ class PaneFrame(Horizontal):
 
     def close_filter(self, *, clear: bool) -> bool:
         """Leave the filter line; with `clear` drop the filter. False when there was none."""
-        fields = self.query(Input)
-        if not fields:
+        if not self.query(".filter"):
             return False
-        if clear or not fields.first().value.strip():
+        from textual.widgets import Input
+
+        field = self.query_one(".filter", Input)
+        if clear or not field.value.strip():
             self.grid.set_filter(None)
-            fields.first().remove()
+            field.remove()
         self.screen.set_focus(self.grid)
         return True
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        from tui.model.query import QueryError, parse
+
         try:
             self.grid.set_filter(parse(event.value, self.spec.facts))
             event.input.remove_class("-bad")

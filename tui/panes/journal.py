@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.journal import Entry, Status
 from tui.panes.spec import PaneSpec, Tab, View
 from tui.panes.text import BLANK, heading, line, note
 from tui.widgets.grid_columns import Cell, Column
-from tui.widgets.grid_filter import Fact
 from tui.widgets.lines import Span, SpanLine
+
+if TYPE_CHECKING:
+    from tui.widgets.grid_filter import Fact
 
 _STYLES = {
     Status.RUNNING: ("▸", "accent"),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui.model import units
 from tui.model.cpuset import format_cpus
-from tui.model.process import QemuProcess
 from tui.panes.domain_rows import DomainRow, cpu_cell
 from tui.panes.spec import Tab, View
 from tui.panes.text import BLANK, heading, line, note, table
 from tui.widgets.lines import Span, SpanLine
+
+if TYPE_CHECKING:
+    from tui.model.process import QemuProcess
 
 
 def _process(row: DomainRow) -> QemuProcess:

@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from tui.model.journal import Entry
-from tui.model.kind import Kind
-from tui.model.snapshot import HostSnapshot
-from tui.widgets.grid_columns import Column
-from tui.widgets.grid_filter import Fact
-from tui.widgets.lines import SpanLine
-
 if TYPE_CHECKING:
     from tui.actions.base import Target
+    from tui.model.journal import Entry
+    from tui.model.kind import Kind
+    from tui.model.snapshot import HostSnapshot
+    from tui.widgets.grid_columns import Column
+    from tui.widgets.grid_filter import Fact
+    from tui.widgets.lines import SpanLine
 
 T = TypeVar("T")
 

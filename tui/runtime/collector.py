@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui.model.host import LinkState
-from tui.model.snapshot import HostSnapshot
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
@@ -21,6 +20,9 @@ from tui.sources.connection import (
     is_shared_only,
     open_connection,
 )
+
+if TYPE_CHECKING:
+    from tui.model.snapshot import HostSnapshot
 
 # A round of cheap calls takes milliseconds; one that takes this long means that the daemon does not answer.
 _SILENT_AFTER_S = 2.5

@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tui.model.journal import Entry, Status
-from tui.model.plan import Plan, Step
 from tui.model.text import clean
 from tui.ops import execute
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.runtime.journal import Journal
+
+if TYPE_CHECKING:
+    from tui.model.plan import Plan, Step
+    from tui.runtime.journal import Journal
 
 _LOOK_S = 0.15
 _SLOWEST_LOOK_S = 2.0

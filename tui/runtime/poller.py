@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
 from tui.model.host import LinkState
 from tui.model.text import clean
-from tui.runtime.board import Board
 from tui.runtime.desk import Desk
-from tui.runtime.monitors import MonitorReader
 from tui.runtime.session import Session
 from tui.sources.connection import ConnectError, close, on_close, open_connection
+
+if TYPE_CHECKING:
+    from tui.runtime.board import Board
+    from tui.runtime.monitors import MonitorReader
 
 _BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _CLOSE_REASONS = ("error", "the daemon closed the connection", "keepalive timeout", "closed here")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
-from tui.runtime.board import Board
+if TYPE_CHECKING:
+    from tui.runtime.board import Board
 
 _SLOWEST_S = 4.0
 

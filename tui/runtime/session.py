@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from tui.model.domain import Address, Domain, DomainDetail
 from tui.model.host import Host, LinkState
-from tui.runtime.board import Board
-from tui.runtime.desk import Desk
-from tui.runtime.monitors import MonitorReader
 from tui.sources import addresses
 from tui.sources.connection import ConnectError, is_alive
-from tui.sources.detail import read_detail
 from tui.sources.domains import GONE_CODES, DomainReader
 from tui.sources.host import read_host, refresh_host
+
+if TYPE_CHECKING:
+    from tui.model.domain import Address, Domain
+    from tui.model.domain_detail import DomainDetail
+    from tui.runtime.board import Board
+    from tui.runtime.desk import Desk
+    from tui.runtime.monitors import MonitorReader
 
 RESYNC_S = 12.0
 # What is read only to catch what no event tells may cost this share of one CPU; on a host of thousands of domains it
@@ -191,6 +193,8 @@ class Session:
         handle = self._reader.handle(key)
         if handle is None or not self._detail_is_old(domain):
             return
+        from tui.sources.detail import read_detail
+
         try:
             fresh = read_detail(handle, active=domain.active, persistent=domain.persistent is not False)
         except libvirt.libvirtError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from tui.model.snapshot import HostSnapshot
-from tui.model.usage import DomainUsage
+if TYPE_CHECKING:
+    from tui.model.snapshot import HostSnapshot
+    from tui.model.usage import DomainUsage
 
 HISTORY = 60
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from tui.model.domain import DomainDetail, DomainSnapshot, VcpuPlacement
+from tui.model.domain_detail import DomainDetail, DomainSnapshot, VcpuPlacement
 from tui.model.text import clean
 from tui.sources.domains import GONE_CODES
 

@@ -6,15 +6,16 @@ import heapq
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from tui.model.domain import Domain, DomainConfig, reason_of, state_of
-from tui.model.domain_xml import differences, parse_domain_xml
+from tui.model.domain import Domain, reason_of, state_of
 from tui.model.text import clean
 from tui.sources.stats import TrafficReader
+
+if TYPE_CHECKING:
+    from tui.model.domain_config import Difference, DomainConfig
 
 GONE_CODES = frozenset({libvirt.VIR_ERR_NO_DOMAIN})
 _LIST_FLAGS = {
@@ -239,7 +240,7 @@ class DomainReader:
         elif record.persistent_hash is not None:
             record.persistent, record.persistent_hash, changed = None, None, True
         if changed or domain.config_read_ns is None:
-            later = differences(record.live, record.persistent) if record.live and record.persistent else ()
+            later = _differences(record)
             self._put(record, replace(domain, config=record.live, differences=later, config_read_ns=time.time_ns()))
 
 
@@ -255,10 +256,23 @@ def _with_flags(domain: Domain, flags: Mapping[str, bool]) -> Domain:
 
 def _parse(xml: str) -> DomainConfig | None:
     """XML that libvirt itself produced and that does not parse leaves the configuration unknown."""
+    # Imported with the first XML, which is after the first picture.
+    from xml.etree.ElementTree import ParseError
+
+    from tui.model.domain_xml import parse_domain_xml
+
     try:
         return parse_domain_xml(xml)
-    except ET.ParseError:
+    except ParseError:
         return None
+
+
+def _differences(record: _Record) -> tuple[Difference, ...]:
+    if record.live is None or record.persistent is None:
+        return ()
+    from tui.model.domain_xml import differences
+
+    return differences(record.live, record.persistent)
 
 
 def _own_flags(handle: Any) -> dict[str, bool]:

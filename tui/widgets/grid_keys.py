@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from tui.widgets.grid_view import View
+if TYPE_CHECKING:
+    from tui.widgets.grid_view import View
 
 KEYS: Mapping[str, str] = MappingProxyType(
     {

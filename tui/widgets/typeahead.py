@@ -18,7 +18,7 @@ from textual.dom import DOMNode
 _LOOK_S = 0.01
 # Whatever happens, the keyboard is not dead for longer than this.
 _PATIENCE_S = 1.0
-# A key climbs from the focused widget to the app, whose bindings answer it; what they make the widget post climbs after.
+# A key climbs from the focused widget to the app, whose bindings answer it; what they make a widget post climbs after.
 _TRIPS = 2
 
 

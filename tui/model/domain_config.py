@@ -1,0 +1,81 @@
+"""The configuration of a domain: what its XML says, and what differs for the next boot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A `<disk>` of a domain; `source` is a path, volume (`pool/volume`) or network URL, cleaned."""
+
+    target: str
+    bus: str
+    device: str
+    source_kind: str
+    source: str
+    raw_source: str
+    format: str
+    read_only: bool
+    shareable: bool
+    cache: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """An `<interface>` of a domain; `target` is the host-side device (tap), "" while it has none."""
+
+    mac: str
+    kind: str
+    source: str
+    model: str
+    target: str
+    link_up: bool
+    virtualport: str
+    vlan: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChannel:
+    """The guest agent's channel: configured, and whether the agent in the guest has it open (None: not said)."""
+
+    connected: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainConfig:
+    """What virtdeck uses of one domain XML, live or persistent; sizes in KiB."""
+
+    title: str
+    description: str
+    vcpus: int
+    vcpus_max: int
+    vcpu_pins: tuple[tuple[str, str], ...]
+    """(thread, CPU set) pairs of `<cputune>`: `vcpu 0`, `emulator`, `iothread 1`."""
+    memory_kib: int
+    memory_max_kib: int
+    virt_type: str
+    architecture: str
+    machine: str
+    emulator: str
+    firmware: str
+    nvram: str
+    raw_nvram: str
+    cpu_mode: str
+    iothreads: int
+    balloon: str
+    disks: tuple[Disk, ...]
+    nics: tuple[Nic, ...]
+    graphics: tuple[str, ...]
+    agent: AgentChannel | None
+    tpm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that the running domain has otherwise than its persistent configuration."""
+
+    what: str
+    live: str
+    persistent: str

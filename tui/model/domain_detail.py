@@ -1,0 +1,42 @@
+"""What is read only for the domain that is open: its XML, snapshots, and where its vCPUs run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSnapshot:
+    """One snapshot of a domain (virDomainSnapshot); `created_s` is seconds since the epoch."""
+
+    name: str
+    parent: str
+    state: str
+    created_s: int
+    current: bool
+    external: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuPlacement:
+    """Where one vCPU runs now and where it may run (virDomainGetVcpus); None where libvirt does not say."""
+
+    number: int
+    state: str
+    cpu_time_ns: int | None
+    host_cpu: int | None
+    affinity: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDetail:
+    """What is read only for the domain that the user has open."""
+
+    key: str
+    xml_live: str | None
+    xml_persistent: str | None
+    snapshots: tuple[DomainSnapshot, ...] | None
+    placements: tuple[VcpuPlacement, ...] | None
+    problem: str
+    """Why a part is None, in libvirt's words; "" when all was read."""
+    read_ns: int
