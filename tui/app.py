@@ -92,6 +92,9 @@ class VirtdeckApp(App[int]):
             self.register_theme(theme)
         # Set before the first style is resolved: a change of theme resolves them all once more.
         self.set_reactive(App.theme, config.theme if config.theme in self.available_themes else THEMES[0].name)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
         self.collector = collector
         self.journal = journal
         self._mailbox = mailbox

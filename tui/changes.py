@@ -5,6 +5,7 @@ Imported after the first picture: the actions and ops behind it are a third of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui import keymap
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
 
 _GRAVE_S, _LIGHT_S = 12.0, 5.0
+_MOST_NAMES = 8
 
 
 class Changes:
@@ -68,12 +70,13 @@ class Changes:
         targets = self._targets(action)
         able = [target for target in targets if action.reason(context, target) is None]
         fields, values = action.asked(context, able), action.defaults(context, able)
-        if not fields and self._preview == "loss":
-            plan = make_plan(action, context, targets, values)
-            if plan.confirm is Confirm.NONE:
-                self.jobs.run(plan)
-                return
-        self._ask(action.title, fields, values, lambda given: make_plan(action, context, targets, given))
+        note = _hidden_words(self._app.frame.hidden_marks()) if action.kind is not Kind.HOST else ()
+
+        def planner(given: dict[str, str]) -> Plan:
+            plan = make_plan(action, context, targets, given)
+            return replace(plan, notes=(*note, *plan.notes))
+
+        self._ask(action.title, fields, values, planner)
 
     def _targets(self, action: Action) -> list[Target]:
         return [None] if action.kind is Kind.HOST else self._app.frame.targets(action.kind)
@@ -92,6 +95,10 @@ class Changes:
             if plan is not None:
                 self.jobs.run(plan, undoes)
 
+        # Without fields no planner reads a file, so that this thread may ask it.
+        if self._preview == "loss" and not fields and (plan := planner(values)).confirm is Confirm.NONE:
+            go(plan)
+            return
         self._app.push_screen(PlanDialog(title, fields, values, planner), go)
 
     def open_palette(self) -> None:
@@ -139,6 +146,14 @@ class Changes:
     def running(self) -> int:
         """Return how many changes have requests that were not made yet."""
         return sum(job.status is Status.RUNNING for job in self.jobs.running())
+
+
+def _hidden_words(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    some = ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
+    rows = "1 marked row is" if len(names) == 1 else f"{len(names)} marked rows are"
+    return (f"{rows} hidden by the filter: {some}",)
 
 
 def job_words(job: Job) -> tuple[str, str]:

@@ -8,6 +8,9 @@ from tui.actions import ACTIONS
 from tui.commands import COMMANDS
 from tui.config import ConfigError
 from tui.model.text import clean
+from tui.widgets.grid_keys import KEYS
+
+_TAKEN = frozenset({*COMMANDS, *KEYS, " ", "*", "<", ">", "="})
 
 
 def keys_of(configured: Mapping[str, str]) -> dict[str, str]:
@@ -17,7 +20,7 @@ def keys_of(configured: Mapping[str, str]) -> dict[str, str]:
     for ident, key in configured.items():
         if ident not in known:
             raise ConfigError(f"keymap: no action {clean(ident)!r}; see: virtdeck do --list")
-        if key in COMMANDS or key.isdecimal():
+        if key in _TAKEN or key.isdecimal():
             raise ConfigError(f"keymap: {clean(ident)} = {clean(key)!r}: that key belongs to the frame")
         clash = next((other for other in ACTIONS if _clash(other.id, ident, known[other.id], key)), None)
         if clash is not None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tui.config import ConfigError
 from tui.model.host import LinkState
 from tui.paths import journal_file
 from tui.reports import NO_CONNECTION, open_collector, say_unreachable
@@ -15,6 +16,7 @@ from tui.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from tui.cli import Options
+    from tui.config import Config
     from tui.model.plan import Request
     from tui.model.snapshot import HostSnapshot
 
@@ -31,6 +33,7 @@ def run_screen(options: Options) -> int:
 
     from tui.app import VirtdeckApp
 
+    check_names(options.config)
     if collector.board.snapshot.connection.state is LinkState.REFUSED:
         say_unreachable(collector.board.snapshot)
         return NO_CONNECTION
@@ -46,6 +49,19 @@ def run_screen(options: Options) -> int:
     if code == NO_CONNECTION:
         say_unreachable(collector.board.snapshot)
     return code if code is not None else app.return_code or 0
+
+
+def check_names(config: Config) -> None:
+    """Raise ConfigError for a key of an action, or a column of a pane, that is not there."""
+    if config.keymap:
+        from tui.keymap import keys_of
+
+        keys_of(config.keymap)
+    if config.columns:
+        from tui.panes import check_columns
+
+        if problem := check_columns(config.columns):
+            raise ConfigError(problem)
 
 
 def _request_types() -> Mapping[str, type[Request]]:

@@ -29,19 +29,19 @@ def first_paint(bench: Bench) -> list[Figure]:
 
 
 def _one_round(bench: Bench) -> dict[str, float]:
-    seconds = {"bare": _bare(), "virsh": _virsh(bench.hosts.shared(3000).uri)}
+    seconds = {"virsh": _virsh(bench.hosts.shared(3000).uri), **_bare()}
     for count in COUNTS:
         host = bench.hosts.shared(count)
-        seconds[f"frame {count}"], seconds[f"names {count}"] = _program(bench, host.uri, host.names)
+        seconds |= _program(bench, host.uri, host.names, str(count))
     own = bench.hosts.from_file(3000)
     seconds["virsh file"] = _virsh(own)
-    seconds["frame file"], seconds["names file"] = _program(bench, own, bench.hosts.shared(3000).names)
-    return seconds
+    return seconds | _program(bench, own, bench.hosts.shared(3000).names, "file")
 
 
-def _bare() -> float:
+def _bare() -> dict[str, float]:
     with Terminal([sys.executable, _BARE], COLUMNS, ROWS) as terminal:
-        return terminal.wait_for("hello", 30) - terminal.started
+        painted = terminal.wait_for("hello", 30) - terminal.started
+        return {"bare": painted, "bare cpu": terminal.cpu_time()}
 
 
 def _virsh(uri: str) -> float:
@@ -50,11 +50,12 @@ def _virsh(uri: str) -> float:
     return time.monotonic() - begun
 
 
-def _program(bench: Bench, uri: str, names: frozenset[str]) -> tuple[float, float]:
-    """Return the seconds until the frame and until the first name."""
+def _program(bench: Bench, uri: str, names: frozenset[str], label: str) -> dict[str, float]:
+    """Return the seconds until the frame and until the first name, and the CPU seconds used by then."""
     with bench.start(uri) as terminal:
         frame = terminal.wait_for(FRAME, 30) - terminal.started
-        return frame, terminal.wait_for(shows(names), 60) - terminal.started
+        name = terminal.wait_for(shows(names), 60) - terminal.started
+        return {f"frame {label}": frame, f"names {label}": name, f"cpu {label}": terminal.cpu_time()}
 
 
 def _figures(ms: dict[str, float]) -> list[Figure]:
@@ -80,8 +81,7 @@ def _figures(ms: dict[str, float]) -> list[Figure]:
             f"virsh + {_LARGE_RATIO} x bare",
         ),
     ]
-    at_once = _SMALL_RATIO * bare
-    return figures + [
-        Figure(f"frame, {label}", ms[f"frame {label}"], "ms", at_once, f"{_SMALL_RATIO} x bare")
-        for label in (*COUNTS, "file")
-    ]
+    at_once, note = _SMALL_RATIO * bare, f"{_SMALL_RATIO} x bare"
+    figures += [Figure(f"frame, {it}", ms[f"frame {it}"], "ms", at_once, note) for it in (*COUNTS, "file")]
+    figures += [Figure("CPU of the bare app until then", ms["bare cpu"], "ms CPU")]
+    return figures + [Figure(f"CPU until the first name, {it}", ms[f"cpu {it}"], "ms CPU") for it in COUNTS]

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.lab.daemon import missing_requirements
 from tests.lab.guest import guest_image
 from tests.lab.host import LabHost
 from tests.lab.kernel import BuildError
@@ -27,6 +28,8 @@ def unavailable(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def lab_host() -> Iterator[LabHost]:
     """The session's libvirtd; tests use `lab`, which cleans up after them."""
+    if reasons := missing_requirements():
+        unavailable(", ".join(reasons))
     try:
         guest_image()
         host = LabHost()

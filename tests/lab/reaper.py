@@ -1,4 +1,4 @@
-"""The first process in a lab host's private namespaces, started by unshare: python reaper.py ROOT HOSTNAME [CONTROLLER...].
+"""The first process in a lab host's private namespaces, started by unshare: reaper.py ROOT HOSTNAME [CONTROLLER...].
 
 It arranges the mounts, says so with one line on standard output, then starts each program that a line on standard
 input asks for ({"argv": [...], "log": PATH}, answered by {"pid": N}). Daemonised grandchildren become its children and
@@ -59,6 +59,13 @@ def detach(target: str) -> bool:
     return bool(_libc.umount2(target.encode(), MNT_DETACH) == 0)
 
 
+def require_private_namespaces() -> None:
+    """SystemExit in a namespace of the parent: ending all that lives there would end the machine."""
+    for kind in ("mnt", "uts", "net"):
+        if os.readlink(f"/proc/self/ns/{kind}") == os.readlink(f"/proc/{os.getppid()}/ns/{kind}"):
+            raise SystemExit(f"reaper.py: the {kind} namespace is not its own; it is started by unshare -m -u -n")
+
+
 def arrange(root: Path, hostname: str, controllers: list[str]) -> None:
     """Make the private namespaces ready for a libvirtd."""
     socket.sethostname(hostname)
@@ -115,14 +122,18 @@ def keep_controllers(kept: Path, controllers: list[str]) -> None:
         mount(str(CGROUPS / name), str(kept / name), flags=MS_BIND)
 
 
-def groups() -> set[Path]:
-    """The control groups two levels below each hierarchy that is seen here: libvirt's /machine/DOMAIN among them."""
-    return {path.parent for pattern in ("*", "*/*", "*/*/*") for path in CGROUPS.glob(f"{pattern}/cgroup.procs")}
+def machine_groups() -> set[Path]:
+    """libvirt's control groups that are seen here: /machine in each hierarchy, and one for each domain in it."""
+    return {
+        path
+        for pattern in ("machine*", "*/machine*")
+        for path in [*CGROUPS.glob(pattern), *CGROUPS.glob(f"{pattern}/*/")]
+    }
 
 
 def remove_groups(before: set[Path]) -> None:
-    """Remove the control groups that came since, all empty now."""
-    for top in sorted(groups() - before, reverse=True):
+    """Remove libvirt's control groups that came since; all of them are empty now."""
+    for top in sorted(machine_groups() - before, reverse=True):
         for folder, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
@@ -229,6 +240,7 @@ def delete(root: Path) -> None:
 
 def main() -> None:
     """Arrange, serve, and clean up."""
+    require_private_namespaces()
     root, hostname, *controllers = Path(sys.argv[1]), *sys.argv[2:]
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
@@ -236,7 +248,7 @@ def main() -> None:
     before: set[Path] = set()
     try:
         arrange(root, hostname, controllers)
-        before = groups()
+        before = machine_groups()
         serve()
     finally:
         kill_all()

@@ -189,6 +189,7 @@ class Deck:
         dialog said at the end."""
         self.press(key)
         self.expect_dialog(r"esc cancel")
+        self.terminal.wait_quiet(0.1)
         for index, value in enumerate(fields.values()):
             if index:
                 self.press("down")
@@ -211,10 +212,7 @@ class Deck:
         self.expect_dialog(r"(enter go|y yes, do it) ")
         self.terminal.wait_quiet(0.1)
         said = self.dialog()
-        if _QUESTION in said:
-            self.press("enter", "y")
-        else:
-            self.press("enter")
+        self.press(*(("enter", "y") if _QUESTION in said else ("enter",)))
         self.expect_no_dialog()
         return said
 

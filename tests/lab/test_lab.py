@@ -20,6 +20,7 @@ from tests.lab.conftest import unavailable
 from tests.lab.console import Console
 from tests.lab.host import LabHost
 from tests.lab.namespaces import end_process, is_alive, wait_until
+from tests.lab.reaper import require_private_namespaces
 
 RUNNING, PAUSED, OFF, CRASHED = 1, 3, 5, 6
 SYSTEM_FOLDERS = (
@@ -267,6 +268,28 @@ def test_nothing_of_the_system_is_touched_and_nothing_is_left(lab_host: LabHost)
     assert system_fingerprint() == before
 
 
+def has_cpuset() -> bool:
+    """Whether this machine has the cpuset controller, of version 1 or 2."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers")
+    return Path("/sys/fs/cgroup/cpuset").is_dir() or (unified.exists() and "cpuset" in unified.read_text().split())
+
+
+@pytest.mark.skipif(not has_cpuset(), reason="this machine has no cpuset controller")
+@pytest.mark.usefixtures("lab_host")
+def test_a_host_with_cpuset_pins_through_it_and_leaves_no_group() -> None:
+    before = machine_groups()
+    with LabHost("virtdeck-cpuset", cgroups=["cpuset"]) as host:
+        host.define_blank("pinned", start=True)
+        host.virsh("vcpupin", "pinned", "0", "0")
+        assert "qemu-1-pinned" in Path(f"/proc/{host.qemu_pid('pinned')}/cgroup").read_text()
+    assert machine_groups() == before
+
+
+def machine_groups() -> set[Path]:
+    """The control groups that some libvirt made on this machine."""
+    return set(Path("/sys/fs/cgroup").glob("**/machine*"))
+
+
 def system_fingerprint() -> dict[str, object]:
     """What a private host must leave alone: libvirt's folders, the links, the mounts, the name."""
     files = [path for folder in SYSTEM_FOLDERS for path in [Path(folder), *Path(folder).rglob("*")] if path.exists()]
@@ -310,6 +333,11 @@ def test_a_test_run_that_is_killed_leaves_nothing() -> None:
     root, *pids = done.stdout.split()
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids), "what the killed run started to end")
     assert not Path(root).exists()
+
+
+def test_the_reaper_refuses_the_namespaces_of_others() -> None:
+    with pytest.raises(SystemExit, match="not its own"):
+        require_private_namespaces()
 
 
 def test_a_missing_lab_skips_here_and_fails_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:

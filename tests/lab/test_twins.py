@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,15 @@ import pytest
 from tests.lab.actions import Deck, Seen, run_commands, same
 from tests.lab.host import LabHost
 from tests.lab.namespaces import is_alive, wait_until
-from tests.lab.twins import CASES, OFF, RUNNING, Case, Twin, state, twins
+from tests.lab.twins import CASES, OFF, RUNNING, Case, Twin, saved, state, twins
+from tui import ops
 from tui.actions import ACTIONS
-from tui.actions.base import FieldError
+from tui.actions.base import FieldError, FieldKind
 from tui.model.journal import Status
 from tui.model.plan import Plan, Step
 from tui.ops.base import Outcome
 from tui.ops.define import Define, Undefine
+from tui.ops.lifecycle import SetAutostart
 from tui.runtime.jobs import Job
 
 _numbers = itertools.count(1)
@@ -42,8 +46,8 @@ def test_twins(lab: LabHost, deck: Deck, tmp_path: Path, case: Case) -> None:
 def try_case(lab: LabHost, deck: Deck, folder: Path, case: Case) -> None:
     """Make the twins, change both, compare; take both back, compare."""
     ours, theirs = twins(lab, folder, next(_numbers), named=case.named)
-    case.make(ours)
-    case.make(theirs)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(case.make, (ours, theirs)))
     values = [{**case.values, **case.paths(twin)} for twin in (ours, theirs)]
     before = same(ours.seen, theirs.seen, lambda _seen: True)
     reading = deck.read()
@@ -80,9 +84,7 @@ def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
         path = request.backup if isinstance(request, (Define, Undefine)) else ""
         if path:
             Path(path).parent.mkdir(exist_ok=True)
-            Path(path).write_text(
-                twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout
-            )
+            Path(path).write_text(twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout)
 
 
 def take_back(deck: Deck, job: Job, theirs: Twin, by_hand: Plan) -> None:
@@ -93,35 +95,171 @@ def take_back(deck: Deck, job: Job, theirs: Twin, by_hand: Plan) -> None:
     assert deck.journal().undone(entry.id)
 
 
-GUEST_CASES = (
-    ("domain.reboot", "default", (2, 0, 1)),
-    ("domain.reboot", "acpi", (2, 1, 0)),
-    ("domain.reboot", "agent", (2, 0, 1)),
-    ("domain.shutdown", "default", (1, 0, 1)),
-    ("domain.shutdown", "acpi", (1, 1, 0)),
-    ("domain.shutdown", "agent", (1, 0, 1)),
+_GuestCase = tuple[str, dict[str, str], tuple[int, int, int]]
+REBOOTS: tuple[_GuestCase, ...] = (
+    ("domain.reset", {}, (1, 0, 0)),
+    ("domain.reboot", {"mode": "default"}, (1, 0, 1)),
+    ("domain.reboot", {"mode": "acpi"}, (1, 1, 0)),
+    ("domain.reboot", {"mode": "agent"}, (1, 0, 1)),
 )
-"""Action, mode, and what the guest's console shows of it."""
+SHUTDOWNS: tuple[_GuestCase, ...] = (
+    ("domain.shutdown", {"mode": "default"}, (0, 0, 1)),
+    ("domain.shutdown", {"mode": "acpi"}, (0, 1, 0)),
+    ("domain.shutdown", {"mode": "agent"}, (0, 0, 1)),
+)
+"""Action, values, and how often the guest then says that it is ready, saw its power button, was told by its agent."""
 
 
 def test_guests_comply(lab: LabHost, deck: Deck, tmp_path: Path) -> None:
-    ours, theirs = twins(lab, tmp_path, next(_numbers))
-    ours, theirs = (boot(twin) for twin in (ours, theirs))
+    """One pair of guests that boots once; each shutdown takes them as they were saved then."""
+    ours, theirs = pair = boot(twins(lab, tmp_path, next(_numbers)))
+    for action, values, marks in REBOOTS:
+        before = same(ours.seen, theirs.seen, state(RUNNING)).console
+        ask(deck, pair, action, values)
+        shown = tuple(map(sum, zip(before, marks, strict=True)))
+        same(ours.seen, theirs.seen, partial(came_to, (RUNNING, 1), shown))
+    saved(lambda _twin: None)(ours)
+    saved(lambda _twin: None)(theirs)
+    for action, values, marks in SHUTDOWNS:
+        for twin in pair:
+            lab.virsh("restore", twin.saved)
+        ask(deck, pair, action, values)
+        same(ours.seen, theirs.seen, partial(came_to, (OFF, 1), marks))
+
+
+def boot(made: tuple[Twin, Twin]) -> tuple[Twin, Twin]:
+    """Guests in the place of the twins, booted side by side."""
+    lab = made[0].lab
+    ours, theirs = (replace(twin, uuid=lab.define_guest(twin.name, agent=True, wait=False).uuid) for twin in made)
     for twin in (ours, theirs):
         lab.wait_ready(twin.name)
-        lab.wait_agent(twin.name)
-    shown = (1, 0, 0)
-    for action, mode, marks in GUEST_CASES:
-        if same(ours.seen, theirs.seen, lambda _seen: True).state == (OFF, 1):
-            shown = again(ours, theirs)
-        reading = deck.read()
-        plan, by_hand = (deck.plan_of(reading, action, [twin.name], {"mode": mode}) for twin in (ours, theirs))
-        change(deck, theirs, plan, by_hand.steps)
-        print(action, mode, marks)
-        shown = (shown[0] + marks[0] - 1, shown[1] + marks[1], shown[2] + marks[2])
-        same(ours.seen, theirs.seen, lambda seen, shown=shown: seen.console == shown)
+    return ours, theirs
 
 
-def boot(twin: Twin) -> Twin:
-    made = twin.lab.define_guest(twin.name, agent=True, wait=False)
-    return replace(twin, uuid=made.uuid)
+def ask(deck: Deck, pair: tuple[Twin, Twin], action: str, values: dict[str, str]) -> None:
+    """Do it to both once their agents answer."""
+    for twin in pair:
+        twin.lab.wait_agent(twin.name)
+    reading = deck.read()
+    plan, by_hand = (deck.plan_of(reading, action, [twin.name], values) for twin in pair)
+    change(deck, pair[1], plan, by_hand.steps)
+
+
+def came_to(number: tuple[int, int], shown: tuple[int, ...], seen: Seen) -> bool:
+    """Whether the domain is in that state for that reason, and its guest has said all that."""
+    return seen.state == number and seen.console == shown
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessCase:
+    """What is done to an unmanaged QEMU; `left` is whether it lives on."""
+
+    action: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    left: bool = True
+    undo: bool = True
+    moved: str = ""
+    """The role whose threads alone are bound; all when it is empty."""
+
+
+PROCESS_CASES = (
+    ProcessCase("process.terminate", left=False, undo=False),
+    ProcessCase("process.kill", left=False, undo=False),
+    ProcessCase("process.affinity", {"role": "all", "cpus": "0"}),
+    ProcessCase("process.affinity", {"role": "vcpu", "cpus": "0"}, moved="vcpu"),
+    ProcessCase("process.affinity", {"role": "iothread", "cpus": "0"}, moved="iothread"),
+    ProcessCase("process.affinity", {"role": "emulator", "cpus": "0"}, moved="emulator"),
+    ProcessCase("process.affinity", {"role": "worker", "cpus": "0"}, moved="worker"),
+)
+
+
+def test_process_twins(lab: LabHost, deck: Deck) -> None:
+    """Each case has a pair of QEMUs, all started at once: nothing of them is waited for but their threads."""
+    pids = [_spawn(lab, number) for number in range(2 * len(PROCESS_CASES))]
+    wait_until(lambda: all(len(cpus_of(pid)) == THREADS for pid in pids), "the threads of all QEMUs")
+    for case, ours, theirs in zip(PROCESS_CASES, pids[::2], pids[1::2], strict=True):
+        before = cpus_of(ours)
+        assert before == cpus_of(theirs)
+        reading = deck.read(processes=True)
+        plan, by_hand = (deck.plan_of(reading, case.action, [str(pid)], case.values) for pid in (ours, theirs))
+        job = deck.run(plan)
+        assert job.status is Status.DONE, job.results
+        run_commands(by_hand.steps)
+        wait_until(partial(_is_left, theirs, case.left), "the command's effect", timeout=5)
+        assert is_alive(ours) is case.left
+        assert bool(job.entry.undo) is case.undo
+        if not case.left:
+            continue
+        assert cpus_of(ours) == cpus_of(theirs) == bound(before, case.moved)
+        assert deck.run(Plan("undo", "undo", deck.entry(job).undo)).status is Status.DONE
+        run_commands(by_hand.undo_steps())
+        assert cpus_of(ours) == cpus_of(theirs) == before
+
+
+def _is_left(pid: int, left: bool) -> bool:
+    return is_alive(pid) is left
+
+
+THREADS = 5
+"""Of a QEMU with two vCPUs and an I/O thread, started by hand: the others are its main loop and one that cleans up."""
+
+
+def _spawn(lab: LabHost, number: int) -> int:
+    return lab.spawn_unmanaged(f"by-hand-{number}", vcpus=2, arguments=["-S", "-object", "iothread,id=iothread1"])
+
+
+def cpus_of(pid: int) -> dict[str, frozenset[int]]:
+    """The CPUs of each thread of a process, by role; the one that cleans up bears the process's name or its own."""
+    threads = {}
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            role = "emulator" if int(task.name) == pid else _role((task / "comm").read_text().strip())
+            threads[role] = frozenset(os.sched_getaffinity(int(task.name)))
+    return threads
+
+
+def _role(name: str) -> str:
+    kinds = {"CPU 0/TCG": "vcpu 0", "CPU 1/TCG": "vcpu 1", "IO iothread1": "iothread"}
+    return kinds.get(name, "worker")
+
+
+def bound(before: Mapping[str, frozenset[int]], role: str) -> dict[str, frozenset[int]]:
+    """The threads as they are when those of one role, or all, may run on CPU 0 alone."""
+    return {name: frozenset({0}) if name.startswith(role) else cpus for name, cpus in before.items()}
+
+
+def test_a_role_that_has_no_thread_is_refused(lab: LabHost, deck: Deck) -> None:
+    """A thread of vhost needs a kernel that has it."""
+    pid = _spawn(lab, 99)
+    wait_until(lambda: len(cpus_of(pid)) == THREADS, "the threads of QEMU")
+    with pytest.raises(FieldError, match="has no vhost thread"):
+        deck.plan("process.affinity", str(pid), role="vhost", cpus="0")
+
+
+def test_every_action_and_every_value_has_a_twin() -> None:
+    cases: list[tuple[str, Mapping[str, str]]] = [
+        *((case.action, case.values) for case in CASES),
+        *((action, values) for action, values, _marks in (*REBOOTS, *SHUTDOWNS)),
+        *((case.action, case.values) for case in PROCESS_CASES),
+        ("process.affinity", {"role": "vhost"}),
+    ]
+    assert {action for action, _values in cases} == {action.id for action in ACTIONS}
+    for action in ACTIONS:
+        for asked in action.fields:
+            wanted = ("no", "yes") if asked.kind is FieldKind.FLAG else asked.choices
+            given = {values.get(asked.name, wanted[0]) for ident, values in cases if wanted and ident == action.id}
+            assert given == set(wanted), f"{action.id} has no twin for every {asked.name}"
+
+
+@pytest.mark.parametrize("broken", ["op", "command"])
+def test_twins_notice_what_does_nothing(
+    lab: LabHost, deck: Deck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    if broken == "op":
+        monkeypatch.setitem(ops._OPS, SetAutostart, lambda _request, _context: Outcome("done"))
+    else:
+        monkeypatch.setattr("tui.actions.lifecycle.virsh", lambda uri, *_words: ("virsh", "-c", uri, "uri"))
+    monkeypatch.setattr("tests.lab.actions._SAME_S", 0.5)
+    case = next(case for case in CASES if case.action == "domain.autostart")
+    with pytest.raises(AssertionError, match="what virtdeck did is not what the command did"):
+        try_case(lab, deck, tmp_path, case)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from tests.lab.actions import Seen, look
-from tests.lab.domain import Shape, blank_xml, element, text
+from tests.lab.domain import Shape, blank_xml, disk_xml, element, text
 from tests.lab.host import LabHost
+from tests.lab.namespaces import run
 
 RUNNING, PAUSED, OFF = 1, 3, 5
 
@@ -139,15 +140,16 @@ def saved(before: Make) -> Make:
     return make
 
 
-def snapshotted(before: Make) -> Make:
-    """The domain with two snapshots."""
-
-    def make(twin: Twin) -> None:
-        before(twin)
-        twin.virsh("snapshot-create-as", "one")
-        twin.virsh("snapshot-create-as", "two")
-
-    return make
+def snapshotted(twin: Twin) -> None:
+    """A domain that is off, with a disk and two snapshots."""
+    image, root = twin.folder / "disk.qcow2", twin.xml()
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "1M"])
+    devices = root.find("devices")
+    assert devices is not None
+    devices.append(disk_xml(image, "vda"))
+    twin.lab.define(root)
+    twin.virsh("snapshot-create-as", "one")
+    twin.virsh("snapshot-create-as", "two")
 
 
 def described(before: Make) -> Make:
@@ -230,7 +232,7 @@ def save_file(twin: Twin) -> Mapping[str, str]:
 
 def new_name(twin: Twin) -> Mapping[str, str]:
     """A name that begins as the old one does, with what a shell or virsh would take apart."""
-    return {"name": f"{twin.name} it's \"new\" --now"}
+    return {"name": f'{twin.name} it\'s "new" --now'}
 
 
 # What it comes to
@@ -258,19 +260,17 @@ def has(*words: str, live: bool = False, config: bool = False) -> Callable[[Seen
 
 def without_files(seen: Seen) -> Seen:
     """All but the files: a save file stays when the domain was restored from it."""
-    return Seen(seen.state, seen.persistent, seen.autostart, seen.managed_save, seen.snapshots, seen.live, seen.config)
+    return replace(seen, files=())
 
 
 def any_reason(seen: Seen) -> Seen:
     """All but the files and the reason of the state: a domain that was restored says so."""
-    bare = without_files(seen)
-    number = (seen.state[0], 0) if seen.state else None
-    return Seen(number, bare.persistent, bare.autostart, bare.managed_save, bare.snapshots, bare.live, bare.config)
+    return replace(seen, files=(), state=(seen.state[0], 0) if seen.state else None)
 
 
 def without_save(seen: Seen) -> Seen:
-    """All but what an undone undefine does not bring back: saved state and snapshots; and without their files."""
-    return Seen(seen.state, seen.persistent, seen.autostart, live=seen.live, config=seen.config)
+    """All but what an undone undefine does not bring back: saved state and snapshots."""
+    return replace(any_reason(seen), managed_save=False, snapshots=())
 
 
 _RESTORED = libvirt.VIR_DOMAIN_RUNNING_RESTORED
@@ -320,15 +320,17 @@ CASES: tuple[Case, ...] = (
     Case("domain.undefine", "autostarted", autostarted, gone, undo=True),
     Case("domain.undefine", "running", running, lambda seen: not seen.persistent, undo=True),
     Case("domain.undefine", "saved", managed(running), gone, undo=True, forgiven=without_save),
-    Case("domain.undefine", "snapshots", snapshotted(off), gone, undo=True, forgiven=without_save),
+    Case("domain.undefine", "snapshots", snapshotted, gone, undo=True, forgiven=without_save),
     Case("domain.undefine", "nvram-kept", uefi, gone, {"nvram": "keep"}, undo=True),
     Case("domain.undefine", "nvram-removed", uefi, gone, {"nvram": "remove"}, undo=True, forgiven=without_files),
     Case("domain.undefine", "tpm-kept", tpm, gone, {"tpm": "keep"}, undo=True),
     Case("domain.undefine", "tpm-removed", tpm, gone, {"tpm": "remove"}, undo=True),
     Case("domain.rename", "off", off, state(OFF), paths=new_name, undo=True),
     Case("domain.rename", "autostarted", autostarted, state(OFF), paths=new_name, undo=True),
-    Case("domain.rename", "saved", managed(running), state(OFF, save=True), paths=new_name, undo=True),
-    Case("domain.describe", "title", off, has(">-x &apos;y&apos; &amp; &lt;z&gt;<", config=True), {"text": "-x 'y' & <z>"}, undo=True),
+    Case(
+        "domain.describe", "title", off, has(">-x &apos;y&apos; &amp; &lt;z&gt;<", config=True),
+        {"text": "-x 'y' & <z>"}, undo=True,
+    ),
     Case("domain.describe", "title-live", running, has(">new<", live=True, config=True), {"text": "new"}, undo=True),
     Case("domain.describe", "title-off", described(running), has("<title>"), {"text": ""}, undo=True),
     Case("domain.describe", "title-apart", described_apart, has("<title>"), {"text": ""}, undo=True),

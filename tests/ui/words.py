@@ -40,7 +40,6 @@ from tui.widgets.grid import Grid
 
 PATIENCE_S = 10.0
 _LOOK_S = 0.004
-_READ = frozenset({"domains", "configs", "usage"})
 
 
 @asynccontextmanager
@@ -72,7 +71,7 @@ async def open_deck(
     try:
         async with captured(app, size) as screen:
             deck = Deck(app, screen)
-            await deck.until(lambda: not deck.snapshot.unread & _READ, "the host is read")
+            await deck.until(lambda: not deck.snapshot.unread, "the host is read")
             yield deck
     finally:
         collector.stop()

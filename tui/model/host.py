@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -51,4 +51,4 @@ class Host:
     memory_free_kib: int | None = None
     load_1min: float | None = None
     boot_time_s: int | None = None
-    read_ns: int = 0
+    read_ns: int = field(default=0, compare=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.host import Connection, Host, LinkState
 from tui.model.kind import Kind
-from tui.model.text import cells
+from tui.model.text import cells, clean
 from tui.widgets.lines import FILL, Span, SpanLine
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def header(snapshot: HostSnapshot, *, demo: bool) -> SpanLine:
 
 
 def _where(connection: Connection, demo: bool) -> str:
-    return "demo host" if demo else connection.uri
+    return "demo host" if demo else clean(connection.uri)
 
 
 def _size(host: Host | None) -> list[str]:
@@ -119,7 +119,7 @@ def hints(
     wanted = sum(cells(span.text) for span in line)
     while len(tail) > 1 and min(wanted, width * _ACTION_ROOM) + sum(len(k) + len(w) + 3 for k, w in tail) > width:
         tail.pop(0)
-    return [*line, FILL, *(span for key, word in tail for span in _hint(key, word, f"key:{key}"))]
+    return [*line, FILL, Span(" "), *(span for key, word in tail for span in _hint(key, word, f"key:{key}"))]
 
 
 def _hint(key: str, word: str, action: str) -> tuple[Span, Span]:

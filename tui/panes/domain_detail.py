@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tui.model.domain import Domain
     from tui.model.domain_detail import DomainDetail
 
+# The cells of the detail beside the list.
+_NARROW = 37
 _ADDRESS_WORDS = {"lease": "DHCP lease", "agent": "guest agent", "neighbour": "neighbour table", "arp": "ARP"}
 
 
@@ -49,7 +51,7 @@ def overview(view: View, row: DomainRow) -> list[SpanLine]:
         *_difference_lines(domain),
     ]
     if config and config.description:
-        lines += [BLANK, heading("Description"), *(note(text, "") for text in _wrapped(config.description, 38))]
+        lines += [BLANK, heading("Description"), *(note(text, "") for text in _wrapped(config.description, _NARROW))]
     return lines
 
 

@@ -91,6 +91,12 @@ class PaneFrame(Horizontal):
         rows = self.grid.marked_items or ([self.item] if self.item is not None else [])
         return [self.spec.target(row) for row in rows if kind in self.spec.kinds(row)]
 
+    def hidden_marks(self) -> list[str]:
+        """Return the words of the marked rows that the filter hides; actions apply to them all the same."""
+        marked = self.grid.marked_items
+        shown = {self.spec.key(item) for item in self.grid.shown_items} if marked else set()
+        return [self.spec.words(item) for item in marked if self.spec.key(item) not in shown]
+
     def journal_id(self) -> str | None:
         """Return the journal entry under the cursor, None in panes that show none."""
         return None if self.item is None else self.spec.journal_id(self.item)
@@ -201,10 +207,11 @@ class PaneFrame(Horizontal):
         try:
             self.grid.set_filter(parse(event.value, self.spec.facts))
             event.input.remove_class("-bad")
-            event.input.border_subtitle = ""
         except QueryError as error:
+            # Said when it turns bad, not again with every further letter.
+            if not event.input.has_class("-bad"):
+                self.post_message(self.FilterError(str(error)))
             event.input.add_class("-bad")
-            self.post_message(self.FilterError(str(error)))
 
     class FilterError(Message):
         """The filter cannot be understood; the list shows what the last good one let through."""

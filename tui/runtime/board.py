@@ -11,6 +11,8 @@ from typing import Any
 from tui.model.host import Connection, LinkState
 from tui.model.snapshot import HostSnapshot
 
+_SMALL = 16
+
 
 class Board:
     """The current HostSnapshot of one host; every change of a part publishes the next one."""
@@ -68,4 +70,4 @@ class Board:
 
 def _same(new: Any, old: Any) -> bool:
     """Equal parts are not news; large mappings are compared by identity alone, their owners keep them stable."""
-    return not isinstance(new, dict) and bool(new == old)
+    return (not isinstance(new, dict) or len(new) <= _SMALL) and bool(new == old)

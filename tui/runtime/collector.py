@@ -105,7 +105,7 @@ class Collector:
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
-        first = tuple(key for key in (self._focus.detail, *self._focus.visible) if key)
+        first = tuple(dict.fromkeys(key for key in (self._focus.detail, *self._focus.visible) if key))
         return Targets(first, {key: domain for key, domain in domains.items() if domain.active})
 
     def _watch(self) -> None:

@@ -72,7 +72,7 @@ class MonitorReader:
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
         self._usage: dict[str, DomainUsage] = {}
-        self._stuck: dict[str, MonitorState] = {}
+        self._stuck: Mapping[str, MonitorState] = {}
         self._cost_s = _FIRST_COST_S
         self._bulk = True
         """Whether the driver has the bulk groups; the test driver has not."""
@@ -102,10 +102,9 @@ class MonitorReader:
             if self._crew is not None:
                 self._crew.wake.set()
 
-    def stuck(self) -> dict[str, MonitorState]:
-        """Return the domains in quarantine."""
-        with self._lock:
-            return dict(self._stuck)
+    def stuck(self) -> Mapping[str, MonitorState]:
+        """Return the domains in quarantine; the same object while there is no change."""
+        return self._stuck
 
     def supervise(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
         """Look for a batch that overran and for quarantined monitors that answer again; called by the poller, which
@@ -124,18 +123,17 @@ class MonitorReader:
     def _quarantine(self, keys: list[str]) -> None:
         since = time.time_ns() - int(DEADLINE_S * 1e9)
         with self._lock:
+            self._stuck = {**self._stuck, **{key: MonitorState(stuck=True, since_ns=since) for key in keys}}
             for key in keys:
-                self._stuck[key] = MonitorState(stuck=True, since_ns=since)
                 self._usage.pop(key, None)
             usage = dict(self._usage)
         self._publish(usage)
 
     def _release(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
-        for key in list(self.stuck()):
-            state = control_info(key)
-            if state is None or not _is_occupied(state):
-                with self._lock:
-                    self._stuck.pop(key, None)
+        kept = {key: state for key, state in self._stuck.items() if _is_occupied(control_info(key))}
+        if len(kept) != len(self._stuck):
+            with self._lock:
+                self._stuck = kept
 
     def _work(self, crew: _Crew) -> None:
         link: _Link | None = None
