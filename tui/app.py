@@ -269,7 +269,8 @@ class VirtdeckApp(App[int]):
     def _key_at_once(self, event: events.Key) -> bool:
         """Do what a key means to the pane; False in dialogs and in fields, and for keys that mean nothing here."""
         view = self.focused or self.frame.grid
-        if len(self.screen_stack) > 1 or not isinstance(view, (Grid, LinesView)):
+        # Enter opens by a message, which the next key must not overtake.
+        if len(self.screen_stack) > 1 or not isinstance(view, (Grid, LinesView)) or event.key == "enter":
             return False
         return view.press(event.key) or self.press(_name_of(event), event.key)
 

@@ -97,9 +97,13 @@ class Deck:
         found: list[Target] = [None] if kind is Kind.HOST else [_find(seen, kind, word) for word in targets]
         return make_plan(BY_ID[action], Context(seen, self.kept), found, values)
 
+    def jobs(self) -> Jobs:
+        """What carries out plans over the connections of the newest reading."""
+        return Jobs(self.collector, self.journal(), self.uri, self.collector.nudge, lambda _job: None)
+
     def start(self, plan: Plan, undoes: str = "") -> Callable[[], Job]:
         """Carry out a plan; the job is returned by calling what is returned, which waits for it."""
-        jobs = Jobs(self.collector, self.journal(), self.uri, self.collector.nudge, lambda _job: None)
+        jobs = self.jobs()
         handle = jobs.run(plan, undoes)
 
         def ended() -> Job:

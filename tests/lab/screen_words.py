@@ -5,6 +5,8 @@
         deck.act("p")                        # suspend, and the dialog's go
         deck.expect_row("web1", "paused")
         deck.expect_toast("Suspend web1: done")
+
+What is waited for raises ScreenError with the whole screen when it does not come.
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ class Deck:
         """The last line: the keys that work here and now."""
         return self.terminal.lines()[-1]
 
-    # What is waited for; all raise ScreenError with the whole screen when it does not come
+    # What is waited for
 
     def expect(self, pattern: str, timeout: float = 10) -> float:
         """Wait until the screen holds a regular expression and return the stamp of the bytes that brought it."""
@@ -226,7 +228,7 @@ class Deck:
         """Open the newest change of the journal in full, return its text, and go back to the domains."""
         self.open_pane("7", "Status")
         self.press("g", "enter")
-        self.expect("Does the same")
+        self.expect("^What  ")
         text = self.terminal.text()
         self.press("escape")
         self.expect("^ When ")

@@ -159,7 +159,7 @@ def described(before: Make) -> Make:
         before(twin)
         sides = ["--config", *(["--live"] if before is running else [])]
         twin.virsh("desc", *sides, "--title", "old title")
-        twin.virsh("desc", *sides, "old description")
+        twin.virsh("desc", *sides, "old\ndescription")
 
     return make
 

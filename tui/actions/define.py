@@ -27,7 +27,10 @@ def _xml_path(values: Values) -> str:
     path = values["path"].strip()
     if not path:
         raise FieldError("path", "give the XML file")
-    return str(Path(path).expanduser().absolute())
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:
+        raise FieldError("path", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def _head(path: str) -> _Head:
     """What is needed of a domain XML file before libvirt has read it; raises FieldError."""
     try:
         root = ET.parse(path).getroot()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise FieldError("path", str(error)) from error
     except ET.ParseError as error:
         raise FieldError("path", f"not XML: {error}") from error
@@ -239,15 +242,14 @@ class _Sides:
 
 
 def _undo_describe(context: Context, domain: Domain, what: str, sides: _Sides) -> tuple[Step, ...]:
-    """Give each side its own text back; nothing is offered where the old text is unknown or was shown with stand-ins
-    for what a terminal must not get."""
+    """Give each side its own text back; nothing is offered where the old text is not known as it was."""
     if domain.config is None or domain.differences is None:
         return ()
-    now = domain.config.title if what == "title" else domain.config.description
-    later = next((difference.persistent for difference in domain.differences if difference.what == what), now)
-    if any(_STAND_IN.search(text) for text in (now, later)):
+    now = domain.config.raw_title if what == "title" else domain.config.raw_description
+    later = next((difference.persistent for difference in domain.differences if difference.what == what), None)
+    if _STAND_IN.search(later or "") or "\ufffd" in now:
         return ()
-    if now == later:
+    if later is None:
         return (_describe_step(context, domain, what, now, sides),)
     back = ((now, _Sides(True, False)), (later, _Sides(False, True)))
     return tuple(_describe_step(context, domain, what, text, side) for text, side in back)
@@ -276,7 +278,7 @@ def _title_now(_context: Context, targets: Sequence[Target]) -> str:
 
 
 def _rename_default(_context: Context, targets: Sequence[Target]) -> str:
-    return as_domain(targets[0]).raw_name if targets and targets[0] is not None else ""
+    return as_domain(targets[0]).name if targets and targets[0] is not None else ""
 
 
 def _keep(name: str, label: str, applies: Callable[[Context, Sequence[Target]], bool]) -> Field:

@@ -15,11 +15,18 @@ from textual.widgets import Input
 from tui.actions.base import Field, FieldError, FieldKind
 from tui.dialogs.choice import ChoiceLine
 from tui.model.plan import Confirm, Plan
-from tui.model.text import clean
+from tui.model.text import clean, wrapped
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
 Planner = Callable[[dict[str, str]], Plan]
 _MOST_COMMANDS = 12
+# Above this many, commands are cut to a line each.
+_WRAPPED_COMMANDS = 3
+_MOST_NOTES = 8
+_WIDTH = 76
+_EDGES = 4
+# The border, the title, and the buttons, with the blank lines above preview and buttons.
+_OTHER_LINES = 6
 
 
 class PlanDialog(ModalScreen[Plan | None]):
@@ -42,6 +49,7 @@ class PlanDialog(ModalScreen[Plan | None]):
         self._planner = planner
         self._turn = self._made = 0
         self._plan: Plan | None = None
+        self._problem = ""
         self._heading = LinesView([[Span(title, "title")]], classes="heading")
         self._preview = LinesView(classes="preview")
         self._buttons = LinesView(can_focus=True, classes="buttons")
@@ -99,9 +107,23 @@ class PlanDialog(ModalScreen[Plan | None]):
         plan = event.plan
         self.query_one(".dialog").set_class(plan is not None and plan.confirm is not Confirm.NONE, "-loses")
         self._heading.set_lines([[Span(plan.title if plan else self._title, "title")]])
-        self._preview.set_lines(_preview(plan) if plan else [[Span(event.problem, "warn")]])
         self.query_one("#phrase").display = plan is not None and plan.confirm is Confirm.TYPE
         self._buttons.set_lines([_button_line(plan)])
+        self._problem = event.problem
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """Wrap the preview to the dialog's width; what does not fit the screen's height can be scrolled to."""
+        width = min(_WIDTH, self.app.size.width) - _EDGES
+        lines = _preview(self._plan, width) if self._plan else _told("", "", self._problem, width, "warn")
+        others = _OTHER_LINES + len(self._fields) + self.query_one("#phrase").display
+        room = max(1, self.app.size.height - others)
+        self._preview.can_focus = len(lines) > room
+        self._preview.styles.max_height = room
+        self._preview.set_lines(lines)
 
     # Keys
 
@@ -173,16 +195,24 @@ class PlanDialog(ModalScreen[Plan | None]):
         self.dismiss(plan)
 
 
-def _preview(plan: Plan) -> list[SpanLine]:
-    lines: list[SpanLine] = [[Span("loses ", "bad"), Span(loss)] for loss in plan.losses()]
-    lines += [[Span("note  ", "warn"), Span(note)] for note in plan.notes[:8]]
-    if len(plan.notes) > 8:
-        lines.append([Span(f"      and {len(plan.notes) - 8} more notes", "dim")])
+def _preview(plan: Plan, width: int) -> list[SpanLine]:
+    lines = [line for loss in plan.losses() for line in _told("loses ", "bad", loss, width)]
+    lines += [line for text in plan.notes[:_MOST_NOTES] for line in _told("note  ", "warn", text, width)]
+    if len(plan.notes) > _MOST_NOTES:
+        lines.append([Span(f"      and {len(plan.notes) - _MOST_NOTES} more notes", "dim")])
     commands = plan.command_lines()
+    if len(commands) <= _WRAPPED_COMMANDS:
+        return lines + [line for command in commands for line in _told("$ ", "dim", command, width)]
     lines += [[Span("$ ", "dim"), Span(command)] for command in commands[:_MOST_COMMANDS]]
     if len(commands) > _MOST_COMMANDS:
         lines.append([Span(f"  and {len(commands) - _MOST_COMMANDS} more of the same", "dim")])
     return lines
+
+
+def _told(word: str, word_style: str, text: str, width: int, style: str = "") -> list[SpanLine]:
+    """Return a text behind a word, wrapped, its further lines indented."""
+    first, *more = wrapped(text, width - len(word))
+    return [[Span(word, word_style), Span(first, style)], *([Span(" " * len(word) + line, style)] for line in more)]
 
 
 def _button_line(plan: Plan | None) -> SpanLine:

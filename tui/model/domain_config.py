@@ -48,7 +48,9 @@ class DomainConfig:
     """What virtdeck uses of one domain XML, live or persistent; sizes in KiB."""
 
     title: str
+    raw_title: str
     description: str
+    raw_description: str
     vcpus: int
     vcpus_max: int
     vcpu_pins: tuple[tuple[str, str], ...]

@@ -31,7 +31,9 @@ def parse_domain_xml(xml: str) -> DomainConfig:
     nvram = (os.findtext("nvram") or "").strip()
     return DomainConfig(
         title=clean((root.findtext("title") or "").strip()),
+        raw_title=root.findtext("title") or "",
         description=clean((root.findtext("description") or "").strip()),
+        raw_description=root.findtext("description") or "",
         vcpus=_int(_attribute(root, "vcpu", "current"), vcpus_max),
         vcpus_max=vcpus_max,
         vcpu_pins=tuple(_pins(root.find("cputune"))),

@@ -65,3 +65,30 @@ def _cells_of(char: str) -> int:
     if unicodedata.category(char) in _ZERO_WIDTH_MARKS:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return cleaned text in lines of at most `width` (2 or more) terminal cells, broken at blanks, and within words
+    that are longer; at least one line."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if cells(joined) <= width:
+            line = joined
+            continue
+        lines += [line] if line else []
+        *full, line = _pieces(word, width)
+        lines += full
+    return [*lines, line]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces, room = [""], width
+    for char in word:
+        if _cells_of(char) > room:
+            pieces.append("")
+            room = width
+        pieces[-1] += char
+        room -= _cells_of(char)
+    return pieces

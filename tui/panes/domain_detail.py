@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.cpuset import format_cpus
-from tui.model.text import clean_lines
+from tui.model.text import clean_lines, wrapped
 from tui.panes.domain_rows import DomainRow, cpu_cell, memory_now_kib, state_cell
 from tui.panes.process_detail import PROCESS_TABS
 from tui.panes.spec import Tab, View
@@ -51,14 +51,8 @@ def overview(view: View, row: DomainRow) -> list[SpanLine]:
         *_difference_lines(domain),
     ]
     if config and config.description:
-        lines += [BLANK, heading("Description"), *(note(text, "") for text in _wrapped(config.description, _NARROW))]
+        lines += [BLANK, heading("Description"), *(note(text, "") for text in wrapped(config.description, _NARROW))]
     return lines
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width) or [""]
 
 
 def _trouble(view: View, row: DomainRow) -> list[SpanLine]:

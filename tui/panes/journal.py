@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.journal import Entry, Status
 from tui.panes.spec import PaneSpec, Tab, View
-from tui.panes.text import BLANK, heading, line, note
+from tui.panes.text import BLANK, heading, line, note, paragraph
 from tui.widgets.grid_columns import Cell, Column
 from tui.widgets.lines import Span, SpanLine
 
@@ -88,6 +88,7 @@ def _fact(row: JournalRow, name: str) -> Fact:
 def _what(_view: View, row: JournalRow) -> list[SpanLine]:
     entry = row.entry
     status = _status(row)
+    style = status.style if entry.status is Status.FAILED else ""
     lines = [
         line("What", entry.title, "title"),
         line("When", f"{units.moment(entry.at_ns / 1e9)}:{units.clock(entry.at_ns)[-2:]}"),
@@ -99,7 +100,7 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
         *(note(command, "") for command in entry.commands),
         BLANK,
         heading("Result"),
-        *(note(result, status.style if entry.status is Status.FAILED else "") for result in entry.results),
+        *(part for result in entry.results for part in paragraph(result, style)),
     ]
     if row.undone:
         return [*lines, BLANK, note("undone since")]

@@ -8,6 +8,7 @@ from tui.model.text import cells
 from tui.widgets.lines import Span, SpanLine
 
 LABEL = 13
+_PARAGRAPH = 38
 UNKNOWN = Span("?", "unknown")
 
 
@@ -24,6 +25,14 @@ def heading(text: str) -> SpanLine:
 def note(text: str, style: str = "dim") -> SpanLine:
     """Return a line of plain words."""
     return [Span(text, style)]
+
+
+def paragraph(text: str, style: str = "") -> list[SpanLine]:
+    """Return sentences broken into lines that the narrow detail beside the list has room for."""
+    # Imported when it is needed: 3 ms that the first picture can do without.
+    import textwrap
+
+    return [note(part, style) for part in textwrap.wrap(text, _PARAGRAPH) or [""]]
 
 
 BLANK: SpanLine = [Span("")]

@@ -24,7 +24,7 @@ DEADLINE_S = 3.0
 _SHARE_OF_INTERVAL = 0.5
 _FIRST_COST_S = 0.005
 # Three calls a domain cost a hundred times what the bulk calls do, for figures that the test driver makes up anyway.
-_SINGLY_EVERY = 5
+_SINGLY_EVERY = 8
 _LONGEST_BATCH_S = 0.25
 _OCCUPIED_MS = 1000
 UsageReader = Callable[[Any, Domain, DomainUsage | None, int], DomainUsage]

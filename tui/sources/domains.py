@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,10 +28,12 @@ _LIST_FLAGS = {
 }
 _XML_FLAGS = 0
 _UUID_LENGTH = 36
+# Control characters in names and titles come out as they are.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A slice of a round: long enough to get through thousands in seconds, short enough to leave the interpreter to the
 # screen, whose thread would wait for it.
 _STALE_SLICE_S = 0.05
-_AGED_SLICE_S = 0.002
+_AGED_SLICE_S = 0.001
 _AGED_AT_ONCE = 32
 
 
@@ -255,16 +259,17 @@ def _with_flags(domain: Domain, flags: Mapping[str, bool]) -> Domain:
 
 
 def _parse(xml: str) -> DomainConfig | None:
-    """XML that libvirt itself produced and that does not parse leaves the configuration unknown."""
+    """What libvirt writes and XML 1.0 does not have is replaced; what does not parse then is unknown."""
     # Imported with the first XML, which is after the first picture.
     from xml.etree.ElementTree import ParseError
 
     from tui.model.domain_xml import parse_domain_xml
 
-    try:
+    with contextlib.suppress(ParseError):
         return parse_domain_xml(xml)
-    except ParseError:
-        return None
+    with contextlib.suppress(ParseError):
+        return parse_domain_xml(_NOT_XML.sub("\ufffd", xml))
+    return None
 
 
 def _differences(record: _Record) -> tuple[Difference, ...]:

@@ -1,0 +1,213 @@
+"""--read-only refuses every change in one place: no action makes a plan, no request is carried out, and libvirt itself
+would refuse what got past both."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from tests.lab.actions import Deck, Seen, look_at_all, virtdeck
+from tests.lab.host import LabHost
+from tests.lab.namespaces import is_alive, wait_until
+from tests.lab.twins import Twin
+from tui import cli, ops
+from tui.actions import ACTIONS
+from tui.actions.base import Action, FieldError
+from tui.model.kind import Kind
+from tui.model.plan import Request
+from tui.model.snapshot import HostSnapshot
+from tui.ops import define, lifecycle, process
+from tui.ops.base import OpError, ReadOnlyError
+
+Build = Callable[[Twin, str, str], Request]
+"""Makes a request of a domain of one's own file, the key of a running domain, the key of a process."""
+
+REQUESTS: dict[type[Request], Build] = {
+    lifecycle.Start: lambda new, on, qemu: lifecycle.Start(new.uuid),
+    lifecycle.Shutdown: lambda new, on, qemu: lifecycle.Shutdown(on),
+    lifecycle.Reboot: lambda new, on, qemu: lifecycle.Reboot(on),
+    lifecycle.Reset: lambda new, on, qemu: lifecycle.Reset(on),
+    lifecycle.Destroy: lambda new, on, qemu: lifecycle.Destroy(on),
+    lifecycle.Suspend: lambda new, on, qemu: lifecycle.Suspend(on),
+    lifecycle.Resume: lambda new, on, qemu: lifecycle.Resume(on),
+    lifecycle.Save: lambda new, on, qemu: lifecycle.Save(on, new.saved),
+    lifecycle.Restore: lambda new, on, qemu: lifecycle.Restore(new.saved),
+    lifecycle.ManagedSave: lambda new, on, qemu: lifecycle.ManagedSave(on),
+    lifecycle.RemoveManagedSave: lambda new, on, qemu: lifecycle.RemoveManagedSave(new.uuid),
+    lifecycle.SetAutostart: lambda new, on, qemu: lifecycle.SetAutostart(on, True),
+    define.Define: lambda new, on, qemu: define.Define(new.file()),
+    define.Create: lambda new, on, qemu: define.Create(new.file()),
+    define.Undefine: lambda new, on, qemu: define.Undefine(on, str(new.folder / "kept" / "on.xml")),
+    define.Rename: lambda new, on, qemu: define.Rename(new.uuid, "other"),
+    define.Describe: lambda new, on, qemu: define.Describe(on, "title", "other", True, True),
+    process.TerminateProcess: lambda new, on, qemu: process.TerminateProcess(qemu),
+    process.KillProcess: lambda new, on, qemu: process.KillProcess(qemu),
+    process.SetAffinity: lambda new, on, qemu: process.SetAffinity(qemu, ((int(qemu.partition(":")[0]), (0,)),)),
+}
+OF_LIBVIRT = [kind for kind in REQUESTS if kind not in process.OPS]
+
+
+class Prey:
+    """A host with something that every action could change: a domain that runs, one that is off with saved state,
+    files of a domain and of a state, a QEMU started by hand."""
+
+    def __init__(self, lab: LabHost, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.on = lab.define_blank("on", start=True)
+        off = lab.define_blank("off", start=True)
+        lab.virsh("managedsave", "off")
+        self.new = Twin(lab, "off", off.uuid, folder)
+        paused = lab.define_blank("saved", paused=True)
+        lab.virsh("save", "saved", self.new.saved)
+        self.new.file()
+        self.pid = lab.spawn_unmanaged("by-hand", arguments=["-S"])
+        self.domains = (self.on.name, off.name, paused.name)
+        self.process = key_of(self.pid)
+
+    def request(self, kind: type[Request]) -> Request:
+        """A request of that type that would change something here."""
+        return REQUESTS[kind](self.new, self.on.uuid, self.process)
+
+    def seen(self) -> tuple[Mapping[str, Seen], list[str], bool, set[int]]:
+        """All that could have changed."""
+        files = sorted(f"{path} {path.stat().st_size}" for path in self.folder.rglob("*") if path.is_file())
+        return look_at_all(self.lab), files, is_alive(self.pid), os.sched_getaffinity(self.pid)
+
+
+def key_of(pid: int) -> str:
+    """The key of a process: its pid, and its start in ticks since the machine booted (proc(5))."""
+    return f"{pid}:{Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+
+
+@pytest.fixture
+def prey(lab: LabHost, tmp_path: Path) -> Iterator[Prey]:
+    """The host; a test must leave it as it was."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    made = Prey(lab, folder)
+    before = made.seen()
+    yield made
+    assert made.seen() == before
+
+
+def values_of(action: Action, prey: Prey) -> dict[str, str]:
+    """Values with which the action would change something."""
+    given = {
+        "domain.define": {"path": prey.new.file()},
+        "domain.create": {"path": prey.new.file()},
+        "domain.restore": {"path": prey.new.saved},
+        "domain.rename": {"name": "other"},
+        "domain.describe": {"text": "other"},
+        "domain.save": {"path": str(prey.folder / "other.save")},
+        "process.affinity": {"cpus": "0"},
+    }
+    return given.get(action.id, {})
+
+
+def test_every_request_is_tried() -> None:
+    assert set(REQUESTS) == set(ops.request_types().values())
+
+
+def test_the_prey_would_change(prey: Prey, tmp_path: Path) -> None:
+    """What the other tests rest upon: without --read-only these actions have plans and these requests are taken."""
+    with Deck(prey.lab.uri, tmp_path) as deck:
+        seen = deck.read(processes=True)
+        refused = {action.id for action in ACTIONS if not _plans(deck, seen, action, prey)}
+        assert refused == {"domain.resume"}, "nothing is paused here"
+
+
+def _plans(deck: Deck, seen: HostSnapshot, action: Action, prey: Prey) -> int:
+    found = 0
+    for target in targets_of(action, prey):
+        try:
+            plan = deck.plan_of(seen, action.id, target, values_of(action, prey))
+        except FieldError:
+            continue
+        found += len(plan.steps)
+    return found
+
+
+def targets_of(action: Action, prey: Prey) -> list[list[str]]:
+    """Each thing that the action could be tried on."""
+    if action.kind is Kind.HOST:
+        return [[]]
+    return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]
+
+
+def test_no_action_makes_a_plan(prey: Prey, tmp_path: Path) -> None:
+    for uri in (prey.lab.uri, prey.lab.uri_readonly):
+        with Deck(uri, tmp_path, read_only=True) as deck:
+            seen = deck.read(processes=True)
+            assert seen.connection.read_only
+            assert set(prey.domains) <= {domain.raw_name for domain in seen.domains.values()}
+            for action in ACTIONS:
+                for target in targets_of(action, prey):
+                    with pytest.raises(FieldError, match="virtdeck runs with --read-only"):
+                        deck.plan_of(seen, action.id, target, values_of(action, prey))
+
+
+def test_no_action_escapes_on_the_command_line(
+    prey: Prey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, which saves the half second that Python takes to start; one below is a program of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for action, how in itertools.product(ACTIONS, ("--yes", "--plan")):
+        target = targets_of(action, prey)[0]
+        given = [f"--set={name}={value}" for name, value in values_of(action, prey).items()]
+        assert cli.run(["--read-only", "-c", prey.lab.uri, "do", action.id, *target, *given, how]) == 1
+        out, err = capfd.readouterr()
+        assert (out, "runs with --read-only" in err) == ("", True), action.id
+    assert not (tmp_path / "state").exists(), "what was not done is not in the journal"
+
+
+def test_read_only_may_stand_before_and_behind_the_command(prey: Prey, tmp_path: Path) -> None:
+    for words in (["--read-only", "do", "domain.destroy", "on"], ["do", "domain.destroy", "on", "--read-only"]):
+        done = virtdeck(prey.lab.uri, tmp_path, *words, "--yes")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "virtdeck runs with --read-only" in done.stderr
+
+
+def test_no_request_is_carried_out(prey: Prey, tmp_path: Path) -> None:
+    """Nor would libvirt do what got past the guard: the connections of a read-only run are read-only themselves."""
+    for uri in (prey.lab.uri, prey.lab.uri_readonly):
+        with Deck(uri, tmp_path, read_only=True) as deck:
+            deck.read()
+            for kind in REQUESTS:
+                with pytest.raises(ReadOnlyError, match="started with --read-only"):
+                    ops.execute(prey.request(kind), deck.collector)
+            for kind in OF_LIBVIRT:
+                with pytest.raises(OpError) as caught:
+                    ops._OPS[kind](prey.request(kind), deck.collector)
+                assert caught.value.code == libvirt.VIR_ERR_OPERATION_DENIED
+
+
+def test_a_read_only_socket_refuses_without_the_option(prey: Prey, tmp_path: Path) -> None:
+    """Somebody who may only read gets libvirt's refusal, with what to do about it."""
+    with Deck(prey.lab.uri_readonly, tmp_path) as deck:
+        deck.read()
+        for kind in OF_LIBVIRT:
+            with pytest.raises(OpError) as caught:
+                ops.execute(prey.request(kind), deck.collector)
+            assert caught.value.code == libvirt.VIR_ERR_OPERATION_DENIED
+            assert "run as root" in caught.value.advice
+        done = virtdeck(prey.lab.uri_readonly, tmp_path, "do", "domain.destroy", "on", "--yes")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "run as root" in done.stderr
+
+
+def test_a_broken_guard_would_be_noticed(prey: Prey, tmp_path: Path) -> None:
+    """Nothing but the guard saves a process, and its test fails when there is none."""
+    pid = prey.lab.spawn_unmanaged("other", arguments=["-S"])
+    with Deck(prey.lab.uri, tmp_path, read_only=True) as deck:
+        deck.read()
+        deck.collector.read_only = False
+        with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"), pytest.raises(ReadOnlyError):
+            ops.execute(process.KillProcess(key_of(pid)), deck.collector)
+    wait_until(lambda: not is_alive(pid), "the end of QEMU")
