@@ -12,6 +12,7 @@ Nothing sleeps blindly: every word waits until all keys are handled, no job is b
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ from tui.runtime.journal import Journal
 from tui.runtime.mailbox import Mailbox
 from tui.runtime.monitors import UsageReader
 from tui.widgets.grid import Grid
+from tui.widgets.lines import FILL
 
 PATIENCE_S = 10.0
 _LOOK_S = 0.004
@@ -144,10 +146,12 @@ class Deck:
         return self.app.screen
 
     def popup(self) -> str:
-        """The text of all that the dialog on the screen shows, title first."""
+        """The text of all that the dialog on the screen shows, title first, without line breaks that are only there
+        for want of width."""
         shown = [widget for widget in self.app.screen.walk_children() if widget.display]
         lines = [line for widget in shown for line in getattr(widget, "lines", ())]
-        return "\n".join("".join(span.text for span in line if "\0" not in span.text) for line in lines)
+        text = "\n".join("".join(span.text for span in line if span is not FILL) for line in lines)
+        return re.sub(r"\n +", " ", text)
 
     # What is waited for
 

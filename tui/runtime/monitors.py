@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import libvirt
-
 from tui.model.domain import Domain, MonitorState
 from tui.model.usage import DomainUsage
+from tui.runtime.agents import AgentAddresses
 from tui.sources.connection import ConnectError, close
-from tui.sources.stats import MONITOR_GROUPS, usage_of, usage_one_by_one
+from tui.sources.errors import LibvirtError
+from tui.sources.monitor import MonitorLink, is_occupied, single_calls
+from tui.sources.stats import usage_of
 
 DEADLINE_S = 3.0
 _SHARE_OF_INTERVAL = 0.5
@@ -26,9 +27,7 @@ _FIRST_COST_S = 0.005
 # Three calls a domain cost a hundred times what the bulk calls do, for figures that the test driver makes up anyway.
 _SINGLY_EVERY = 8
 _LONGEST_BATCH_S = 0.25
-_OCCUPIED_MS = 1000
 UsageReader = Callable[[Any, Domain, DomainUsage | None, int], DomainUsage]
-_OCCUPIED = (libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, libvirt.VIR_DOMAIN_CONTROL_JOB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class MonitorReader:
         self._interval_s = interval_s
         self._targets = targets
         self._publish = publish
-        self._one_by_one = one_by_one or _single_calls
+        self._one_by_one = one_by_one or single_calls
         self._cheap = one_by_one is not None
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
@@ -76,6 +75,7 @@ class MonitorReader:
         self._cost_s = _FIRST_COST_S
         self._bulk = True
         """Whether the driver has the bulk groups; the test driver has not."""
+        self.agents = AgentAddresses()
         self.longest_round_s = 0.0
         """The longest time one round of calls took, for the benchmarks."""
 
@@ -115,7 +115,7 @@ class MonitorReader:
         started = crew.started_s if crew is not None else None
         if crew is None or started is None or time.monotonic() - started < DEADLINE_S:
             return
-        culprits = [key for key in crew.batch if _is_occupied(control_info(key))]
+        culprits = [key for key in crew.batch if is_occupied(control_info(key))]
         if culprits:
             self._quarantine(culprits)
             self.start()
@@ -130,21 +130,21 @@ class MonitorReader:
         self._publish(usage)
 
     def _release(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
-        kept = {key: state for key, state in self._stuck.items() if _is_occupied(control_info(key))}
+        kept = {key: state for key, state in self._stuck.items() if is_occupied(control_info(key))}
         if len(kept) != len(self._stuck):
             with self._lock:
                 self._stuck = kept
 
     def _work(self, crew: _Crew) -> None:
-        link: _Link | None = None
+        link: MonitorLink | None = None
         while not crew.abandoned:
             try:
                 if link is None:
-                    link = _Link(self._open_link())
+                    link = MonitorLink(self._open_link())
                 started = time.monotonic()
                 self._round(crew, link)
                 self.longest_round_s = max(self.longest_round_s, time.monotonic() - started)
-            except (ConnectError, libvirt.libvirtError):
+            except (ConnectError, LibvirtError):
                 # The poller notices a lost connection and says so; here it only means to open another next round.
                 self._drop(link)
                 link = None
@@ -153,12 +153,12 @@ class MonitorReader:
             crew.wake.clear()
         self._drop(link)
 
-    def _drop(self, link: _Link | None) -> None:
+    def _drop(self, link: MonitorLink | None) -> None:
         if link is not None and self._owns_link:
-            link.handles.clear()
+            link.forget_all_but(())
             close(link.connection)
 
-    def _round(self, crew: _Crew, link: _Link) -> None:
+    def _round(self, crew: _Crew, link: MonitorLink) -> None:
         targets = self._targets()
         queue = self._queue(targets) if self._bulk else []
         end = time.monotonic() + self._interval_s * _SHARE_OF_INTERVAL
@@ -171,6 +171,7 @@ class MonitorReader:
         if not crew.abandoned:
             link.forget_all_but(targets.domains)
             self._finish(targets)
+            self._ask_agents(crew, link, targets)
 
     def _queue(self, targets: Targets) -> list[str]:
         """The domains on the screen, then the others, longest not read first."""
@@ -181,17 +182,16 @@ class MonitorReader:
         ready.sort(key=lambda key: read_ns.get(key, 0))
         return list(dict.fromkeys([*first, *ready]))
 
-    def _read(self, crew: _Crew, link: _Link, batch: list[str]) -> None:
+    def _read(self, crew: _Crew, link: MonitorLink, batch: list[str]) -> None:
         handles = [handle for key in batch if (handle := link.handle(key)) is not None]
         if not handles:
             return
         started = time.monotonic()
         crew.batch, crew.started_s = tuple(batch), started
-        records = link.connection.domainListGetStats(handles, MONITOR_GROUPS, 0)
+        fresh = link.statistics(handles)
         crew.started_s = None
         now = time.time_ns()
         self._cost_s = max(1e-5, 0.7 * self._cost_s + 0.3 * (time.monotonic() - started) / len(handles))
-        fresh = {handle.UUIDString(): values for handle, values in records}
         if fresh and not any(len(values) > 0 for values in fresh.values()):
             self._bulk = not any(handle.isActive() for handle in handles)
             return
@@ -199,7 +199,7 @@ class MonitorReader:
             for key, values in fresh.items():
                 self._usage[key] = usage_of(values, self._usage.get(key), now)
 
-    def _read_singly(self, crew: _Crew, link: _Link, targets: Targets) -> None:
+    def _read_singly(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
         """For drivers that have no such groups: single calls, for the domains on the screen alone; what to ask for is
         in their configuration, so that comes first."""
         for key in targets.first:
@@ -208,6 +208,15 @@ class MonitorReader:
             if handle is not None and not crew.abandoned:
                 before = self._usage.get(key)
                 self._usage[key] = self._one_by_one(handle, targets.domains[key], before, time.time_ns())
+
+    def _ask_agents(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
+        self.agents.keep_only(targets.domains)
+        for key in self.agents.due(targets.first, targets.domains):
+            if crew.abandoned:
+                return
+            crew.batch, crew.started_s = (key,), time.monotonic()
+            self.agents.ask(key, link.agent_addresses)
+            crew.started_s = None
 
     def _finish(self, targets: Targets) -> None:
         looked_at = [targets.domains[key] for key in targets.first if key in targets.domains]
@@ -218,36 +227,3 @@ class MonitorReader:
                 del self._usage[key]
             usage = dict(self._usage)
         self._publish(usage)
-
-
-class _Link:
-    """A connection with the handles of the domains on it, which are looked up once."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-        active = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
-        self.handles = {handle.UUIDString(): handle for handle in connection.listAllDomains(active)}
-
-    def handle(self, key: str) -> Any | None:
-        """Return the handle of a domain on this connection; None when it is gone."""
-        if key not in self.handles:
-            try:
-                self.handles[key] = self.connection.lookupByUUIDString(key)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                    raise
-        return self.handles.get(key)
-
-    def forget_all_but(self, keys: Mapping[str, Domain]) -> None:
-        """Drop the handles of domains that stopped; a connection with handles cannot be closed."""
-        for key in [key for key in self.handles if key not in keys]:
-            del self.handles[key]
-
-
-def _is_occupied(state: tuple[int, int] | None) -> bool:
-    return state is not None and state[0] in _OCCUPIED and state[1] >= _OCCUPIED_MS
-
-
-def _single_calls(handle: Any, domain: Domain, before: DomainUsage | None, now_ns: int) -> DomainUsage:
-    targets = [disk.target for disk in domain.config.disks] if domain.config else []
-    return usage_one_by_one(handle, targets, before, now_ns)

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import libvirt
-
 from tui.model.host import LinkState
-from tui.model.text import clean
 from tui.runtime.desk import Desk
 from tui.runtime.session import Session
 from tui.sources.connection import ConnectError, close, on_close, open_connection
+from tui.sources.errors import LibvirtError, words
 
 if TYPE_CHECKING:
     from tui.runtime.board import Board
@@ -63,8 +61,8 @@ class Poller:
                 self._read_until_lost(connection)
             except ConnectError as error:
                 self._note_loss(error.text, error.advice)
-            except libvirt.libvirtError as error:
-                self._note_loss(clean(error.get_error_message() or str(error)), "")
+            except LibvirtError as error:
+                self._note_loss(words(error), "")
             attempt = 0 if lived else attempt + 1
             self._pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
 

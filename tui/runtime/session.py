@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import libvirt
-
 from tui.model.host import Host, LinkState
 from tui.sources import addresses
 from tui.sources.connection import ConnectError, is_alive
-from tui.sources.domains import GONE_CODES, DomainReader
+from tui.sources.domains import DomainReader
+from tui.sources.errors import LibvirtError, is_gone, is_lost
 from tui.sources.host import read_host, refresh_host
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ _XML_MAX_AGE_S = 20.0
 _GATHER_S = 0.02
 _LEASES_S = 10.0
 _HOST_S = 10.0
-_LOST_CODES = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_RPC})
 
 
 class Session:
@@ -49,7 +47,7 @@ class Session:
         self._due: dict[str, float] = {}
         self._leases: dict[str, list[Address]] = {}
         self._neighbours: dict[str, list[Address]] = {}
-        self._asked: dict[str, tuple[Address, ...]] = {}
+        self._agents = monitors.agents.addresses()
         self._detail: DomainDetail | None = None
         self._xml_left = False
 
@@ -120,6 +118,8 @@ class Session:
         self._monitors.supervise(self._control_info)
         self._read_configs()
         self._read_detail()
+        if self._monitors.agents.addresses() is not self._agents:
+            self._publish_addresses()
         self._publish_domains()
         self._board.set_link(LinkState.LIVE)
 
@@ -151,8 +151,9 @@ class Session:
         self._publish_addresses()
 
     def _publish_addresses(self) -> None:
+        self._agents = self._monitors.agents.addresses()
         found = addresses.join(self._reader.domains().values(), self._leases, self._neighbours)
-        found = {**self._asked, **found}
+        found = {**self._agents, **found}
         if found != self._board.snapshot.addresses:
             self._board.update(addresses=found)
         self._board.update(done="addresses")
@@ -168,8 +169,8 @@ class Session:
             return None
         try:
             state, _details, state_ms = handle.controlInfo(0)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() in _LOST_CODES:
+        except LibvirtError as error:
+            if is_lost(error):
                 raise
             return None
         return int(state), int(state_ms)
@@ -197,8 +198,8 @@ class Session:
 
         try:
             fresh = read_detail(handle, active=domain.active, persistent=domain.persistent is not False)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() not in GONE_CODES:
+        except LibvirtError as error:
+            if not is_gone(error):
                 raise
             return
         self._detail = fresh

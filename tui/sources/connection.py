@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+# Before libvirt loads: it writes warnings to standard error, which is the screen.
+os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "3:file:/dev/null")
 
 import libvirt
 

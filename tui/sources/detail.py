@@ -11,7 +11,7 @@ import libvirt
 
 from tui.model.domain_detail import DomainDetail, DomainSnapshot, VcpuPlacement
 from tui.model.text import clean
-from tui.sources.domains import GONE_CODES
+from tui.sources.errors import is_gone
 
 T = TypeVar("T")
 _VCPU_STATES = ("offline", "running", "blocked")
@@ -26,7 +26,7 @@ def read_detail(handle: Any, *, active: bool, persistent: bool) -> DomainDetail:
         try:
             return call()
         except libvirt.libvirtError as error:
-            if error.get_error_code() in GONE_CODES:
+            if is_gone(error):
                 raise
             problems.append(clean(error.get_error_message() or str(error)))
             return None

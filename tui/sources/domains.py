@@ -14,12 +14,12 @@ import libvirt
 
 from tui.model.domain import Domain, reason_of, state_of
 from tui.model.text import clean
+from tui.sources.errors import is_gone
 from tui.sources.stats import TrafficReader
 
 if TYPE_CHECKING:
     from tui.model.domain_config import Difference, DomainConfig
 
-GONE_CODES = frozenset({libvirt.VIR_ERR_NO_DOMAIN})
 _LIST_FLAGS = {
     "persistent": libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT,
     "autostart": libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
@@ -179,7 +179,7 @@ class DomainReader:
                 record.stale = True
                 self._put(record, _with_flags(record.domain, _own_flags(handle)))
             except libvirt.libvirtError as error:
-                if error.get_error_code() not in GONE_CODES:
+                if not is_gone(error):
                     raise
                 self._drop(key)
 
@@ -222,7 +222,7 @@ class DomainReader:
         try:
             self._read_xml(record)
         except libvirt.libvirtError as error:
-            if error.get_error_code() not in GONE_CODES:
+            if not is_gone(error):
                 raise
             self._drop(key)
             return
@@ -292,7 +292,7 @@ def _own_flags(handle: Any) -> dict[str, bool]:
             flags[name] = bool(call())
         except libvirt.libvirtError as error:
             # Transient domains have no autostart, some drivers no snapshots: that flag stays as it was.
-            if error.get_error_code() in GONE_CODES:
+            if is_gone(error):
                 raise
     return flags
 
