@@ -56,7 +56,8 @@ def do(options: Options, args: argparse.Namespace) -> int:
     except UsageError as error:
         return _say(str(error), USAGE)
     except FieldError as error:
-        return _say(str(error), USAGE if error.field in {field.name for field in action.fields} else BAD)
+        # The action's own name stands for a host that does not allow it; all else was typed.
+        return _say(str(error), BAD if error.field == action.title else USAGE)
     finally:
         collector.stop()
 

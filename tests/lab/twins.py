@@ -199,6 +199,15 @@ def tpm(twin: Twin) -> None:
     twin.lab.define(root)
 
 
+def secret(twin: Twin) -> None:
+    """A domain that is off, with a password in its XML."""
+    root = twin.xml()
+    devices = root.find("devices")
+    assert devices is not None
+    devices.append(element("graphics", type="vnc", port="-1", passwd="swordfish"))
+    twin.lab.define(root)
+
+
 def nothing(_twin: Twin) -> None:
     """No domain at all."""
 
@@ -323,6 +332,7 @@ CASES: tuple[Case, ...] = (
     Case("domain.undefine", "snapshots", snapshotted, gone, undo=True, forgiven=without_save),
     Case("domain.undefine", "nvram-kept", uefi, gone, {"nvram": "keep"}, undo=True),
     Case("domain.undefine", "nvram-removed", uefi, gone, {"nvram": "remove"}, undo=True, forgiven=without_files),
+    Case("domain.undefine", "secret", secret, gone, undo=True),
     Case("domain.undefine", "tpm-kept", tpm, gone, {"tpm": "keep"}, undo=True),
     Case("domain.undefine", "tpm-removed", tpm, gone, {"tpm": "remove"}, undo=True),
     Case("domain.rename", "off", off, state(OFF), paths=new_name, undo=True),

@@ -89,6 +89,16 @@ class Screen:
         """Wait until all messages are handled and what they changed is painted."""
         await self.pilot.pause()
         await self.pilot.pause()
+        self._collect()
+
+    async def handled(self) -> None:
+        """Wait until the messages that are there, and those that they bring about, are handled and painted; unlike
+        `settled` it does not wait until the process is at rest."""
+        for _ in range(3):
+            await self.pilot.pause(0)
+        self._collect()
+
+    def _collect(self) -> None:
         self._unread += self.driver.written
         self._unfed += self.driver.written
         self.driver.written.clear()

@@ -208,7 +208,7 @@ async def test_twenty_targets_that_lose_something_want_the_number_typed(demo: Op
         assert "type 20 and press enter" in said
         assert "loses what the guest has not written to disk" in said
         assert "and 8 more of the same" in said
-        await deck.press("y", "enter", "2", "1", "enter")
+        await deck.press("y", "2", "1", "enter")
         assert isinstance(deck.app.screen, PlanDialog), "21 is not 20"
         await deck.press("backspace", "0", "enter")
         await deck.until(lambda: not any(deck.domain(name).active for name in running[1:20] if name in deck.names()))
@@ -295,7 +295,8 @@ async def test_the_help_names_every_action_with_its_key(demo: OpenDeck) -> None:
     config = Config(interval_s=30.0, keymap={"domain.start": "S"})
     async with demo(config=config) as deck:
         await deck.press("?")
-        said = (await deck.expect_popup("virtdeck: keys and signs")).splitlines()
+        await deck.expect_popup("virtdeck: keys and signs")
+        said = deck.popup_lines()
         for action in ACTIONS:
             key = "S" if action.id == "domain.start" else action.key
             assert any(line.split()[:1] == [key] and action.title in line for line in said), action.id

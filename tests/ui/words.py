@@ -148,10 +148,13 @@ class Deck:
     def popup(self) -> str:
         """The text of all that the dialog on the screen shows, title first, without line breaks that are only there
         for want of width."""
+        return re.sub(r"\n +", " ", "\n".join(self.popup_lines()))
+
+    def popup_lines(self) -> list[str]:
+        """The lines that the dialog on the screen has, whether they fit or not."""
         shown = [widget for widget in self.app.screen.walk_children() if widget.display]
         lines = [line for widget in shown for line in getattr(widget, "lines", ())]
-        text = "\n".join("".join(span.text for span in line if span is not FILL) for line in lines)
-        return re.sub(r"\n +", " ", text)
+        return ["".join(span.text for span in line if span is not FILL) for line in lines]
 
     # What is waited for
 
@@ -162,18 +165,23 @@ class Deck:
             if time.monotonic() > end:
                 raise AssertionError(f"{patience_s:g} s passed: {what or holds}\n{self.text()}")
             await asyncio.sleep(_LOOK_S)
-        await self.screen.settled()
+        await self.screen.handled()
 
     async def settle(self) -> None:
         """Wait until all keys are handled, no job is busy, and the newest snapshot is painted."""
-        await self.screen.settled()
+        await self.screen.handled()
         await self.until(lambda: True, "the screen settles")
 
     def _is_calm(self) -> bool:
         newest = self.app._store.snapshot is self.app.collector.board.snapshot
         dialog = self.app.screen
         planned = not isinstance(dialog, PlanDialog) or dialog.takes_keys
-        return newest and planned and not self.busy() and not self._typing_ahead()
+        return newest and planned and not self.busy() and not self._typing_ahead() and not self._unread_news()
+
+    def _unread_news(self) -> bool:
+        """Whether the collector has been told of something that it has not read yet."""
+        desk = self.app.collector.poller.desk
+        return bool(desk._asked or desk.events._dirty) or desk.busy_for_s() > 0
 
     def _typing_ahead(self) -> bool:
         typed = self.app._typed

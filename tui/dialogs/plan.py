@@ -75,7 +75,7 @@ class PlanDialog(ModalScreen[Plan | None]):
     def on_mount(self) -> None:
         for field in self.query(Input):
             field.cursor_blink = False
-        self.query_one("#phrase").display = False
+        self._phrase().display = False
         first = next((self.query_one(f"#field-{field.name}") for field in self._fields), None)
         self.set_focus(first or self._buttons)
         self._make()
@@ -107,7 +107,7 @@ class PlanDialog(ModalScreen[Plan | None]):
         plan = event.plan
         self.query_one(".dialog").set_class(plan is not None and plan.confirm is not Confirm.NONE, "-loses")
         self._heading.set_lines([[Span(plan.title if plan else self._title, "title")]])
-        self.query_one("#phrase").display = plan is not None and plan.confirm is Confirm.TYPE
+        self._phrase().display = plan is not None and plan.confirm is Confirm.TYPE
         self._buttons.set_lines([_button_line(plan)])
         self._problem = event.problem
         self._fit()
@@ -119,7 +119,7 @@ class PlanDialog(ModalScreen[Plan | None]):
         """Wrap the preview to the dialog's width; what does not fit the screen's height can be scrolled to."""
         width = min(_WIDTH, self.app.size.width) - _EDGES
         lines = _preview(self._plan, width) if self._plan else _told("", "", self._problem, width, "warn")
-        others = _OTHER_LINES + len(self._fields) + self.query_one("#phrase").display
+        others = _OTHER_LINES + len(self._fields) + self._phrase().display
         room = max(1, self.app.size.height - others)
         self._preview.can_focus = len(lines) > room
         self._preview.styles.max_height = room
@@ -162,6 +162,9 @@ class PlanDialog(ModalScreen[Plan | None]):
                 self.focus_next()
             case "up" | "ctrl+p":
                 self.focus_previous()
+            case digit if digit.isdecimal() and not typing and self._plan and self._plan.confirm is Confirm.TYPE:
+                self._phrase().focus()
+                self._phrase().insert_text_at_cursor(digit)
             case _:
                 return
         event.stop()
@@ -171,12 +174,15 @@ class PlanDialog(ModalScreen[Plan | None]):
         event.stop()
         self._go() if event.action == "go" else self.dismiss(None)
 
+    def _phrase(self) -> Input:
+        return self.query_one("#phrase", Input)
+
     def _enter(self) -> None:
         """Enter goes where nothing can be lost; else it leads to the question, which wants a y or the phrase."""
         plan = self._plan
         if plan is None:
             return
-        phrase = self.query_one("#phrase", Input)
+        phrase = self._phrase()
         if plan.confirm is Confirm.NONE or (plan.confirm is Confirm.TYPE and phrase.has_focus):
             self._go()
         elif plan.confirm is Confirm.TYPE:
@@ -188,9 +194,8 @@ class PlanDialog(ModalScreen[Plan | None]):
         plan = self._plan
         if plan is None:
             return
-        typed = self.query_one("#phrase", Input).value.strip()
-        if plan.confirm is Confirm.TYPE and typed != plan.phrase:
-            self.query_one("#phrase", Input).focus()
+        if plan.confirm is Confirm.TYPE and self._phrase().value.strip() != plan.phrase:
+            self._phrase().focus()
             return
         self.dismiss(plan)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tui.model.usage import DomainTraffic, DomainUsage
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+# libvirt tells of a domain when its QEMU is up and configured; so long after its birth a process may yet be one's.
+_BIRTH_NS = 3_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class HostSnapshot:
         if process.uuid is None or process.libvirt_name is None:
             return False
         domain = self.domains.get(process.uuid)
-        return domain is not None and domain.active
+        if domain is not None and domain.active:
+            return True
+        return self.processes_read_ns is not None and self.processes_read_ns - process.started_ns < _BIRTH_NS
 
 
 def as_json(value: Any) -> Any:

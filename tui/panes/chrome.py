@@ -78,14 +78,12 @@ def banner(snapshot: HostSnapshot) -> SpanLine | None:
     connection = snapshot.connection
     if connection.live or connection.state is LinkState.CONNECTING:
         return None
-    why = f": {connection.problem}" if connection.problem else ""
-    if snapshot.domains_read_ns is None:
-        return [Span(f" {connection.state.value} since {units.clock(connection.since_ns)}{why} ", "bad")]
-    text = f" {connection.state.value} since {units.clock(connection.since_ns)}{why}; "
-    return [
-        Span("⚠" + text, "bad"),
-        Span(f"what you see is as of {units.clock(snapshot.domains_read_ns)}; it reconnects by itself", "warn"),
-    ]
+    words = "not answering" if connection.state is LinkState.SILENT else "not connected"
+    line = [Span(f"⚠ {words} since {units.clock(connection.since_ns)}; ", "bad")]
+    if snapshot.domains_read_ns is not None:
+        line.append(Span(f"what you see is as of {units.clock(snapshot.domains_read_ns)}; ", "warn"))
+    # The reason comes last: on a narrow screen it is what can be spared.
+    return [*line, Span("reconnecting by itself" + (f": {connection.problem}" if connection.problem else ""), "dim")]
 
 
 # The frame's own keys, in the order in which they give way when the line is short.

@@ -60,8 +60,8 @@ def _trouble(view: View, row: DomainRow) -> list[SpanLine]:
         return []
     since = units.clock(row.monitor.since_ns)
     return [
-        note(f"QEMU's monitor has not answered since {since}.", "bad"),
-        note("Its figures are unknown; x forces it off.", "bad"),
+        note(f"No answer of its monitor since {since}:", "bad"),
+        note("its figures are unknown. x forces it off", "bad"),
     ]
 
 

@@ -46,12 +46,14 @@ class Board:
             # Inside the lock, so that snapshots reach the mailbox in the order of their sequence.
             self._publish(self._snapshot)
 
-    def set_link(self, state: LinkState, problem: str = "", advice: str = "") -> None:
-        """Set the connection's state; `since_ns` moves only when the state does."""
+    def set_link(self, state: LinkState, problem: str = "", advice: str = "", *, read_ns: int | None = None) -> None:
+        """Set the connection's state; `since_ns` moves only when the state does. `read_ns` is when the domains were
+        last known to be right, for a connection that is not live any more."""
         old = self._snapshot.connection
         changed = old.state is not state
         attempts = 0 if state is LinkState.LIVE else old.attempts + (state in (LinkState.LOST, LinkState.REFUSED))
         self.update(
+            domains_read_ns=read_ns or self._snapshot.domains_read_ns,
             connection=replace(
                 old,
                 state=state,

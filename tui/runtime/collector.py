@@ -111,9 +111,9 @@ class Collector:
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""
         while not self._stop.wait(_WATCH_S):
-            state = self.board.snapshot.connection.state
-            if state is LinkState.LIVE and self.poller.desk.busy_for_s() > _SILENT_AFTER_S:
-                self.board.set_link(LinkState.SILENT, "libvirt does not answer")
+            state, desk = self.board.snapshot.connection.state, self.poller.desk
+            if state in (LinkState.LIVE, LinkState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
+                self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)
 
     def _monitor_link(self) -> Any:
         return self._shared_link() if self._shared else open_connection(self.uri, read_only=self.read_only)

@@ -30,6 +30,8 @@ class Desk:
         self.quick = True
         """Only the list and the states are read until the first picture is on the screen: parsing thousands of XML
         documents meanwhile would take the interpreter from it."""
+        self.read_ns: int | None = None
+        """Wall clock of the end of the last round of calls: until then all that was read was right."""
         self.broken = ""
         """Why libvirt closed the connection; "" while it stands."""
         self.focus = Focus()

@@ -24,8 +24,11 @@ from tui.sources.stats import usage_of
 DEADLINE_S = 3.0
 _SHARE_OF_INTERVAL = 0.5
 _FIRST_COST_S = 0.005
+# CPU time is counted in steps of 10 ms: over less than this a rate is noise.
+_SHORTEST_NS = 500_000_000
 # Three calls a domain cost a hundred times what the bulk calls do, for figures that the test driver makes up anyway.
 _SINGLY_EVERY = 8
+_FAST_ROUNDS = 10
 _LONGEST_BATCH_S = 0.25
 UsageReader = Callable[[Any, Domain, DomainUsage | None, int], DomainUsage]
 
@@ -71,9 +74,11 @@ class MonitorReader:
         self._lock = threading.Lock()
         self._crew: _Crew | None = None
         self._usage: dict[str, DomainUsage] = {}
+        self._bases: dict[str, DomainUsage] = {}
         self._stuck: Mapping[str, MonitorState] = {}
         self._cost_s = _FIRST_COST_S
         self._bulk = True
+        self._single_rounds = 0
         """Whether the driver has the bulk groups; the test driver has not."""
         self.agents = AgentAddresses()
         self.longest_round_s = 0.0
@@ -126,6 +131,7 @@ class MonitorReader:
             self._stuck = {**self._stuck, **{key: MonitorState(stuck=True, since_ns=since) for key in keys}}
             for key in keys:
                 self._usage.pop(key, None)
+                self._bases.pop(key, None)
             usage = dict(self._usage)
         self._publish(usage)
 
@@ -149,9 +155,16 @@ class MonitorReader:
                 self._drop(link)
                 link = None
             crew.started_s = None
-            crew.wake.wait(self._interval_s if self._bulk or self._cheap else self._interval_s * _SINGLY_EVERY)
+            crew.wake.wait(self._pause_s())
             crew.wake.clear()
         self._drop(link)
+
+    def _pause_s(self) -> float:
+        """The interval; without bulk figures fast until there is a history to look at, then seldom."""
+        if self._bulk or self._cheap:
+            return self._interval_s
+        self._single_rounds += 1
+        return self._interval_s * (0.5 if self._single_rounds <= _FAST_ROUNDS else _SINGLY_EVERY)
 
     def _drop(self, link: MonitorLink | None) -> None:
         if link is not None and self._owns_link:
@@ -197,7 +210,14 @@ class MonitorReader:
             return
         with self._lock:
             for key, values in fresh.items():
-                self._usage[key] = usage_of(values, self._usage.get(key), now)
+                self._usage[key] = usage_of(values, self._base(key, now), now)
+
+    def _base(self, key: str, now_ns: int) -> DomainUsage | None:
+        """The reading that rates are counted from: the last one, but the one before when the last is so young."""
+        last = self._usage.get(key)
+        if last is not None and now_ns - last.read_ns >= _SHORTEST_NS:
+            self._bases[key] = last
+        return self._bases.get(key)
 
     def _read_singly(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
         """For drivers that have no such groups: single calls, for the domains on the screen alone; what to ask for is
@@ -206,8 +226,8 @@ class MonitorReader:
             domain = targets.domains.get(key)
             handle = link.handle(key) if domain is not None and domain.config_read_ns is not None else None
             if handle is not None and not crew.abandoned:
-                before = self._usage.get(key)
-                self._usage[key] = self._one_by_one(handle, targets.domains[key], before, time.time_ns())
+                now = time.time_ns()
+                self._usage[key] = self._one_by_one(handle, targets.domains[key], self._base(key, now), now)
 
     def _ask_agents(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
         self.agents.keep_only(targets.domains)
@@ -225,5 +245,6 @@ class MonitorReader:
         with self._lock:
             for key in [key for key in self._usage if key not in targets.domains]:
                 del self._usage[key]
+                self._bases.pop(key, None)
             usage = dict(self._usage)
         self._publish(usage)

@@ -68,7 +68,8 @@ class Poller:
 
     def _note_loss(self, problem: str, advice: str) -> None:
         never_read = self._board.snapshot.domains_read_ns is None
-        self._board.set_link(LinkState.REFUSED if never_read else LinkState.LOST, problem, advice)
+        state = LinkState.REFUSED if never_read else LinkState.LOST
+        self._board.set_link(state, problem, advice, read_ns=self.desk.read_ns)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -90,6 +90,7 @@ class Session:
         }
 
     def _publish_domains(self, *, link: bool = False) -> None:
+        self._forget_processes()
         self._board.update(
             done="domains",
             domains=self._reader.domains(),
@@ -100,6 +101,17 @@ class Session:
         )
         if link:
             self._board.set_link(LinkState.LIVE)
+
+    def _forget_processes(self) -> None:
+        """Drop the QEMUs of domains that just ended: they would count as unmanaged until the next scan."""
+        old, new = self._board.snapshot, self._reader.domains()
+        if new is old.domains or not old.processes:
+            return
+        running = {key for key, domain in new.items() if domain.active}
+        ended = {key for key, domain in old.domains.items() if domain.active} - running
+        kept = {key: process for key, process in old.processes.items() if process.uuid not in ended}
+        if len(kept) != len(old.processes):
+            self._board.update(processes=kept)
 
     def _read_ns(self) -> int:
         """While live the list is right up to now; a new instant is published only with other news."""
@@ -122,6 +134,7 @@ class Session:
             self._publish_addresses()
         self._publish_domains()
         self._board.set_link(LinkState.LIVE)
+        self._desk.read_ns = time.time_ns()
 
     def _every(self, name: str, period_s: float, work: Callable[[], None], share: float = _SAFETY_SHARE) -> None:
         """Do `work` when it is due; the next time is `period_s` later, or as much later as its CPU time asks for."""
@@ -133,12 +146,13 @@ class Session:
         self._due[name] = now + max(period_s, (time.thread_time() - before) / share)
 
     def _take_dirty(self) -> None:
-        dirty = self._desk.events.take_dirty() | self._desk.take_asked()
-        if dirty:
-            self._reader.refresh(dirty)
-            self._monitors.nudge()
-            if self._detail is not None and self._detail.key in dirty:
-                self._detail = None
+        dirty = self._desk.events.take_dirty()
+        asked = self._desk.take_asked()
+        changed = asked | {key for key, more in dirty.items() if more}
+        self._reader.refresh_states(dirty.keys() - changed)
+        self._reader.refresh(changed)
+        if self._detail is not None and self._detail.key in changed:
+            self._detail = None
 
     def _tick(self) -> None:
         # Without counters the states alone would be read; events and the resync tell those.

@@ -183,11 +183,19 @@ class DomainReader:
                     raise
                 self._drop(key)
 
-    def mark_stale(self, keys: Iterable[str]) -> None:
-        """Have the XML of the named domains read again at the next chance."""
+    def refresh_states(self, keys: Iterable[str]) -> None:
+        """Read the states of the named domains again (virDomainGetState)."""
         for key in keys:
-            if (record := self._records.get(key)) is not None:
-                record.stale = True
+            record = self._records.get(key)
+            if record is None:
+                self.refresh([key])
+                continue
+            try:
+                self._renew(record, record.handle, *record.handle.state())
+            except libvirt.libvirtError as error:
+                if not is_gone(error):
+                    raise
+                self._drop(key)
 
     def read_configs(self, first: Iterable[str], max_age_s: float) -> bool:
         """Read the XML of stale domains, the named ones first; and of some of those not checked for `max_age_s`, since

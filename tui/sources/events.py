@@ -51,6 +51,8 @@ _IDS = (
 )  # fmt: skip
 # Reported every time a guest's clock or balloon moves: read again, but no line in the history.
 _NOISY = frozenset({"RTC_CHANGE", "BALLOON_CHANGE"})
+# Nothing but the state changes, which saves a dozen calls for each.
+_STATE_ONLY = frozenset({"suspended", "resumed"})
 _HISTORY = 500
 
 
@@ -60,7 +62,7 @@ class DomainEvents:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._lock = threading.Lock()
-        self._dirty: set[str] = set()
+        self._dirty: dict[str, bool] = {}
         self._history: deque[DomainEvent] = deque(maxlen=_HISTORY)
         self._registered: list[int] = []
 
@@ -89,10 +91,10 @@ class DomainEvents:
                 connection.domainEventDeregisterAny(number)
         self._registered = []
 
-    def take_dirty(self) -> set[str]:
-        """Return the UUIDs touched since the last call."""
+    def take_dirty(self) -> dict[str, bool]:
+        """Return the UUIDs touched since the last call, each with whether more than its state may have changed."""
         with self._lock:
-            dirty, self._dirty = self._dirty, set()
+            dirty, self._dirty = self._dirty, {}
         return dirty
 
     def history(self) -> tuple[DomainEvent, ...]:
@@ -102,7 +104,7 @@ class DomainEvents:
 
     def _note(self, key: str, kind: str, detail: str, *, keep: bool = True) -> None:
         with self._lock:
-            self._dirty.add(key)
+            self._dirty[key] = self._dirty.get(key, False) or kind not in _STATE_ONLY
             if keep:
                 self._history.append(DomainEvent(key, time.time_ns(), kind, detail))
         self._wake()
