@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import threading
 import time
@@ -18,7 +17,8 @@ from textual.containers import Container
 from textual.filter import LineFilter
 from textual.message import Message
 
-from tui.commands import COMMANDS
+from tui.commands import Commands
+from tui.leave import Exit
 from tui.model.host import LinkState
 from tui.model.kind import Kind
 from tui.model.text import clean
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 _WIDE, _HUGE = 110, 170
 _NO_CONNECTION = 3
-_LEAVE_S = 0.8
 # Thousands of rows live long: going through all of them is for rare occasions, since it stops the screen.
 _GC_THRESHOLDS = (10_000, 20, 50)
 _LEAVE_KEYS = frozenset({"ctrl+c", "ctrl+q"})
@@ -115,6 +114,8 @@ class VirtdeckApp(App[int]):
         self._filters_plus: list[LineFilter] = [] if is_unicode_terminal() else [AsciiFilter()]
         # Textual's own answer to NO_COLOR is shades of grey.
         self._filters_plus += [ColourlessFilter()] if self.no_color else []
+        self.commands = Commands(self)
+        self._way_out = Exit()
         self._typed = TypeAhead(self, self._takes_keys, self._key_at_once, super().on_event)
 
     # Frame
@@ -272,36 +273,17 @@ class VirtdeckApp(App[int]):
         # Enter opens by a message, which the next key must not overtake.
         if len(self.screen_stack) > 1 or not isinstance(view, (Grid, LinesView)) or event.key == "enter":
             return False
-        return view.press(event.key) or self.press(_name_of(event), event.key)
+        return view.press(event.key) or self.commands.press(_name_of(event), event.key)
 
     def on_key(self, event: events.Key) -> None:
         """Take the keys that a field of the pane has no use for."""
-        if len(self.screen_stack) == 1 and self.press(_name_of(event), event.key):
+        if len(self.screen_stack) == 1 and self.commands.press(_name_of(event), event.key):
             event.stop()
             event.prevent_default()
 
-    def press(self, name: str, key: str) -> bool:
-        """Do what a key means here that neither the grid nor the detail took; False when it means nothing."""
-        command = COMMANDS.get(name) or COMMANDS.get(key)
-        if command is not None:
-            return bool(getattr(self, f"do_{command}")())
-        pane = next((pane for pane in PANES if pane.digit == name), None)
-        if pane is not None:
-            self.open_pane(pane)
-            return True
-        if name.isdecimal():
-            self.frame.grid.begin_count(name)
-            return True
-        return self.changes.key(name)
-
     def on_lines_view_clicked(self, event: LinesView.Clicked) -> None:
         kind, _, what = event.action.partition(":")
-        if kind == "pane":
-            self.open_pane(next(pane for pane in PANES if pane.id == what))
-        elif kind == "action":
-            self.changes.run_by_id(what)
-        elif kind == "key" and not self.frame.grid.press(what):
-            self.press(what, what)
+        self.commands.click(kind, what)
 
     def open_pane(self, pane: AnyPane) -> None:
         """Put another pane on the screen."""
@@ -318,52 +300,6 @@ class VirtdeckApp(App[int]):
             self.frame.display = True
             self.frame.zoom(False)
         self._draw()
-
-    def do_filter(self) -> bool:
-        self.frame.open_filter()
-        return True
-
-    def do_back(self) -> bool:
-        """Escape: close the detail, then leave the filter line, then drop the filter."""
-        frame = self.frame
-        if frame.zoomed:
-            frame.zoom(False)
-            return True
-        return frame.close_filter(clear=True)
-
-    def do_side(self) -> bool:
-        self.frame.toggle_side()
-        return True
-
-    def do_next_tab(self) -> bool:
-        self.frame.turn_tab(1)
-        return True
-
-    def do_previous_tab(self) -> bool:
-        self.frame.turn_tab(-1)
-        return True
-
-    def do_redraw(self) -> bool:
-        self.collector.nudge(set(self.collector.board.snapshot.domains))
-        self.refresh(repaint=True, layout=True)
-        return True
-
-    def do_help(self) -> bool:
-        from tui.dialogs.text import TextDialog, help_lines
-
-        self.push_screen(TextDialog("virtdeck: keys and signs", help_lines(self.changes.keys)))
-        return True
-
-    def do_quit(self) -> bool:
-        self.action_leave()
-        return True
-
-    def do_palette(self) -> bool:
-        self.changes.open_palette()
-        return True
-
-    def do_undo(self) -> bool:
-        return self.changes.undo(self.frame.journal_id())
 
     # Changes
 
@@ -399,9 +335,7 @@ class VirtdeckApp(App[int]):
         self.journal.on_change = None
         if self._changes is not None:
             self._changes.jobs.stop()
-        timer = threading.Timer(_LEAVE_S, os._exit, (code,))
-        timer.daemon = True
-        timer.start()
+        self._way_out.soon(code)
         self.exit(code)
 
 

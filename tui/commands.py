@@ -1,8 +1,14 @@
-"""The frame's own keys."""
+"""The frame's own keys, and what they do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tui.panes import PANES
+
+if TYPE_CHECKING:
+    from tui.app import VirtdeckApp
 
 COMMANDS: Mapping[str, str] = {
     "/": "filter",
@@ -19,3 +25,85 @@ COMMANDS: Mapping[str, str] = {
     "u": "undo",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
+
+
+class Commands:
+    """What keys mean that neither the grid nor the detail took."""
+
+    def __init__(self, app: VirtdeckApp) -> None:
+        self._app = app
+        self._do: dict[str, Callable[[], bool]] = {
+            "filter": self._filter,
+            "back": self._back,
+            "side": self._side,
+            "next_tab": lambda: self._turn_tab(1),
+            "previous_tab": lambda: self._turn_tab(-1),
+            "redraw": self._redraw,
+            "help": self._help,
+            "quit": self._quit,
+            "palette": self._palette,
+            "undo": lambda: app.changes.undo(app.frame.journal_id()),
+        }
+
+    def press(self, name: str, key: str) -> bool:
+        """Do what a key means, given the character it types and Textual's name of it; False when it means nothing."""
+        command = COMMANDS.get(name) or COMMANDS.get(key)
+        if command is not None:
+            return self._do[command]()
+        pane = next((pane for pane in PANES if pane.digit == name), None)
+        if pane is not None:
+            self._app.open_pane(pane)
+            return True
+        if name.isdecimal():
+            self._app.frame.grid.begin_count(name)
+            return True
+        return self._app.changes.key(name)
+
+    def click(self, kind: str, what: str) -> None:
+        """Do what a click on a pane's tab or a hint means."""
+        if kind == "pane":
+            self._app.open_pane(next(pane for pane in PANES if pane.id == what))
+        elif kind == "action":
+            self._app.changes.run_by_id(what)
+        elif kind == "key" and not self._app.frame.grid.press(what):
+            self.press(what, what)
+
+    def _filter(self) -> bool:
+        self._app.frame.open_filter()
+        return True
+
+    def _back(self) -> bool:
+        """Close the detail, else leave the filter line and drop the filter."""
+        frame = self._app.frame
+        if frame.zoomed:
+            frame.zoom(False)
+            return True
+        return frame.close_filter(clear=True)
+
+    def _side(self) -> bool:
+        self._app.frame.toggle_side()
+        return True
+
+    def _turn_tab(self, by: int) -> bool:
+        self._app.frame.turn_tab(by)
+        return True
+
+    def _redraw(self) -> bool:
+        collector = self._app.collector
+        collector.nudge(set(collector.board.snapshot.domains))
+        self._app.refresh(repaint=True, layout=True)
+        return True
+
+    def _help(self) -> bool:
+        from tui.dialogs.text import TextDialog, help_lines
+
+        self._app.push_screen(TextDialog("virtdeck: keys and signs", help_lines(self._app.changes.keys)))
+        return True
+
+    def _quit(self) -> bool:
+        self._app.action_leave()
+        return True
+
+    def _palette(self) -> bool:
+        self._app.changes.open_palette()
+        return True

@@ -41,7 +41,7 @@ def test_exit_codes(lab: LabHost, tmp_path: Path, name: str) -> None:
         (["domain.start", name, "--set", "colour=red"], "no such field"),
         (["domain.start", name, "--set", "paused"], "must be FIELD=VALUE"),
         (["domain.save", name, name + "x"], "takes one domain"),
-        (["domain.save", name, "--set", "path=here"], "must be an absolute path"),
+        (["domain.restore", "--set", "path=here"], "must be an absolute path"),
         (["domain.rename", name], "needs --set name="),
         (["domain.describe", name, "--set", "what=description"], "needs --set text="),
         (["domain.define", name], "takes no target"),

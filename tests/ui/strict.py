@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from tui.model.text import clean
+from wcwidth import wcwidth
 
 # Textual's own vocabulary, spelt out; everything else that a terminal would obey is an error.
 _SEQUENCES = {
@@ -16,11 +16,12 @@ _SEQUENCES = {
     "query": r"\x1b\[\?(?:2026|2048)\$p",
     "keyboard": r"\x1b\[(?:>[0-9]+|<)u",
     "pointer": r"\x1b\]22;[a-z-]+\x07",
-    "line": r"\r\n",
+    "line": r"\r?\n(?=\x1b\[[0-9]+;[0-9]+H)",
 }
 _PIECE = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _SEQUENCES.items()) + "|(?P<text>.)", re.S)
 _COLOUR = re.compile(r"(?:^|;)(?:3[0-79]|4[0-79]|9[0-7]|10[0-7]|[34]8)(?:;|$)")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MARKS = frozenset({"Mn", "Me"})
 
 
 class LeakError(AssertionError):
@@ -66,5 +67,5 @@ def taken_apart(data: bytes | str) -> Written:
 def _is_hidden(char: str) -> bool:
     if char.isascii():
         return not char.isprintable()
-    # Cleaned text stays as it is when it is cleaned once more; behind a letter, so that marks have one to stand on.
-    return unicodedata.category(char) in _HIDDEN or clean(f"a{char}") not in (f"a{char}", unicodedata.normalize("NFC", f"a{char}"))
+    category = unicodedata.category(char)
+    return category in _HIDDEN or (wcwidth(char) < 1 and category not in _MARKS)

@@ -24,7 +24,7 @@ class DomainState(StrEnum):
 
     @property
     def active(self) -> bool:
-        """Whether a domain in this state has a running emulator."""
+        """Whether a domain in this state has an emulator, as far as the state alone tells."""
         return self not in (DomainState.SHUTOFF, DomainState.CRASHED, DomainState.NOSTATE)
 
 
@@ -83,8 +83,8 @@ class Domain:
 
     @property
     def active(self) -> bool:
-        """Whether the domain has a running emulator."""
-        return self.state.active
+        """Whether the domain has an emulator: one that crashed keeps its own where `<on_crash>` says preserve."""
+        return self.id is not None or self.state.active
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ _DELETE_PICTURE = "␡"
 _HIDDEN = "�"
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _ZERO_WIDTH_MARKS = frozenset({"Mn", "Me"})
-# Terminals do not agree on how wide these are, or show nothing: variation selectors, conjoining and filling Hangul
-# letters, emoji modifiers, spacing combining marks (Mc, below), and signs that Unicode 16 made wide.
+# Terminals do not agree on how wide these are, or show nothing: joiners and variation selectors, conjoining and
+# filling Hangul letters, emoji modifiers, spacing combining marks (Mc, below), and signs that Unicode 16 made wide.
 _UNSURE_WIDTH = (
-    range(0x115F, 0x1200), range(0x2630, 0x2638), range(0x268A, 0x2690), range(0x3164, 0x3165), range(0x4DC0, 0x4E00),
-    range(0xD7B0, 0xD800), range(0xFE00, 0xFE10), range(0xFFA0, 0xFFA1), range(0x16FE0, 0x17000),
-    range(0x1D300, 0x1D380), range(0x1F3FB, 0x1F400),
+    range(0x034F, 0x0350), range(0x115F, 0x1200), range(0x17B4, 0x17B6), range(0x180B, 0x1810), range(0x2630, 0x2638),
+    range(0x268A, 0x2690), range(0x3164, 0x3165), range(0x4DC0, 0x4E00), range(0xD7B0, 0xD800), range(0xFE00, 0xFE10),
+    range(0xFFA0, 0xFFA1), range(0x16FE0, 0x17000), range(0x1D300, 0x1D380), range(0x1F3FB, 0x1F400),
+    range(0xE0100, 0xE01F0),
 )  # fmt: skip
 _REGIONAL_A, _REGIONAL_Z = 0x1F1E6, 0x1F1FF
 

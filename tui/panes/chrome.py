@@ -78,8 +78,7 @@ def banner(snapshot: HostSnapshot) -> SpanLine | None:
     connection = snapshot.connection
     if connection.live or connection.state is LinkState.CONNECTING:
         return None
-    words = "not answering" if connection.state is LinkState.SILENT else "not connected"
-    line = [Span(f"⚠ {words} since {units.clock(connection.since_ns)}; ", "bad")]
+    line = [Span(f"⚠ {connection.state.value} since {units.clock(connection.since_ns)}; ", "bad")]
     if snapshot.domains_read_ns is not None:
         line.append(Span(f"what you see is as of {units.clock(snapshot.domains_read_ns)}; ", "warn"))
     # The reason comes last: on a narrow screen it is what can be spared.

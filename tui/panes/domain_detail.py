@@ -60,8 +60,8 @@ def _trouble(view: View, row: DomainRow) -> list[SpanLine]:
         return []
     since = units.clock(row.monitor.since_ns)
     return [
-        note(f"No answer of its monitor since {since}:", "bad"),
-        note("its figures are unknown. x forces it off", "bad"),
+        note(f"Its monitor is silent since {since}:", "bad"),
+        note("no figures; x forces it off", "bad"),
     ]
 
 

@@ -61,7 +61,7 @@ class Board:
                 problem=problem,
                 advice=advice,
                 attempts=attempts,
-            )
+            ),
         )
 
     def wait(self, ready: Callable[[HostSnapshot], bool], timeout_s: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import LinkState
@@ -23,6 +23,7 @@ from tui.sources.connection import (
 
 if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
+    from tui.model.usage import DomainUsage
 
 # A round of cheap calls takes milliseconds; one that takes this long means that the daemon does not answer.
 _SILENT_AFTER_S = 2.5
@@ -62,7 +63,7 @@ class Collector:
             owns_link=not self._shared,
             interval_s=interval_s,
             targets=self._targets,
-            publish=lambda usage: self.board.update(done="usage", usage=usage),
+            publish=self._publish_usage,
             one_by_one=one_by_one,
         )
         self.poller = Poller(
@@ -107,6 +108,11 @@ class Collector:
         domains = self.board.snapshot.domains
         first = tuple(dict.fromkeys(key for key in (self._focus.detail, *self._focus.visible) if key))
         return Targets(first, {key: domain for key, domain in domains.items() if domain.active})
+
+    def _publish_usage(self, usage: Mapping[str, DomainUsage]) -> None:
+        """A round over a list that was never read is no first pass."""
+        known = self.board.snapshot.domains_read_ns is not None
+        self.board.update(done="usage" if known else None, usage=usage)
 
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""

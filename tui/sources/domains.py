@@ -112,7 +112,7 @@ class DomainReader:
         ident = None if ident < 0 else ident
         if (old.raw_name, old.id, old.state, old.reason) == (raw_name, ident, state, words):
             return
-        if old.active != state.active or old.id != ident:
+        if old.state.active != state.active or old.id != ident:
             record.stale = True
         record.handle = handle
         self._put(record, replace(old, name=clean(raw_name), raw_name=raw_name, id=ident, state=state, reason=words))
