@@ -129,7 +129,7 @@ def hosts(tmp_path: Path) -> tuple[str, str]:
     """The URIs of a hostile host and of its harmless twin."""
     names = [xml_safe(pair.hostile) for pair in PAIRS]
     hostile = write(tmp_path, "hostile.xml", node(names, lambda text: text))
-    return hostile, write(tmp_path, "twin.xml", node([pair.harmless for pair in PAIRS], twin_text))
+    return hostile, write(tmp_path, "twinned.xml", node([pair.harmless for pair in PAIRS], twin_text))
 
 
 def rename_to_hostile(connection: Any) -> None:

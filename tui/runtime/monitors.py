@@ -29,6 +29,7 @@ _SHORTEST_NS = 500_000_000
 # Three calls a domain cost a hundred times what the bulk calls do, for figures that the test driver makes up anyway.
 _SINGLY_EVERY = 8
 _FAST_ROUNDS = 10
+_SOON_S = 0.1
 _LONGEST_BATCH_S = 0.25
 UsageReader = Callable[[Any, Domain, DomainUsage | None, int], DomainUsage]
 
@@ -79,6 +80,8 @@ class MonitorReader:
         self._cost_s = _FIRST_COST_S
         self._bulk = True
         self._single_rounds = 0
+        self._told = False
+        """Whether anything was published yet: until then it is tried again soon."""
         """Whether the driver has the bulk groups; the test driver has not."""
         self.agents = AgentAddresses()
         self.longest_round_s = 0.0
@@ -161,6 +164,8 @@ class MonitorReader:
 
     def _pause_s(self) -> float:
         """The interval; without bulk figures fast until there is a history to look at, then seldom."""
+        if not self._told:
+            return _SOON_S
         if self._bulk or self._cheap:
             return self._interval_s
         self._single_rounds += 1
@@ -247,4 +252,5 @@ class MonitorReader:
                 del self._usage[key]
                 self._bases.pop(key, None)
             usage = dict(self._usage)
+        self._told = True
         self._publish(usage)
