@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,20 @@ def same(ours: Callable[[], Seen], theirs: Callable[[], Seen], reached: Callable
         if one == other and reached(one):
             return one
         if time.monotonic() > end:
-            assert one == other, "what virtdeck did is not what the command did"
+            if one != other:
+                raise AssertionError("what virtdeck did is not what the command did:\n" + unlike(one, other))
             raise AssertionError(f"both came to {one}")
         time.sleep(0.05)
+
+
+def unlike(one: Seen, other: Seen) -> str:
+    """In what two of them differ, a line each; XML line by line."""
+    lines = []
+    for name in (f.name for f in fields(Seen)):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        if isinstance(ours, str):
+            found = difflib.unified_diff(ours.splitlines(), theirs.splitlines(), "ours", "theirs", lineterm="", n=1)
+            lines += [f"{name}: {line}" for line in found]
+        elif ours != theirs:
+            lines.append(f"{name}: {ours} is not {theirs}")
+    return "\n".join(lines)

@@ -18,7 +18,7 @@ _SEQUENCES = {
     "pointer": r"\x1b\]22;[a-z-]+\x07",
     "line": r"\r?\n(?=\x1b\[[0-9]+;[0-9]+H)",
 }
-_PIECE = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _SEQUENCES.items()) + "|(?P<text>.)", re.S)
+_PIECE = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _SEQUENCES.items()) + "|(?P<text>[^\x1b\r\n]+|.)", re.S)
 _COLOUR = re.compile(r"(?:^|;)(?:3[0-79]|4[0-79]|9[0-7]|10[0-7]|[34]8)(?:;|$)")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKS = frozenset({"Mn", "Me"})
@@ -52,9 +52,9 @@ def taken_apart(data: bytes | str) -> Written:
     for match in _PIECE.finditer(text):
         piece = match[0]
         if match.lastgroup == "text":
-            if _is_hidden(piece):
-                around = text[max(0, match.start() - 40) : match.end() + 20]
-                raise LeakError(f"U+{ord(piece):04X} left for the terminal in {around!r}")
+            if hidden := [char for char in piece if _is_hidden(char)] if not _is_plain(piece) else []:
+                around = text[max(0, match.start() - 40) : match.end() + 40]
+                raise LeakError(f"U+{ord(hidden[0]):04X} left for the terminal in {around!r}")
             letters.append(piece)
         elif match.lastgroup == "style":
             written.styles.append(piece[2:-1])
@@ -62,6 +62,10 @@ def taken_apart(data: bytes | str) -> Written:
             letters.append("\n")
     written.text = "".join(letters)
     return written
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _is_hidden(char: str) -> bool:

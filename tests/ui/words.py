@@ -167,6 +167,11 @@ class Deck:
             await asyncio.sleep(_LOOK_S)
         await self.screen.handled()
 
+    def rested(self) -> bool:
+        """Whether the detail and the hints have followed the cursor."""
+        rest = self.app.frame._rest
+        return rest is None or rest._task is None or rest._task.done()
+
     async def settle(self) -> None:
         """Wait until all keys are handled, no job is busy, and the newest snapshot is painted."""
         await self.screen.handled()

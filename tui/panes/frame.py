@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tui.actions.base import Target
     from tui.model.kind import Kind
+from tui.model.text import cells
     from tui.panes.spec import AnyPane, Tab, View
 
 # The detail follows the cursor when it rests, so that holding a key costs two lines a row and no more.
@@ -166,7 +167,8 @@ class PaneFrame(Horizontal):
             return
         current = self._current(tabs)
         name: list[Span] = [Span(self.spec.words(item)[:40], "title"), Span("  ")] if self.zoomed else []
-        line: SpanLine = [*name, *_tab_spans(tabs, current)]
+        room = self.tab_line.size.width - sum(cells(span.text) for span in name)
+        line: SpanLine = [*name, *_tab_spans(tabs, current, room)]
         self.tab_line.set_lines([line])
         self.detail.set_lines(current.lines(self._view, item))
 
@@ -252,9 +254,12 @@ class PaneFrame(Horizontal):
             self.open_tab(what)
 
 
-def _tab_spans(tabs: list[Tab[Any]], current: Tab[Any]) -> list[Span]:
-    spans: list[Span] = []
-    for tab in tabs:
-        spans.append(Span(f"{tab.title}", "active" if tab is current else "dim", f"tab:{tab.id}"))
-        spans.append(Span(" "))
+def _tab_spans(tabs: list[Tab[Any]], current: Tab[Any], room: int) -> list[Span]:
+    """The tabs; where they do not all fit, the first ones give way so that the open one is seen."""
+    first = 0
+    while tabs[first] is not current and sum(len(tab.title) + 1 for tab in tabs[first : tabs.index(current) + 2]) > room:
+        first += 1
+    spans = [Span("‹ ", "dim", f"tab:{tabs[first - 1].id}")] if first else []
+    for tab in tabs[first:]:
+        spans += [Span(tab.title, "active" if tab is current else "dim", f"tab:{tab.id}"), Span(" ")]
     return spans
