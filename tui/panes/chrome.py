@@ -38,7 +38,8 @@ def header(snapshot: HostSnapshot, *, demo: bool) -> SpanLine:
 
 
 def _where(connection: Connection, demo: bool) -> str:
-    return "demo host" if demo else clean(connection.uri)
+    """The URI without its query: a socket's path says less than the room it takes."""
+    return "demo host" if demo else clean(connection.uri.partition("?")[0])
 
 
 def _size(host: Host | None) -> list[str]:

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.timer import Timer
 
+from tui.model.text import cells
 from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView, Span, SpanLine
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from tui.actions.base import Target
     from tui.model.kind import Kind
-from tui.model.text import cells
     from tui.panes.spec import AnyPane, Tab, View
 
 # The detail follows the cursor when it rests, so that holding a key costs two lines a row and no more.
@@ -256,8 +256,8 @@ class PaneFrame(Horizontal):
 
 def _tab_spans(tabs: list[Tab[Any]], current: Tab[Any], room: int) -> list[Span]:
     """The tabs; where they do not all fit, the first ones give way so that the open one is seen."""
-    first = 0
-    while tabs[first] is not current and sum(len(tab.title) + 1 for tab in tabs[first : tabs.index(current) + 2]) > room:
+    first, last = 0, tabs.index(current)
+    while first < last and sum(cells(tab.title) + 1 for tab in tabs[first : last + 2]) > room - 2:
         first += 1
     spans = [Span("‹ ", "dim", f"tab:{tabs[first - 1].id}")] if first else []
     for tab in tabs[first:]:
