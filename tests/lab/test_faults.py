@@ -1,4 +1,4 @@
-"""What goes wrong around the program: libvirtd, QEMU, other people's changes, the terminal. Keys and screen are real."""
+"""What goes wrong around the program: libvirtd, QEMU, other people's changes, the terminal; driven by its keys."""
 
 from __future__ import annotations
 
@@ -65,10 +65,14 @@ def key_delays_ms(deck: Deck, count: int, pause_s: float = 0.1) -> list[float]:
     for index in range(count):
         row = FIRST_ROW + (1 - index % 2) + ("since" in deck.terminal.line(2))
         pressed = deck.terminal.press("k" if index % 2 else "j")
-        shown = deck.terminal.wait_for(lambda term, row=row: term.cell(1, row).bold, timeout=5)
-        delays.append((shown - pressed) * 1000)
+        delays.append((wait_for_bold(deck.terminal, row) - pressed) * 1000)
         time.sleep(pause_s)
     return delays
+
+
+def wait_for_bold(terminal: Terminal, row: int) -> float:
+    """Wait until a line of the list is that of the cursor; return the stamp of the bytes that made it so."""
+    return terminal.wait_for(lambda term: term.cell(1, row).bold, timeout=5)
 
 
 def assert_prompt(delays: Sequence[float]) -> None:

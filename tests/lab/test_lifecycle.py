@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import libvirt
 import pytest
 
 from tests.lab.actions import Deck, Seen, look_at_all, run_commands, virtdeck
@@ -192,6 +193,27 @@ def test_a_reboot_that_ends_otherwise_is_no_success(lab: LabHost, deck: Deck, na
     lab.virsh("destroy", name)
     wait_until(lambda: job().status.ended, "the job to end", timeout=5)
     assert job().status is Status.FAILED
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_guest_that_is_quicker_than_its_agent(
+    lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    """libvirt's error when the guest took the agent's answer with it, which a real guest leaves now and then."""
+
+    def shut_down(handle: Any, _flags: int) -> None:
+        if gone:
+            handle.destroy()
+        error = libvirt.libvirtError("virDomainShutdownFlags() failed")
+        text = "End of file from agent socket"
+        error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, 0, f"internal error: {text}", 2, text, None, None, -1, -1)
+        raise error
+
+    lab.define_blank(name, start=True)
+    monkeypatch.setattr(libvirt.virDomain, "shutdownFlags", shut_down)
+    job = deck.run(deck.plan("domain.shutdown", name, mode="agent"))
+    assert job.status is (Status.DONE if gone else Status.FAILED)
+    assert gone or "internal error: End of file from agent socket (libvirt code 1)" in job.results[0].message
 
 
 def test_force_follows_where_grace_fails(lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

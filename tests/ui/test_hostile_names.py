@@ -45,7 +45,7 @@ OBEYED = (
 RENAMED = ("\x1b[31mred\x1b[2J\x1b]0;owned\x07", "\x1bP1q\x1b\\\x1b_x\x1b\\\x1bc", "\x07\x08\x0b\x0c\x0e\x0f\x1a", "\x01\x1f")
 """What XML cannot hold and a rename can."""
 
-LONGEST = 34
+LONGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ def pairs() -> Iterator[Pair]:
     """Names that sort alike: printable ones stay names in commands, the others give way to their UUID."""
     for number, evil in enumerate((*PRINTABLE, *OBEYED, *RENAMED)):
         head = f"a{number:02}"
-        if evil in PRINTABLE:
-            yield Pair(head + evil, head + "".join(map(_stand_in, clean(evil))))
+        if evil.isprintable():
+            yield Pair(head + evil, head + "".join(map(_stand_in, clean(head + evil)[len(head) :])))
             continue
         room = LONGEST - cells(clean(head + evil))
         yield Pair(head + evil + "b" * room, head + "b" * (LONGEST - len(head)))
@@ -167,21 +167,23 @@ DIALOGS = ("D", "a", "t")
 
 
 async def visit(deck: Deck) -> list[tuple[str, list[Any]]]:
-    """Open what shows names, a tab and a dialog in turn for each row, and return how each place looked without the
-    text; the bytes of each are taken apart."""
+    """Look at the whole list, and at a tab or a dialog of every second row, and return how each place looked without
+    the text; the bytes of each are taken apart."""
     looks: list[tuple[str, list[Any]]] = []
 
     async def look(place: str) -> None:
         await deck.until(lambda: deck.rested() and all(row.usage for row in deck.grid.visible_items if row.active))
         taken_apart(await written(deck))
-        looks.append((place, [[cell[1:] for cell in row] for row in deck.screen.terminal.all_looks()]))
+        terminal = deck.screen.terminal
+        cells_seen = [[cell[1:] for cell in row] for row in terminal.all_looks()]
+        looks.append((place, list(zip(cells_seen, terminal.text(), strict=True))))
 
     await look("list")
     await deck.press("G")
     await look("end of the list")
-    for number, key in enumerate([deck.app.pane.key(item) for item in deck.grid.shown_items]):
+    for number, key in enumerate([deck.app.pane.key(item) for item in deck.grid.shown_items][::2]):
         deck.grid.go_to(key)
-        await deck.settle()
+        await deck.until(deck.rested)
         if number % 2:
             deck.app.frame.open_tab(TABS[number // 2 % len(TABS)])
         else:
@@ -212,5 +214,224 @@ async def test_all_looks_as_for_harmless_twins(hosts: tuple[str, str]) -> None:
 
     hostile, twin = hosts
     for (place, seen), (_, wanted) in zip(await run(hostile, rename_to_hostile), await run(twin, None), strict=True):
-        differing = [y for y, (row, other) in enumerate(zip(seen, wanted, strict=True)) if row != other]
-        assert differing == [], f"{place}: lines {differing}"
+        for (row, text), (other, other_text) in zip(seen, wanted, strict=True):
+            assert row == other, f"{place}:\n{text}\n{other_text}"
+
+
+# Leaks
+
+
+async def test_nothing_leaks_from_any_name_wherever_it_is_shown(hosts: tuple[str, str]) -> None:
+    async with open_deck(hosts[0], size=(80, 24), figures=steady, prepare=rename_to_hostile) as deck:
+        for handle, pair in zip(sorted_handles(deck), PAIRS, strict=True):
+            deck.app.collector.poller.desk.events._handler("DEVICE_ADDED")(None, handle, pair.hostile)
+        await deck.settle()
+        for key in [deck.app.pane.key(item) for item in deck.grid.shown_items]:
+            deck.grid.go_to(key)
+            await deck.screen.handled()
+            for tab in ("overview", "disks", "events", "xml"):
+                deck.app.frame.open_tab(tab)
+                await deck.screen.handled()
+            deck.app.frame.zoom(False)
+            taken_apart(await written(deck))
+        assert "[@click=app.quit]boom[" in deck.detail() or deck.detail()
+
+
+def sorted_handles(deck: Deck) -> list[Any]:
+    """The libvirt handles of the domains in the order of PAIRS."""
+    return sorted(deck.app.collector.control().listAllDomains(), key=lambda handle: str(handle.UUIDString()))
+
+
+async def test_dialogs_toasts_palette_and_journal_keep_names_in(hosts: tuple[str, str]) -> None:
+    async with open_deck(hosts[0], size=(100, 30), figures=steady, prepare=rename_to_hostile) as deck:
+        off = [item.domain.raw_name for item in deck.grid.shown_items if not item.active]
+        for name in (off[1], off[5], *(pair.hostile for pair in PAIRS[-len(RENAMED) :])):
+            await deck.focus(name)
+            for key in ("e", "t", "D", "s", ":"):
+                await deck.press(key)
+                assert len(deck.app.screen_stack) == 2, key
+                await deck.press("escape")
+            await deck.act("s", "Start ")
+            await deck.expect_toast(clean(name)[:10])
+            await deck.act("a", "Autostart ")
+            taken_apart(await written(deck))
+        deck.grid.set_marks([deck.app.pane.key(item) for item in deck.grid.shown_items])
+        for key in ("x", "D", "a", "p"):
+            await deck.press(key)
+            await deck.press("G", "escape")
+        await deck.press("escape", "/")
+        await deck.type("name:[@click")
+        assert len(deck.rows()) == 1
+        await deck.press("escape", "7")
+        for _ in range(4):
+            await deck.press("enter", "escape", "j")
+        taken_apart(await written(deck))
+
+
+async def test_a_rename_offers_the_name_as_it_is_shown(hosts: tuple[str, str]) -> None:
+    from textual.widgets import Input
+
+    async with open_deck(hosts[0], figures=steady, prepare=rename_to_hostile) as deck:
+        name = PAIRS[-1].hostile
+        await deck.focus(name)
+        await deck.press("e")
+        assert deck.dialog.query_one("#field-name", Input).value == clean(name)
+        await deck.press("enter")
+        await deck.until(lambda: clean(name) in deck.names())
+        await deck.undo_last()
+        await deck.until(lambda: name in deck.names())
+
+
+async def test_a_click_on_a_name_fires_nothing(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24)) as deck:
+        await deck.focus("[@click=app.quit]boom")
+        y = next(y for y, line in enumerate(deck.lines()) if "[@click=app" in line)
+        for x in range(0, 80, 3):
+            await deck.pilot.click(offset=(x, y))
+        await deck.settle()
+        await deck.press("escape")
+        deck.app.frame.zoom(True)
+        await deck.settle()
+        for y in (2, 3, 5):
+            for x in range(0, 60, 4):
+                await deck.pilot.click(offset=(x, y))
+        await deck.press("x")
+        await deck.expect_popup("Force off [@click=app.quit]boom")
+        rows = [y for y, line in enumerate(deck.lines()) if "[@click=app" in line]
+        for y in rows:
+            for x in range(4, 70, 4):
+                await deck.pilot.click(offset=(x, y))
+        await deck.settle()
+        assert isinstance(deck.dialog, object)
+        assert deck.app.return_code is None
+        assert deck.app.journal.entries() == ()
+
+
+# Snapshots of domains, whose names libvirt takes from whoever makes them
+
+
+async def test_names_of_snapshots(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        handle = deck.app.collector.control().lookupByName("web-04")
+        for number, pair in enumerate(PAIRS):
+            root = ET.Element("domainsnapshot")
+            ET.SubElement(root, "name").text = xml_safe(pair.hostile).replace("\n", " ")
+            ET.SubElement(root, "description").text = f"{number}"
+            handle.snapshotCreateXML(ET.tostring(root, encoding="unicode"), 0)
+        await deck.focus("web-04")
+        deck.app.frame.open_tab("snapshots")
+        await deck.until(lambda: "a36" in deck.detail())
+        taken_apart(await written(deck))
+
+
+def test_a_snapshot_of_the_model_is_clean() -> None:
+    assert DomainSnapshot("x", "", "shutoff", 0, True, False).name == clean("x")
+
+
+# The real program in a terminal
+
+
+def program(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tui", *arguments]
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    """What the program is started with: folders of the test's own."""
+    return {
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "PYTHONPATH": str(CHECKOUT),
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def walk(term: Terminal, names: Sequence[str]) -> None:
+    """Filter to each name, open what shows it, and leave it again."""
+    for name in names:
+        term.press("/")
+        term.type(name)
+        term.wait_for(r"1/1 \(")
+        term.press("enter", "enter", *"]]]]]]]", "escape", "t")
+        term.wait_for("esc cancel")
+        term.press("escape", "D")
+        term.wait_for("esc cancel")
+        term.press("escape", ":")
+        term.wait_for("esc closes")
+        term.press("escape", "?")
+        term.wait_for("esc close")
+        term.press("escape", "escape")
+        term.wait_for(r"(?m)^.* [0-9]+-[0-9]+/4[0-9]$")
+
+
+def test_the_demo_host_in_a_terminal(environment: dict[str, str]) -> None:
+    with Terminal(program("--demo"), 100, 30, env=environment, cwd="/") as term:
+        term.wait_for("gitlab")
+        walk(term, ["@click", "csi", "esc", "split", "invoice", "break", "xxxxxx"])
+        term.press("7", "2")
+        term.press("/")
+        term.type("@click")
+        term.wait_for(r"1/1 \(")
+        term.press("enter")
+        x, y = term.find("[@click")
+        for offset in range(12):
+            term.click(x + offset, y)
+        term.wait_quiet()
+        term.press("escape", "escape")
+        term.wait_for("gitlab")
+        term.press("q")
+        assert term.exit() == 0
+        written_text = taken_apart(term.bytes_since()).text
+    assert "csi\N{REPLACEMENT CHARACTER}31mred" in written_text
+    assert "esc␛[31mred" in written_text
+    assert "[@click=app.quit]boom" in written_text
+
+
+def test_a_hostile_host_in_a_terminal(hosts: tuple[str, str], environment: dict[str, str]) -> None:
+    with Terminal(program("-c", hosts[0]), 120, 40, env=environment, cwd="/") as term:
+        term.wait_for(r"● live")
+        term.wait_for(r"a05\[\$primary")
+        for key in ("enter", "escape", "5", "j", "enter", *"]]]]]]]", "escape", "G", "enter", "]", "escape", "*", "D"):
+            term.press(key)
+        term.wait_for("esc cancel")
+        term.press("escape", "q")
+        assert term.exit() == 0
+        taken_apart(term.bytes_since())
+
+
+# Reports
+
+
+def test_reports_keep_names_in_and_json_gives_them_back(hosts: tuple[str, str], environment: dict[str, str]) -> None:
+    wanted = {xml_safe(pair.hostile) for pair in PAIRS}
+    table = report(["-c", hosts[0], "domains"], environment)
+    for line in table.decode().splitlines():
+        taken_apart(line)
+    for arguments in (["domains", "--json"], ["snapshot", "--json"]):
+        data = report(["-c", hosts[0], *arguments], environment)
+        taken_apart(data.replace(b"\n", b"")), arguments
+        parsed = json.loads(data)
+        domains = parsed["domains"] if isinstance(parsed["domains"], list) else parsed["domains"].values()
+        assert {domain["raw_name"] for domain in domains} == wanted
+        assert {domain["name"] for domain in domains} == {clean(name) for name in wanted}
+
+
+def test_the_demo_host_in_reports(environment: dict[str, str]) -> None:
+    raw = {ESCAPES.get(guest.name, (guest.name,))[0] for guest in GUESTS}
+    assert len(HOSTILE) > 10
+    for arguments in (["--demo", "domains", "--json"], ["--demo", "snapshot"]):
+        data = report(arguments, environment)
+        taken_apart(data.replace(b"\n", b""))
+        parsed = json.loads(data)
+        domains = parsed["domains"] if isinstance(parsed["domains"], list) else parsed["domains"].values()
+        assert {domain["raw_name"] for domain in domains} == raw
+    for line in report(["--demo", "domains"], environment).decode().splitlines():
+        taken_apart(line)
+
+
+def report(arguments: list[str], environment: dict[str, str]) -> bytes:
+    """What a command prints; it must succeed and say nothing else."""
+    done = subprocess.run(program(*arguments), capture_output=True, env=environment, cwd="/", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    return done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from tui.ops.errors import control_domain, doing, domain, op_error
 
 SHUTDOWN_PATIENCE_S = 15.0
 REBOOT_PATIENCE_S = 15.0
+_AGENT_GONE_S = 3.0
 _SHUTDOWN_FLAGS = {
     "default": libvirt.VIR_DOMAIN_SHUTDOWN_DEFAULT,
     "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
@@ -162,10 +164,26 @@ def _start(request: Start, context: OpContext) -> Outcome:
     return Outcome(message, _watch_state(context, request.key, *wanted, lost=_OFF))
 
 
+def _came_true(error: libvirt.libvirtError, mode: str, done: Callable[[], bool]) -> bool:
+    """Whether the guest obeyed its agent although libvirt calls it an internal error: one that is gone before libvirt
+    has read the agent's answer leaves an end of file in its place."""
+    if mode == "acpi" or error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR:
+        return False
+    end = time.monotonic() + _AGENT_GONE_S
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def _shutdown(request: Shutdown, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "shut down")
-    with doing("shut down", handle.name()):
+    try:
         handle.shutdownFlags(_SHUTDOWN_FLAGS[request.mode])
+    except libvirt.libvirtError as error:
+        if not _came_true(error, request.mode, lambda: _state(context, request.key) in _OFF):
+            raise op_error("shut down", handle.name(), error) from error
     return Outcome(
         "shut down",
         _watch_state(context, request.key, *_OFF),
@@ -179,11 +197,11 @@ def _reboot(request: Reboot, context: OpContext) -> Outcome:
     handle = domain(connection, request.key, "reboot")
     seen = _RebootSeen(connection, handle)
     try:
-        with doing("reboot", handle.name()):
-            handle.reboot(_REBOOT_FLAGS[request.mode])
-    except OpError:
-        seen.close()
-        raise
+        handle.reboot(_REBOOT_FLAGS[request.mode])
+    except libvirt.libvirtError as error:
+        if not _came_true(error, request.mode, lambda: seen.rebooted):
+            seen.close()
+            raise op_error("reboot", handle.name(), error) from error
     if not seen.registered:
         return Outcome("rebooted")
     still_on = _watch_state(context, request.key, lost=_OFF)
