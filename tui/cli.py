@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from tui.paths import config_file
 
 GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
 DEFAULT_URI = "qemu:///system"
+_LONGEST_TIMEOUT_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Options:
     config: Config
     notice: str = ""
     """Said once on the screen, e.g. why this is the demo host."""
+    logged: bool = False
+    """Whether a log is written."""
 
 
 def _global_options(parser: argparse.ArgumentParser, default: object) -> None:
@@ -71,15 +76,26 @@ def _parser() -> argparse.ArgumentParser:
     do.add_argument("--list", action="store_true", help="print the actions, what they apply to, their fields")
     do.add_argument("--json", action="store_true", help="as JSON")
     do.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="value of a field")
-    do.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds to wait for the host (60)")
+    do.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="seconds to wait for the host (60)")
     how = do.add_mutually_exclusive_group()
     how.add_argument("--plan", action="store_true", help="print the steps and commands, change nothing")
     how.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _LONGEST_TIMEOUT_S:
+        raise argparse.ArgumentTypeError(f"must be between 0 and {_LONGEST_TIMEOUT_S:g} seconds")
+    return seconds
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code; never raises for what a user can cause."""
+    for stream in (sys.stdout, sys.stderr):
+        # In other locales than UTF-8 ones: a name that cannot be written must not end the report.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     parser = _parser()
     args = parser.parse_args(arguments)
     try:
@@ -126,6 +142,7 @@ def _start_log(path: Path | None) -> None:
         logging.basicConfig(filename=path, level=logging.DEBUG, format=form)
     except OSError as error:
         raise ConfigError(f"--log: {clean(str(error))}") from error
+    logging.getLogger("virtdeck").info("virtdeck %s: %s", __version__, shlex.join(sys.argv[1:]))
 
 
 def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
@@ -134,7 +151,8 @@ def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
         config = replace(config, interval_s=checked_interval(args.interval))
     environment = os.environ.get("LIBVIRT_DEFAULT_URI", "")
     uri = args.connect or environment or config.uri or DEFAULT_URI
-    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config)
+    logged = args.log is not None
+    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config, logged=logged)
     if args.demo:
         return _demo(options, stack, "")
     if args.demo_if_none and not args.connect:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean
 from tui.ops import request_types
 from tui.paths import journal_file, kept_dir
-from tui.reports import read_host
+from tui.reports import print_json, read_host
 from tui.runtime.jobs import Job, Jobs, StepResult
 from tui.runtime.journal import Journal
 
@@ -136,7 +135,7 @@ def _plan(plan: Plan, collector: Collector, args: argparse.Namespace) -> int:
     jobs.stop()
     run.wait(_LEAVE_S)
     if args.json:
-        print(json.dumps(_job_json(job), indent=2))
+        print_json(_job_json(job))
     elif not job.status.ended:
         _say_pending(job, args.timeout)
     if journal.problem:
@@ -156,7 +155,7 @@ def _say_pending(job: Job, timeout_s: float) -> None:
 
 def _print_plan(plan: Plan, *, as_json_: bool) -> None:
     if as_json_:
-        print(json.dumps(as_json(plan), indent=2))
+        print_json(as_json(plan))
         return
     print(plan.title)
     for line in plan.command_lines():
@@ -205,7 +204,7 @@ def _print_result(result: StepResult) -> None:
     hint = f" ({result.hint})" if result.hint and result.status is Status.PENDING else ""
     # What was begun is carried out to its end, whether anybody reads on or not.
     with suppress(BrokenPipeError):
-        print(f"{result.line}{hint}", file=stream, flush=True)
+        print(clean(f"{result.line}{hint}"), file=stream, flush=True)
 
 
 def _job_json(job: Job) -> dict[str, object]:

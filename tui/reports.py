@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot, as_json
-from tui.model.text import cells
+from tui.model.text import cells, clean
 
 if TYPE_CHECKING:
     from tui.cli import Options
     from tui.model.domain import Domain
+    from tui.model.host import Connection
     from tui.model.process import QemuProcess
     from tui.runtime.collector import Collector
 
@@ -38,15 +39,34 @@ def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = l
         options.uri,
         read_only=options.read_only,
         interval_s=options.config.interval_s,
-        publish=publish,
+        publish=_logging(publish) if options.logged else publish,
         one_by_one=figures,
         prepare=prepare,
     )
 
 
+def _logging(publish: Callable[[HostSnapshot], None]) -> Callable[[HostSnapshot], None]:
+    """Return `publish` such that every change of the connection is logged before."""
+    import logging
+
+    log = logging.getLogger("virtdeck.connection")
+    last: list[Connection] = []
+
+    def logged(snapshot: HostSnapshot) -> None:
+        connection = snapshot.connection
+        if last != [connection]:
+            last[:] = [connection]
+            log.info("%s: %s %s", clean(connection.uri), connection.state.value, connection.problem)
+        publish(snapshot)
+
+    return logged
+
+
 def settled(snapshot: HostSnapshot) -> bool:
     """Whether the first attempt to connect has ended, well or badly."""
-    return snapshot.connection.state is LinkState.REFUSED or snapshot.domains_read_ns is not None
+    state = snapshot.connection.state
+    # The first list is published just before the connection is called live.
+    return state is LinkState.REFUSED or (snapshot.domains_read_ns is not None and state is not LinkState.CONNECTING)
 
 
 def why_unreachable(options: Options) -> str:
@@ -86,10 +106,15 @@ def say_unreachable(snapshot: HostSnapshot) -> None:
     """Write to standard error why the host cannot be reached and what to try."""
     connection = snapshot.connection
     problem = connection.problem or f"no answer within {CONNECT_S:.0f} s"
-    print(f"virtdeck: cannot connect to {connection.uri}: {problem}", file=sys.stderr)
+    print(f"virtdeck: cannot connect to {clean(connection.uri)}: {problem}", file=sys.stderr)
     if connection.advice:
         print(f"virtdeck: {connection.advice}", file=sys.stderr)
     print("virtdeck: to look around without a host: virtdeck --demo", file=sys.stderr)
+
+
+def print_json(data: object) -> None:
+    """Print JSON in ASCII: raw names go through it to programs, and must not be obeyed by a terminal on their way."""
+    print(json.dumps(data, indent=2).replace("\x7f", "\\u007f"))
 
 
 def snapshot(options: Options) -> int:
@@ -98,7 +123,7 @@ def snapshot(options: Options) -> int:
     if read is None:
         return NO_CONNECTION
     collector, seen = read
-    print(json.dumps(as_json(seen), indent=2, ensure_ascii=False))
+    print_json(as_json(seen))
     collector.stop()
     return GOOD
 
@@ -112,7 +137,7 @@ def domains(options: Options, *, as_json: bool) -> int:
     rows = [_domain_row(seen, domain) for domain in sorted(seen.domains.values(), key=lambda domain: domain.name)]
     rows += [_process_row(process) for process in seen.unmanaged().values()]
     if as_json:
-        print(json.dumps(_domains_json(seen), indent=2, ensure_ascii=False))
+        print_json(_domains_json(seen))
     else:
         _print_table(_HEADER, rows)
     collector.stop()
@@ -189,7 +214,7 @@ def list_actions(*, as_json: bool) -> int:
 
     described = [describe(action) for action in ACTIONS]
     if as_json:
-        print(json.dumps(described, indent=2))
+        print_json(described)
         return GOOD
     for item in described:
         print(f"{item['id']:<26} {item['applies_to']:<8} {item['help']}")

@@ -65,13 +65,20 @@ def resolve(widget: Widget, ground: str, token: str) -> Style:
 def _ink(widget: Widget, ink: Ink) -> Style:
     if widget.app.no_color:
         return Style.parse(ink.colourless)
-    colour = Style(color=widget.app.theme_variables[ink.variable]) if ink.variable else Style.null()
-    return Style.parse(ink.attributes) + colour
+    style = Style.parse(ink.attributes)
+    return style + Style(color=_colour(widget, ink.variable).rich_color) if ink.variable else style
+
+
+def _colour(widget: Widget, variable: str) -> Color:
+    return Color.parse(widget.app.theme_variables[variable])
 
 
 def _ground(widget: Widget, ground: Ground) -> Style:
     style = _ink(widget, ground.ink)
     if not ground.variable or widget.app.no_color:
         return style
-    over = Color.parse(widget.app.theme_variables[ground.variable])
+    over = _colour(widget, ground.variable)
+    if over.ansi is not None:
+        # The terminal's own colours cannot be mixed.
+        return style + Style.parse(ground.ink.colourless)
     return style + Style(bgcolor=widget.background_colors[1].blend(over, ground.share).rich_color)

@@ -16,8 +16,8 @@ from textual.app import App
 from textual.dom import DOMNode
 
 _LOOK_S = 0.01
-# Whatever happens, the keyboard is not dead for longer than this.
-_PATIENCE_S = 1.0
+# Whatever happens, the keyboard is not dead for longer than this; far more than a busy machine holds up one key.
+_PATIENCE_S = 3.0
 # A key climbs from the focused widget to the app, whose bindings answer it; what they make a widget post climbs after.
 _TRIPS = 2
 
@@ -79,6 +79,7 @@ class TypeAhead:
     def _climb(self, way: list[DOMNode]) -> None:
         """Go through the message queues on the way behind the key and what follows from it; those of widgets that
         are gone are passed over."""
+        self._waiting_since_s = time.monotonic()
         for index, node in enumerate(way):
             if node.call_later(self._climb, way[index + 1 :]):
                 return
