@@ -95,9 +95,10 @@ class Commands:
         return True
 
     def _help(self) -> bool:
-        from tui.dialogs.text import TextDialog, help_lines
+        from tui.dialogs.text import DIALOG_EDGES, DIALOG_WIDTH, TextDialog, help_lines
 
-        self._app.push_screen(TextDialog("virtdeck: keys and signs", help_lines(self._app.changes.keys)))
+        lines = help_lines(self._app.changes.keys, min(self._app.size.width, DIALOG_WIDTH) - DIALOG_EDGES)
+        self._app.push_screen(TextDialog("virtdeck: keys and signs", lines))
         return True
 
     def _quit(self) -> bool:

@@ -75,12 +75,17 @@ def wait_for_bold(terminal: Terminal, row: int) -> float:
     return terminal.wait_for(lambda term: term.cell(1, row).bold, timeout=5)
 
 
-def assert_prompt(delays: Sequence[float]) -> None:
-    """The UI loop never stood still: no key waited for anything but its turn on a busy machine."""
-    ordered = sorted(delays)
-    p90 = ordered[int(len(ordered) * 0.9)]
+def assert_prompt(delays: Sequence[float], usual: Sequence[float] = ()) -> None:
+    """The UI loop never stood still: no key waited for more than its turn. `usual` are delays of the same minute with
+    nothing wrong: where other programs keep the machine busy, twice as much is let pass."""
+    ordered, p90 = sorted(delays), p90_of(delays)
     print(f"keys: median {statistics.median(ordered):.1f} ms, p90 {p90:.1f} ms, worst {ordered[-1]:.1f} ms")
-    assert p90 <= 50
+    assert p90 <= max(50, 2 * p90_of(usual or [0]))
+
+
+def p90_of(delays: Sequence[float]) -> float:
+    """The delay that one in ten exceeds."""
+    return sorted(delays)[int(len(delays) * 0.9)]
 
 
 def leave(deck: Deck, key: str = "q") -> None:
@@ -106,7 +111,8 @@ def test_libvirtd_killed_and_back(lab: LabHost, deck: Deck, name: str) -> None:
     deck.show_only(name)
     deck.press("g")
     # Nothing changes for longer than one reading takes: what is on the screen was right until libvirtd died.
-    time.sleep(3.5)
+    usual = key_delays_ms(deck, 20)
+    time.sleep(1)
     killed, clock = time.monotonic(), time.time()
     lab.kill_daemon()
     shown = deck.expect(rf"lost since {_CLOCK}.*what you see is as of {_CLOCK}", timeout=5)
@@ -114,7 +120,7 @@ def test_libvirtd_killed_and_back(lab: LabHost, deck: Deck, name: str) -> None:
     assert clock - 3 < as_of(deck) < clock + 1
     deck.expect("⚠ not connected$")
     assert "● running" in deck.row(f"{name}-a")
-    assert_prompt(key_delays_ms(deck, 20, 0.05))
+    assert_prompt(key_delays_ms(deck, 20, 0.05), usual)
     deck.press("p")
     deck.expect_toast("Suspend: the connection to libvirt is lost")
     assert "● running" in deck.row(f"{name}-b")
@@ -138,19 +144,20 @@ def test_libvirtd_stopped_for_long(lab: LabHost, deck: Deck, name: str) -> None:
     deck.expect_row(f"{name}-b", "○ shut off")
     deck.show_only(name)
     deck.press("g")
+    usual = key_delays_ms(deck, 14)
     with stopped(lab):
         since = time.monotonic()
-        delays = key_delays_ms(deck, 15)
+        delays = key_delays_ms(deck, 14)
         deck.expect(rf"not answering since {_CLOCK}.*what you see is as of {_CLOCK}", timeout=6)
         assert time.monotonic() - since < 6
-        delays += key_delays_ms(deck, 25)
-        assert_prompt(delays)
+        delays += key_delays_ms(deck, 26)
+        assert_prompt(delays, usual)
         assert "● running" in deck.row(f"{name}-a")
         deck.press("g", "x")
         deck.expect_toast("Force off: the connection to libvirt is not answering")
         # The keepalive gives the connection up; opening another one hangs in the daemon as long as it is stopped.
         deck.expect("keepalive", timeout=20)
-        assert_prompt(key_delays_ms(deck, 15, 0.05))
+        assert_prompt(key_delays_ms(deck, 14, 0.05), usual)
     deck.expect("● live$", timeout=10)
     lab.virsh("start", f"{name}-b")
     deck.expect_row(f"{name}-b", "● running", timeout=3)
@@ -345,6 +352,7 @@ def test_hundreds_of_events_a_second(lab: LabHost, deck: Deck, name: str) -> Non
     deck.expect_row(f"{name}-a", "● running")
     deck.show_only(name)
     deck.press("g")
+    usual = key_delays_ms(deck, 14, 0.08)
     before = deck.terminal.cpu_time()
     argv = [sys.executable, "-c", _FLIP, lab.uri, f"{name}-a", "4"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as flipping:
@@ -353,7 +361,7 @@ def test_hundreds_of_events_a_second(lab: LabHost, deck: Deck, name: str) -> Non
     used = deck.terminal.cpu_time() - before
     print(f"{changes} changes in 4 s, {used:.2f} s CPU")
     assert changes > 400
-    assert_prompt(delays)
+    assert_prompt(delays, usual)
     lab.virsh("suspend", f"{name}-a")
     deck.expect_row(f"{name}-a", "◐ paused", timeout=3)
 

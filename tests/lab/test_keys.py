@@ -138,7 +138,7 @@ def test_keys_typed_ahead_meet_what_they_were_typed_for(lab: LabHost, tmp_path: 
         deck.terminal.type(f"/{name}-rook\rp\r7")
         deck.expect(f"● done +Suspend {name}-rook")
         assert lab.state(f"{name}-rook")[0] == PAUSED
-        deck.terminal.type("u\r2t\tthe tower\r7")
+        deck.terminal.type("u\r2t\tthe castle\x15the tower\r7")
         deck.expect(f"● done +Undo: Suspend {name}-rook")
         deck.expect(f"● done +Describe {name}-rook")
         assert lab.state(f"{name}-rook")[0] == RUNNING

@@ -177,7 +177,8 @@ def ask(deck: Deck, pair: tuple[Twin, Twin], action: str, values: dict[str, str]
         run_commands(by_hand.steps)
     except RuntimeError as error:
         # The guest was gone before libvirt had read its agent's answer; what became of it is compared all the same.
-        assert "End of file from agent socket" in str(error)
+        if "End of file from agent socket" not in str(error):
+            raise
     assert ended().status is Status.DONE
 
 

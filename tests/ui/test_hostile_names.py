@@ -23,7 +23,6 @@ from tests.ui.words import Deck, open_deck
 from tui.demo import GUESTS
 from tui.demo.hostile import ESCAPES, HOSTILE
 from tui.model.domain import Domain
-from tui.model.domain_detail import DomainSnapshot
 from tui.model.text import cells, clean
 from tui.model.usage import DomainUsage
 
@@ -39,7 +38,7 @@ PRINTABLE = (
 OBEYED = (
     "\u009b31mred\u009b2J\u009b1;1H", "\u009d0;owned\u009c", "\u0090q\u009c\u009f1\u009c", "\u0084\u0085\u008d\u008fA",
     "\u007f\u007f", "\u202egpj.exe", "\u2066a\u2067b\u2068c\u2069", "\u200e\u200f\u061c", "\u200b\u200d\u2060\ufeff\u00ad",
-    "a\u2028b\u2029c", "\U000e0041\U000e007f", "\u0301first", "🇩🇪👩🏽‍💻❤️", "\ue000\U000f0000", "\ufdd0\ufff9\ufffa\ufffb",
+    "a\u2028b\u2029c", "\U000e0041\U000e007f", "\u0301[first]", "🇩🇪👩🏽‍💻❤️", "\ue000\U000f0000", "\ufdd0\ufff9\ufffa\ufffb",
     "\u3164\u115f\uffa0\u2800", "हिन्दी", "\u1112\u1161\u11ab", "a\tb\nc", "\u180b\u034f\u17b4",
 )  # fmt: skip
 """Names that a terminal obeys, hides or measures its own way."""
@@ -91,7 +90,7 @@ def node(names: Sequence[str], text_of: Callable[[str], str]) -> ET.Element:
         evil = text_of(xml_safe(pair.hostile))
         domain = ET.SubElement(root, "domain", type="test")
         for tag, text in (
-            ("name", name), ("uuid", f"00000000-0000-4000-8000-{number:012}"), ("title", evil.replace("\n", "\t")),
+            ("name", name), ("uuid", f"00000000-0000-4000-8000-{number:012}"), ("title", xml_safe(text_of(pair.hostile)).replace("\n", "\t")),
             ("description", f"{evil} {evil} {evil}"), ("memory", "1048576"), ("vcpu", "2"),
         ):  # fmt: skip
             ET.SubElement(domain, tag).text = text
@@ -236,7 +235,7 @@ async def test_nothing_leaks_from_any_name_wherever_it_is_shown(hosts: tuple[str
                 await deck.screen.handled()
             deck.app.frame.zoom(False)
             taken_apart(await written(deck))
-        assert "[@click=app.quit]boom[" in deck.detail() or deck.detail()
+        assert "<name>" in deck.detail()
 
 
 def sorted_handles(deck: Deck) -> list[Any]:
@@ -334,10 +333,6 @@ async def test_names_of_snapshots(demo: OpenDeck) -> None:
         taken_apart(await written(deck))
 
 
-def test_a_snapshot_of_the_model_is_clean() -> None:
-    assert DomainSnapshot("x", "", "shutoff", 0, True, False).name == clean("x")
-
-
 # The real program in a terminal
 
 
@@ -367,8 +362,8 @@ def walk(term: Terminal, name: str) -> None:
     term.press("/")
     term.type(name)
     term.wait_for(r"1/1 \(")
-    term.press("enter", "enter", *"]]]]]]]")
-    term.wait_for("</domain>|on_crash|<uuid>")
+    term.press("enter", "enter", *"]]]]]]]]")
+    term.wait_for(r"Snapshots Events XML\n(.*\n)*Guest agent")
     back(term, "Snapshots Events XML")
     for key, shown in (("t", "esc cancel"), ("D", "esc cancel"), (":", "esc closes"), ("?", "esc close")):
         term.press(key)

@@ -11,7 +11,12 @@ from textual.screen import ModalScreen
 
 from tui.actions import ACTIONS
 from tui.actions.keys import GENERAL
+from tui.model.text import wrapped
+from tui.model.text import wrapped
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
+
+DIALOG_WIDTH, DIALOG_EDGES = 96, 4
+"""Cells of a text dialog where there is room for them, and of these those of its border and padding."""
 
 _CLOSE = frozenset({"escape", "q", "enter", "question_mark"})
 
@@ -42,25 +47,41 @@ class TextDialog(ModalScreen[None]):
         self.dismiss(None)
 
 
+# The room of the narrowest terminal, 80 cells, less the dialog's edges.
+_ROOM = 76
+_KEYS, _TITLE = 26, 27
+
+
 def help_lines(keys: dict[str, str]) -> list[SpanLine]:
-    """Return the help: every key, and what the signs mean."""
+    """Return the help: every key, and what the signs mean; no line is wider than a terminal of 80 cells shows."""
     lines: list[SpanLine] = [[Span("Everywhere", "title")]]
-    lines += [[Span(f"  {key:<26}", "key"), Span(what)] for key, what in GENERAL]
+    for key, what in GENERAL:
+        lines += _told([Span(f"  {key:<{_KEYS}}", "key")], what)
     for kind in dict.fromkeys(action.kind for action in ACTIONS):
         lines += [[], [Span(f"On a {kind.value}", "title")]]
-        lines += [
-            [Span(f"  {keys[action.id]:<4}", "key"), Span(f"{action.title:<27}"), Span(action.help, "dim")]
-            for action in ACTIONS
-            if action.kind is kind
-        ]
-    return [*lines, [], *_SIGNS]
+        for action in ACTIONS:
+            if action.kind is kind:
+                lines += _told([Span(f"  {keys[action.id]:<4}", "key"), Span(f"{action.title:<{_TITLE}}")], action.help)
+    lines += [[], [Span("Signs", "title")]]
+    for sign, what in _SIGNS:
+        lines += _told([Span(f"  {sign:<11}", "key")], what)
+    return lines
 
 
-_SIGNS: list[SpanLine] = [
-    [Span("Signs", "title")],
-    [Span("  ● running  ◐ paused  ○ off  ✖ crashed  ◇ QEMU that libvirt does not know  ⚠ needs you")],
-    [Span("  ?  not known: not read yet, or it cannot be read")],
-    [Span("  Flags: A autostart  T transient  S saved state  N has snapshots  Δ2 two things change at the next boot")],
-    [Span("  Address: L DHCP lease  A guest agent  N neighbour table")],
-    [Span("  CPU% is of one host CPU; sizes are binary (1K = 1024); rates are bytes a second")],
-]
+def _told(head: list[Span], text: str) -> list[SpanLine]:
+    """Return a text behind what it is of, wrapped, its further lines indented."""
+    indent = sum(len(span.text) for span in head)
+    first, *more = wrapped(text, _ROOM - indent)
+    return [[*head, Span(first)], *([Span(" " * indent + line)] for line in more)]
+
+
+_SIGNS: tuple[tuple[str, str], ...] = (
+    ("State", "● running  ◐ paused  ◔ in shutdown  ○ off  ✖ crashed  ◇ a QEMU process that libvirt does not know  "
+              "⚠ its QEMU does not answer"),
+    ("?", "not known: not read yet, or it cannot be read"),
+    ("CPU%", "of one host CPU: 200 is two CPUs in full"),
+    ("Sizes", "binary, 1K = 1024; rates are bytes a second"),
+    ("Address", "L from a DHCP lease  A from the guest agent  N from the neighbour table"),
+    ("Flags", "A autostart  T transient  S has a saved state  N has snapshots  Δ2 two settings change at the next boot"),
+    ("Journal", "▸ running  ◔ pending  ● done  ✖ failed  ◌ not confirmed  ? interrupted"),
+)  # fmt: skip

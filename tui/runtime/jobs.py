@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tui.runtime.journal import Journal
 
 _LOOK_S = 0.15
+_SLICE_S = 0.5
 _SLOWEST_LOOK_S = 2.0
 _EXPIRE_S = 600.0
 # One hung QEMU must not hold up the rest of a bulk; more than this would only queue inside libvirtd.
@@ -205,7 +206,10 @@ class _Run:
 
     def wait(self, timeout_s: float) -> Job:
         """Block until the job ended or `timeout_s` passed; return it as it stands then."""
-        self._done.wait(timeout_s)
+        end = time.monotonic() + timeout_s
+        # In slices: a signal that comes just before the main thread falls asleep does not wake it (Ctrl+C).
+        while not self._done.wait(max(0.0, min(_SLICE_S, end - time.monotonic()))) and time.monotonic() < end:
+            pass
         return self.job
 
     def _later(self, delay_s: float, task: Callable[[], None]) -> None:

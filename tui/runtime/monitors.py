@@ -22,6 +22,7 @@ from tui.sources.monitor import MonitorLink, is_occupied, single_calls
 from tui.sources.stats import usage_of
 
 DEADLINE_S = 3.0
+_PROBE_DEADLINE_S = 1.0
 _SHARE_OF_INTERVAL = 0.5
 _FIRST_COST_S = 0.005
 # CPU time is counted in steps of 10 ms: over less than this a rate is noise.
@@ -77,6 +78,7 @@ class MonitorReader:
         self._usage: dict[str, DomainUsage] = {}
         self._bases: dict[str, DomainUsage] = {}
         self._stuck: Mapping[str, MonitorState] = {}
+        self._suspects: set[str] = set()
         self._cost_s = _FIRST_COST_S
         self._bulk = True
         self._single_rounds = 0
@@ -110,6 +112,11 @@ class MonitorReader:
             if self._crew is not None:
                 self._crew.wake.set()
 
+    @property
+    def probing(self) -> bool:
+        """Whether there are domains that may be stuck as well: seldom is one alone when storage hangs."""
+        return bool(self._suspects)
+
     def stuck(self) -> Mapping[str, MonitorState]:
         """Return the domains in quarantine; the same object while there is no change."""
         return self._stuck
@@ -121,16 +128,20 @@ class MonitorReader:
         with self._lock:
             crew = self._crew
         started = crew.started_s if crew is not None else None
-        if crew is None or started is None or time.monotonic() - started < DEADLINE_S:
+        if crew is None or started is None:
             return
-        culprits = [key for key in crew.batch if is_occupied(control_info(key))]
+        batch, taken_s = crew.batch, time.monotonic() - started
+        if taken_s < (_PROBE_DEADLINE_S if self._suspects.issuperset(batch) else DEADLINE_S):
+            return
+        culprits = [key for key in batch if is_occupied(control_info(key))]
         if culprits:
-            self._quarantine(culprits)
+            self._quarantine(culprits, batch, time.time_ns() - int(taken_s * 1e9))
             self.start()
 
-    def _quarantine(self, keys: list[str]) -> None:
-        since = time.time_ns() - int(DEADLINE_S * 1e9)
+    def _quarantine(self, keys: list[str], batch: tuple[str, ...], since: int) -> None:
+        """Leave `keys` alone; those that were in one call with them, and may be stuck too, are asked one by one."""
         with self._lock:
+            self._suspects = (self._suspects | set(batch)) - set(keys)
             self._stuck = {**self._stuck, **{key: MonitorState(stuck=True, since_ns=since) for key in keys}}
             for key in keys:
                 self._usage.pop(key, None)
@@ -181,8 +192,8 @@ class MonitorReader:
         queue = self._queue(targets) if self._bulk else []
         end = time.monotonic() + self._interval_s * _SHARE_OF_INTERVAL
         while queue and self._bulk and not crew.abandoned and time.monotonic() < end:
-            size = max(1, int(_LONGEST_BATCH_S / self._cost_s))
-            batch, queue = queue[:size], queue[size:]
+            batch = self._next_batch(queue)
+            queue = queue[len(batch) :]
             self._read(crew, link, batch)
         if not self._bulk:
             self._read_singly(crew, link, targets)
@@ -198,7 +209,13 @@ class MonitorReader:
             read_ns = {key: usage.read_ns for key, usage in self._usage.items()}
         first = [key for key in targets.first if key in targets.domains and key not in self._stuck]
         ready.sort(key=lambda key: read_ns.get(key, 0))
-        return list(dict.fromkeys([*first, *ready]))
+        # Whoever may hold up the others comes behind them.
+        return sorted(dict.fromkeys([*first, *ready]), key=self._suspects.__contains__)
+
+    def _next_batch(self, queue: list[str]) -> list[str]:
+        """As many as one call may take, of those that are not suspected; else one that is, alone."""
+        size = max(1, int(_LONGEST_BATCH_S / self._cost_s))
+        return [key for key in queue[:size] if key not in self._suspects] or queue[:1]
 
     def _read(self, crew: _Crew, link: MonitorLink, batch: list[str]) -> None:
         handles = [handle for key in batch if (handle := link.handle(key)) is not None]
@@ -208,6 +225,8 @@ class MonitorReader:
         crew.batch, crew.started_s = tuple(batch), started
         fresh = link.statistics(handles)
         crew.started_s = None
+        with self._lock:
+            self._suspects = self._suspects.difference(batch)
         now = time.time_ns()
         self._cost_s = max(1e-5, 0.7 * self._cost_s + 0.3 * (time.monotonic() - started) / len(handles))
         if fresh and not any(len(values) > 0 for values in fresh.values()):
@@ -248,6 +267,7 @@ class MonitorReader:
         if not self._bulk and any(domain.config_read_ns is None for domain in looked_at):
             return
         with self._lock:
+            self._suspects = self._suspects.intersection(targets.domains)
             for key in [key for key in self._usage if key not in targets.domains]:
                 del self._usage[key]
                 self._bases.pop(key, None)

@@ -26,6 +26,8 @@ RESYNC_S = 12.0
 _SAFETY_SHARE = 0.0005
 _XML_MAX_AGE_S = 20.0
 _GATHER_S = 0.02
+# How often to look after the monitors while several of them may be stuck.
+_PROBE_S = 0.5
 _LEASES_S = 10.0
 _HOST_S = 10.0
 
@@ -68,7 +70,8 @@ class Session:
     def _wait_s(self) -> float:
         if self._xml_left:
             return 0.0
-        return max(0.0, min(self._due.values(), default=0.0) - time.monotonic())
+        rest_s = max(0.0, min(self._due.values(), default=0.0) - time.monotonic())
+        return min(rest_s, _PROBE_S) if self._monitors.probing else rest_s
 
     def _check_link(self) -> None:
         if self._desk.broken or not is_alive(self._connection):

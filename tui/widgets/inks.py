@@ -35,6 +35,9 @@ TOKEN_INKS: dict[str, Ink] = {
 """The inks of the tokens every painted widget knows; "" is the line's own."""
 
 
+_WEAK = 0.3
+
+
 class Ground(NamedTuple):
     """What lies under a whole line: a theme colour laid on the background, an ink, attributes."""
 
@@ -79,6 +82,7 @@ def _ground(widget: Widget, ground: Ground) -> Style:
         return style
     over = _colour(widget, ground.variable)
     if over.ansi is not None:
-        # The terminal's own colours cannot be mixed.
-        return style + Style.parse(ground.ink.colourless)
+        # The terminal's own colours cannot be mixed: the strongest ground is the colour itself, weaker ones have none.
+        strong = ground.share > _WEAK
+        return style + (Style(bgcolor=over.rich_color) if strong else Style.parse(ground.ink.colourless))
     return style + Style(bgcolor=widget.background_colors[1].blend(over, ground.share).rich_color)

@@ -45,8 +45,7 @@ class TypeAhead:
     async def take(self, key: events.Key) -> None:
         """Hand on a key, now or when it is its turn."""
         self._held.append(key)
-        if not self._travels or self._waited_enough():
-            await self._drain()
+        await self._drain()
 
     def _waited_enough(self) -> bool:
         since = self._waiting_since_s
@@ -57,10 +56,10 @@ class TypeAhead:
             self._waiting_since_s = time.monotonic()
 
     async def _drain(self) -> None:
-        while self._held:
+        while self._held and (not self._travels or self._waited_enough()):
             if not self._ready() and not self._waited_enough():
                 self._wait()
-                self._app.set_timer(_LOOK_S, self._look)
+                self._app.set_timer(_LOOK_S, self._drain)
                 return
             self._waiting_since_s, self._travels = None, False
             key = self._held.popleft()
@@ -71,10 +70,6 @@ class TypeAhead:
                 self._wait()
                 self._climb([*where.ancestors_with_self] * _TRIPS)
                 return
-
-    async def _look(self) -> None:
-        if not self._travels:
-            await self._drain()
 
     def _climb(self, way: list[DOMNode]) -> None:
         """Go through the message queues on the way behind the key and what follows from it; those of widgets that

@@ -1,0 +1,231 @@
+"""The real program in terminals of all kinds: small and large, without colours, without Unicode, dumb, resized, none."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.terminal import Terminal
+from tests.ui.conftest import OpenDeck
+from tests.ui.strict import taken_apart
+from tui.actions import ACTIONS
+from tui.model.kind import Kind
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str | None]:
+    """What the program is started with: folders of the test's own, and a locale of UTF-8."""
+    return {
+        "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "PYTHONPATH": str(CHECKOUT),
+        "LC_ALL": "C.UTF-8",
+        "LANG": None,
+        "LC_CTYPE": None,
+    }
+
+
+def demo(environment: dict[str, str | None], columns: int = 80, rows: int = 24, **env: str | None) -> Terminal:
+    """The program on the demo host."""
+    argv = [sys.executable, "-m", "tui", "--demo"]
+    return Terminal(argv, columns, rows, env={**environment, **env}, cwd="/")
+
+
+def shows_figures(term: Terminal) -> bool:
+    """Whether the list is there with the CPU figures of all that runs."""
+    lines = [line for line in term.lines() if "running " in line and "/" in line]
+    return len(lines) > 5 and not any(" ? " in line for line in lines)
+
+
+# Size
+
+
+async def test_80_by_24_shows_all_that_matters(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24), notice="demo host") as deck:
+        lines = deck.lines()
+        assert lines[0].rstrip().endswith("● live")
+        assert lines[1].rstrip().endswith("1-20/48")
+        assert lines[2].split() == ["Name", "State", "CPU%", "vCPU", "Memory", "Address", "Flags"]
+        assert lines[-1].rstrip().endswith("? help")
+        assert "[@click=app.qui… ● running" in lines[6]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15)])
+async def test_every_action_is_reached_on_a_small_screen(demo: OpenDeck, size: tuple[int, int]) -> None:
+    """By its key or through the palette, each opens its plan, whose go and cancel can be seen."""
+    where = {"domain.start": "web-04", "domain.rename": "web-04", "domain.managedsave-remove": "erp-test"}
+    where["domain.resume"] = "shop-api-02"
+    async with demo(size=size) as deck:
+        for action in ACTIONS:
+            if action.kind is Kind.PROCESS:
+                continue
+            await deck.focus(where.get(action.id, "db-primary"))
+            await deck.press(":")
+            await deck.type(action.id)
+            await deck.press("enter")
+            await deck.expect_popup(action.title)
+            assert "esc cancel" in deck.text(), action.id
+            wants_text = action.kind is Kind.HOST or action.id == "domain.rename"
+            assert wants_text or "enter go" in deck.text() or "yes, do it" in deck.text(), action.id
+            for field in action.asked(deck.app.changes.context(deck.snapshot), [deck.grid.cursor_item.domain]):
+                assert field.label[:20] in deck.text(), action.id
+            await deck.press("escape")
+
+
+async def test_the_help_scrolls_to_its_end_on_a_small_screen(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24)) as deck:
+        await deck.press("?")
+        assert "Everywhere" in deck.text()
+        await deck.press("pagedown")
+        assert "Everywhere" not in deck.text()
+        await deck.press("G")
+        assert "rates are bytes a second" in deck.text()
+        assert not any("…" in line for line in re.findall("│(.*)│", deck.text())), "nothing is cut off"
+        await deck.press("q")
+        assert len(deck.app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 15), (40, 10), (200, 60)])
+async def test_no_line_is_wider_than_the_screen(demo: OpenDeck, size: tuple[int, int]) -> None:
+    async with demo(size=size) as deck:
+        for keys in ((), ("enter",), ("escape", "?"), ("escape", ":"), ("escape", "*", "D"), ("escape", "7"), ("2", "/")):
+            await deck.press(*keys)
+            for widget in deck.app.screen.walk_children():
+                region = widget.region
+                if widget.display and region.area and widget.styles.dock == "none":
+                    assert region.right <= size[0], (keys, widget)
+        assert len(deck.lines()) == size[1]
+
+
+async def test_200_by_60_uses_the_room(demo: OpenDeck) -> None:
+    async with demo(size=(200, 60)) as deck:
+        heads = deck.lines()[2].partition("▏")[0].split()
+        assert {"Name", "State", "CPU%", "vCPU", "Memory", "Used", "Disk", "Net", "Address", "Flags"} <= set(heads)
+        assert "Overview vCPUs Memory Disks NICs Snapshots Events XML" in deck.lines()[2]
+        assert sum("running" in line for line in deck.lines()[3:]) >= 29
+
+
+def test_it_follows_the_terminal_when_it_is_resized(environment: dict[str, str | None]) -> None:
+    with demo(environment, 80, 24) as term:
+        term.wait_for("gitlab")
+        for columns, rows in ((200, 60), (60, 15), (120, 40)):
+            term.resize(columns, rows)
+            term.wait_for(lambda term, rows=rows: "? help" in term.lines()[rows - 1])  # type: ignore[misc]
+        term.wait_for("Overview")
+        term.press("x")
+        term.wait_for("esc cancel|it is shut off")
+        term.resize(40, 10)
+        term.resize(80, 24)
+        term.wait_for(lambda term: "? help" in term.lines()[23])
+        term.press("q")
+        taken_apart(term.bytes_since())
+
+
+# Colours
+
+
+def test_without_colours_cursor_and_marks_can_be_told(environment: dict[str, str | None]) -> None:
+    with demo(environment, NO_COLOR="1") as term:
+        term.wait_for("gitlab")
+        term.press("j", "space")
+        term.wait_for(r"^•")
+        term.wait_quiet()
+        rows = [y for y in range(3, 20) if term.cell(1, y).reverse]
+        assert rows == [5], "the cursor's row is reversed"
+        assert term.line(4).startswith("•")
+        assert term.cell(1, 1).reverse, "the open pane"
+        term.press("s")
+        term.wait_for("esc cancel|it is")
+        term.press("?")
+        term.wait_quiet()
+        written = taken_apart(term.bytes_since())
+        assert written.colours == []
+        assert len(written.styles) > 50
+
+
+def test_with_colours_there_are_some(environment: dict[str, str | None]) -> None:
+    with demo(environment) as term:
+        term.wait_for("gitlab")
+        assert len(taken_apart(term.bytes_since()).colours) > 50
+
+
+# Characters
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": None, "LANG": "C"},
+        {"LC_ALL": None, "LANG": None},
+        {"LC_ALL": None, "LANG": "en_US.ISO-8859-1"},
+        {"LC_ALL": None, "LC_CTYPE": "de_DE.ISO-8859-15@euro", "LANG": "de_DE.UTF-8"},
+    ],
+)
+def test_in_other_locales_only_ascii_leaves(
+    environment: dict[str, str | None], locale: dict[str, str | None]
+) -> None:
+    with demo(environment, **locale) as term:
+        term.wait_for("gitlab")
+        term.press("space", "*", "D")
+        term.wait_for("type 46 and press enter")
+        term.wait_quiet()
+        term.press("escape")
+        term.wait_for(r"\? help$")
+        term.press("?")
+        term.wait_for("Everywhere")
+        term.wait_quiet()
+        data = term.bytes_since()
+    assert data.isascii(), sorted({byte for byte in data if byte > 127})
+    text = taken_apart(data).text
+    for sign in ("* running", "o shut off", "= paused", "x crashed"):
+        assert sign in text or sign in ("= paused", "x crashed")
+    assert "csi?31mred?2J" in text
+
+
+def test_in_a_utf_8_locale_the_signs_are_signs(environment: dict[str, str | None]) -> None:
+    with demo(environment, LC_ALL=None, LANG="de_DE.UTF-8") as term:
+        term.wait_for("gitlab")
+        assert "● running" in term.text()
+
+
+# Kinds of terminals
+
+
+@pytest.mark.parametrize("kind", ["dumb", "xterm", "linux", "screen-256color", "no-such-terminal", "", None])
+def test_any_terminal_type_will_do(environment: dict[str, str | None], kind: str | None) -> None:
+    with demo(environment, TERM=kind, COLORTERM=None) as term:
+        term.wait_for("gitlab")
+        term.press("j", "enter")
+        term.wait_for("Overview")
+        term.press("q")
+        assert term.exit() == 0
+        taken_apart(term.bytes_since())
+        assert 1049 not in term.emulator.private_modes, "the screen is given back"
+
+
+def test_nothing_is_left_behind_in_the_terminal(environment: dict[str, str | None]) -> None:
+    with demo(environment) as term:
+        before = set(term.emulator.private_modes)
+        term.wait_for("gitlab")
+        assert 1049 in term.emulator.private_modes
+        term.press("ctrl+c")
+        assert term.exit() == 0
+        assert term.emulator.private_modes == before
+        assert term.text().strip() == ""
+
+
+def test_without_a_terminal_it_says_so(environment: dict[str, str | None]) -> None:
+    env = {name: value for name, value in environment.items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "--demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, cwd="/"
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"virtdeck: the screen needs a terminal; see: virtdeck domains, .*\n", done.stderr)
