@@ -34,7 +34,6 @@ class Options:
     config: Config
     notice: str = ""
     """Said once on the screen, e.g. why this is the demo host."""
-    logged: bool = False
     """Whether a log is written."""
 
 
@@ -151,8 +150,7 @@ def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
         config = replace(config, interval_s=checked_interval(args.interval))
     environment = os.environ.get("LIBVIRT_DEFAULT_URI", "")
     uri = args.connect or environment or config.uri or DEFAULT_URI
-    logged = args.log is not None
-    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config, logged=logged)
+    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config)
     if args.demo:
         return _demo(options, stack, "")
     if args.demo_if_none and not args.connect:

@@ -15,7 +15,6 @@ from tui.model.text import cells, clean
 if TYPE_CHECKING:
     from tui.cli import Options
     from tui.model.domain import Domain
-    from tui.model.host import Connection
     from tui.model.process import QemuProcess
     from tui.runtime.collector import Collector
 
@@ -39,27 +38,10 @@ def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = l
         options.uri,
         read_only=options.read_only,
         interval_s=options.config.interval_s,
-        publish=_logging(publish) if options.logged else publish,
+        publish=publish,
         one_by_one=figures,
         prepare=prepare,
     )
-
-
-def _logging(publish: Callable[[HostSnapshot], None]) -> Callable[[HostSnapshot], None]:
-    """Return `publish` such that every change of the connection is logged before."""
-    import logging
-
-    log = logging.getLogger("virtdeck.connection")
-    last: list[Connection] = []
-
-    def logged(snapshot: HostSnapshot) -> None:
-        connection = snapshot.connection
-        if last != [connection]:
-            last[:] = [connection]
-            log.info("%s: %s %s", clean(connection.uri), connection.state.value, connection.problem)
-        publish(snapshot)
-
-    return logged
 
 
 def settled(snapshot: HostSnapshot) -> bool:

@@ -12,7 +12,6 @@ from textual.screen import ModalScreen
 from tui.actions import ACTIONS
 from tui.actions.keys import GENERAL
 from tui.model.text import wrapped
-from tui.model.text import wrapped
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
 DIALOG_WIDTH, DIALOG_EDGES = 96, 4
@@ -47,31 +46,30 @@ class TextDialog(ModalScreen[None]):
         self.dismiss(None)
 
 
-# The room of the narrowest terminal, 80 cells, less the dialog's edges.
-_ROOM = 76
-_KEYS, _TITLE = 26, 27
+_KEYS, _TITLE, _SIGN = 26, 27, 11
 
 
-def help_lines(keys: dict[str, str]) -> list[SpanLine]:
-    """Return the help: every key, and what the signs mean; no line is wider than a terminal of 80 cells shows."""
+def help_lines(keys: dict[str, str], width: int) -> list[SpanLine]:
+    """Return the help in lines of at most `width` cells: every key, and what the signs mean."""
     lines: list[SpanLine] = [[Span("Everywhere", "title")]]
     for key, what in GENERAL:
-        lines += _told([Span(f"  {key:<{_KEYS}}", "key")], what)
+        lines += _told([Span(f"  {key:<{_KEYS}}", "key")], what, width)
     for kind in dict.fromkeys(action.kind for action in ACTIONS):
         lines += [[], [Span(f"On a {kind.value}", "title")]]
         for action in ACTIONS:
             if action.kind is kind:
-                lines += _told([Span(f"  {keys[action.id]:<4}", "key"), Span(f"{action.title:<{_TITLE}}")], action.help)
+                head = [Span(f"  {keys[action.id]:<4}", "key"), Span(f"{action.title:<{_TITLE}}")]
+                lines += _told(head, action.help, width)
     lines += [[], [Span("Signs", "title")]]
     for sign, what in _SIGNS:
-        lines += _told([Span(f"  {sign:<11}", "key")], what)
+        lines += _told([Span(f"  {sign:<{_SIGN}}", "key")], what, width)
     return lines
 
 
-def _told(head: list[Span], text: str) -> list[SpanLine]:
+def _told(head: list[Span], text: str, width: int) -> list[SpanLine]:
     """Return a text behind what it is of, wrapped, its further lines indented."""
     indent = sum(len(span.text) for span in head)
-    first, *more = wrapped(text, _ROOM - indent)
+    first, *more = wrapped(text, width - indent)
     return [[*head, Span(first)], *([Span(" " * indent + line)] for line in more)]
 
 
@@ -82,6 +80,6 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("CPU%", "of one host CPU: 200 is two CPUs in full"),
     ("Sizes", "binary, 1K = 1024; rates are bytes a second"),
     ("Address", "L from a DHCP lease  A from the guest agent  N from the neighbour table"),
-    ("Flags", "A autostart  T transient  S has a saved state  N has snapshots  Δ2 two settings change at the next boot"),
+    ("Flags", "A autostart  T transient  S has a saved state  N has snapshots  Δ2 two settings change at next boot"),
     ("Journal", "▸ running  ◔ pending  ● done  ✖ failed  ◌ not confirmed  ? interrupted"),
 )  # fmt: skip

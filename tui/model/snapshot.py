@@ -34,6 +34,8 @@ class HostSnapshot:
     usage: Mapping[str, DomainUsage] = field(default_factory=lambda: _NOTHING)
     traffic: Mapping[str, DomainTraffic] = field(default_factory=lambda: _NOTHING)
     addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
+    addresses_read_ns: int | None = None
+    """When the addresses were last found to have changed; leases are read every 10 s, agents asked every 30 s."""
     monitors: Mapping[str, MonitorState] = field(default_factory=lambda: _NOTHING)
     """Domains whose monitor is stuck; those that answer are not listed."""
     events: tuple[DomainEvent, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from typing import Any
 
 from tui.model.host import Connection, LinkState
 from tui.model.snapshot import HostSnapshot
+from tui.model.text import clean
 
 _SMALL = 16
+
+_log = logging.getLogger("virtdeck.connection")
 
 
 class Board:
@@ -51,6 +55,8 @@ class Board:
         last known to be right, for a connection that is not live any more."""
         old = self._snapshot.connection
         changed = old.state is not state
+        if changed:
+            _log.info("%s: %s %s", clean(old.uri), state.value, problem)
         attempts = 0 if state is LinkState.LIVE else old.attempts + (state in (LinkState.LOST, LinkState.REFUSED))
         self.update(
             domains_read_ns=read_ns or self._snapshot.domains_read_ns,

@@ -7,6 +7,7 @@ and connection are given up, and the rest goes on with new ones.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from tui.sources.connection import ConnectError, close
 from tui.sources.errors import LibvirtError
 from tui.sources.monitor import MonitorLink, is_occupied, single_calls
 from tui.sources.stats import usage_of
+
+_log = logging.getLogger("virtdeck.monitors")
 
 DEADLINE_S = 3.0
 _PROBE_DEADLINE_S = 1.0
@@ -140,6 +143,7 @@ class MonitorReader:
 
     def _quarantine(self, keys: list[str], batch: tuple[str, ...], since: int) -> None:
         """Leave `keys` alone; those that were in one call with them, and may be stuck too, are asked one by one."""
+        _log.warning("monitor stuck: %s", ", ".join(keys))
         with self._lock:
             self._suspects = (self._suspects | set(batch)) - set(keys)
             self._stuck = {**self._stuck, **{key: MonitorState(stuck=True, since_ns=since) for key in keys}}
@@ -152,6 +156,7 @@ class MonitorReader:
     def _release(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
         kept = {key: state for key, state in self._stuck.items() if is_occupied(control_info(key))}
         if len(kept) != len(self._stuck):
+            _log.info("monitor answers again: %s", ", ".join(self._stuck.keys() - kept.keys()))
             with self._lock:
                 self._stuck = kept
 

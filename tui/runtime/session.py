@@ -172,7 +172,7 @@ class Session:
         found = addresses.join(self._reader.domains().values(), self._leases, self._neighbours)
         found = {**self._agents, **found}
         if found != self._board.snapshot.addresses:
-            self._board.update(addresses=found)
+            self._board.update(addresses=found, addresses_read_ns=time.time_ns())
         self._board.update(done="addresses")
 
     def _refresh_host(self) -> None:
