@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +37,8 @@ class Config:
 def load_config(path: Path, *, required: bool) -> Config:
     """Return the configuration in `path`, the defaults when it is absent and not `required`; raises ConfigError."""
     # Most users have no such file, and need no parser for it.
-    if not required and not path.exists():
+    # os.path.exists says no, too, of a folder that may not be looked into (the home of the user before `su -m`).
+    if not required and not os.path.exists(path):
         return Config()
     import tomllib
 

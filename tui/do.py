@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tui.runtime.collector import Collector
 
 GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
+_EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid"}
 # After the deadline the job has this long to note in the journal that it was left.
 _LEAVE_S = 1.0
 
@@ -114,7 +115,7 @@ def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
     if not found:
         raise UsageError(f"no {kind.value} {word}")
     if len(found) > 1:
-        raise UsageError(f"{len(found)} {kind.value}es are called {word}; name one by pid")
+        raise UsageError(f"{len(found)} {kind.plural} are called {word}; name one by {_EXACT[kind]}")
     return found[0]
 
 

@@ -150,7 +150,7 @@ def make_plan(action: Action, context: Context, targets: Sequence[Target], value
         notes += action.notes(context, target, given)
     if not used:
         raise FieldError(action.title, notes[0].partition("skipped, ")[2] if len(notes) == 1 else "; ".join(notes))
-    what = name_of(used[0]) if len(used) == 1 else f"{len(used)} {action.kind.value}s"
+    what = name_of(used[0]) if len(used) == 1 else f"{len(used)} {action.kind.plural}"
     loses = any(step.loses for step in steps)
     confirm = Confirm.ASK if loses and action.confirm is Confirm.NONE else action.confirm
     phrase = ""

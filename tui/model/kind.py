@@ -11,3 +11,8 @@ class Kind(StrEnum):
     DOMAIN = "domain"
     PROCESS = "process"
     HOST = "host"
+
+    @property
+    def plural(self) -> str:
+        """The word for several of them."""
+        return self.value + ("es" if self.value.endswith("s") else "s")

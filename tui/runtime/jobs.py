@@ -28,7 +28,7 @@ _EXPIRE_S = 600.0
 # One hung QEMU must not hold up the rest of a bulk; more than this would only queue inside libvirtd.
 _WORKERS = 4
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("virtdeck.jobs")
 # Without --log nothing may be written over the screen.
 _log.addHandler(logging.NullHandler())
 

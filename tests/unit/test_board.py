@@ -1,0 +1,103 @@
+"""The board on which the reading threads bring their parts together."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from tui.model.domain import Domain, DomainState
+from tui.model.host import LinkState
+from tui.model.snapshot import HostSnapshot
+from tui.runtime.board import Board
+
+
+@pytest.fixture
+def published() -> list[HostSnapshot]:
+    return []
+
+
+@pytest.fixture
+def board(published: list[HostSnapshot]) -> Board:
+    return Board("test:///default", read_only=False, publish=published.append)
+
+
+def domain(key: str) -> Domain:
+    return Domain(key, key, key, None, DomainState.SHUTOFF, "")
+
+
+def test_it_begins_connecting_with_nothing_read(board: Board) -> None:
+    seen = board.snapshot
+    assert seen.connection.state is LinkState.CONNECTING
+    assert seen.domains_read_ns is None
+    assert "domains" in seen.unread
+
+
+def test_only_news_are_published(board: Board, published: list[HostSnapshot]) -> None:
+    board.update(limits=("a",))
+    board.update(limits=("a",))
+    board.update(monitors={})
+    board.update(events=())
+    assert [snapshot.limits for snapshot in published] == [("a",)]
+    assert published[0].sequence == 1
+
+
+def test_large_mappings_are_news_when_they_are_other_objects(board: Board, published: list[HostSnapshot]) -> None:
+    many = {str(number): domain(str(number)) for number in range(100)}
+    board.update(domains=many)
+    board.update(domains=many)
+    assert len(published) == 1
+    board.update(domains=dict(many))
+    assert len(published) == 2
+
+
+def test_a_source_is_read_once_its_first_pass_ended(board: Board, published: list[HostSnapshot]) -> None:
+    board.update(done="domains", domains={"a": domain("a")})
+    assert "domains" not in board.snapshot.unread
+    board.update(done="domains")
+    assert len(published) == 1
+    board.update(done="usage")
+    assert len(published) == 2
+
+
+def test_the_link_says_since_when(board: Board) -> None:
+    board.set_link(LinkState.LIVE)
+    since = board.snapshot.connection.since_ns
+    board.set_link(LinkState.LIVE)
+    assert board.snapshot.connection.since_ns == since
+    board.set_link(LinkState.LOST, "gone", "start it")
+    lost = board.snapshot.connection
+    assert (lost.problem, lost.advice, lost.attempts) == ("gone", "start it", 1)
+    assert lost.since_ns >= since
+    board.set_link(LinkState.LOST, "refused", "")
+    again = board.snapshot.connection
+    assert (again.since_ns, again.attempts, again.problem) == (lost.since_ns, 2, "refused")
+    board.set_link(LinkState.LIVE)
+    assert (board.snapshot.connection.attempts, board.snapshot.connection.problem) == (0, "")
+
+
+def test_waiting_ends_when_it_is_so_or_too_late(board: Board) -> None:
+    assert not board.wait(lambda snapshot: snapshot.sequence > 0, 0.01)
+    timer = threading.Timer(0.05, lambda: board.update(limits=("x",)))
+    timer.start()
+    begun = time.monotonic()
+    assert board.wait(lambda snapshot: snapshot.sequence > 0, 5)
+    assert time.monotonic() - begun < 2
+    timer.join()
+
+
+def test_snapshots_are_published_in_their_order_from_many_threads(
+    board: Board, published: list[HostSnapshot]
+) -> None:
+    def work(name: str) -> None:
+        for number in range(200):
+            board.update(limits=(name, str(number)))
+
+    threads = [threading.Thread(target=work, args=(str(name),)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [snapshot.sequence for snapshot in published] == list(range(1, 801))
+    assert board.snapshot is published[-1]
