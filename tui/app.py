@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tui.runtime.mailbox import Mailbox
 
 _WIDE, _HUGE = 110, 170
+_WITHOUT_LIST_S = 1.5
 _NO_CONNECTION = 3
 # Thousands of rows live long: going through all of them is for rare occasions, since it stops the screen.
 _GC_THRESHOLDS = (10_000, 20, 50)
@@ -101,7 +102,6 @@ class VirtdeckApp(App[int]):
         self._demo = demo
         self._notice = notice
         self._store = Store()
-        self._slow_started = False
         self._painted = False
         self._changes: Changes | None = None
         self._header = LinesView(id="header")
@@ -157,6 +157,8 @@ class VirtdeckApp(App[int]):
         self.journal.on_change = self._mail_came
         self._apply(self._mailbox.take() or self.collector.board.snapshot)
         self.frame.grid.focus()
+        # A host that does not answer has unmanaged QEMUs and an earlier journal all the same.
+        self.set_timer(_WITHOUT_LIST_S, self._start_slow)
         if self._notice:
             self.toast(self._notice)
 
@@ -183,12 +185,13 @@ class VirtdeckApp(App[int]):
             return
         self._store.apply(snapshot)
         self._draw()
-        if not self._slow_started and snapshot.domains_read_ns is not None:
-            self._slow_started = True
+        if not self._painted and snapshot.domains_read_ns is not None:
             self.call_after_refresh(self._start_slow)
 
     def _start_slow(self) -> None:
         """What the first picture can do without: the rest of the reading, the actions, earlier changes."""
+        if self._painted:
+            return
         self._painted = True
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)

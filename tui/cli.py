@@ -89,6 +89,16 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse; argparse alone does not take the targets of `do` behind its options."""
+    args, rest = parser.parse_known_args(arguments)
+    if rest and (args.command != "do" or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.targets += rest
+    return args
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code; never raises for what a user can cause."""
     for stream in (sys.stdout, sys.stderr):
@@ -96,7 +106,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     parser = _parser()
-    args = parser.parse_args(arguments)
+    args = _parse(parser, arguments)
     try:
         with contextlib.ExitStack() as stack:
             return _dispatch(args, stack)

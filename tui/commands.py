@@ -89,8 +89,7 @@ class Commands:
         return True
 
     def _redraw(self) -> bool:
-        collector = self._app.collector
-        collector.nudge(set(collector.board.snapshot.domains))
+        self._app.collector.reread()
         self._app.refresh(repaint=True, layout=True)
         return True
 

@@ -211,10 +211,10 @@ class Deck:
 
     def confirm(self) -> str:
         """Say go in the dialog, a yes where it asks for one; return what it said."""
-        self.expect_dialog(r"(enter go|y yes, do it) ")
+        asked = self.expect_dialog(r"(enter go|y yes, do it) ")
         self.terminal.wait_quiet(0.1)
         said = self.dialog()
-        self.press(*(("enter", "y") if _QUESTION in said else ("enter",)))
+        self.press(*(("enter", "y") if _QUESTION in asked else ("enter",)))
         self.expect_no_dialog()
         return said
 

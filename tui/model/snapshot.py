@@ -44,6 +44,8 @@ class HostSnapshot:
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes"})
     """Sources that have not finished their first pass."""
+    problems: tuple[str, ...] = ()
+    """What cannot be read at the moment although it should, and why."""
     limits: tuple[str, ...] = ()
     """What cannot be seen here and why, e.g. "processes: the host is not this machine"."""
 

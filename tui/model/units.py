@@ -44,13 +44,20 @@ def percent(value: float | None, unknown: str = "?") -> str:
 
 
 def clock(at_ns: int) -> str:
-    """Return a wall clock instant (ns since the epoch) as local HH:MM:SS."""
-    return time.strftime("%H:%M:%S", time.localtime(at_ns / 1e9))
+    """Return a wall clock instant (ns since the epoch) as local HH:MM:SS; `?` where there is no such instant."""
+    return _local("%H:%M:%S", at_ns / 1e9)
 
 
 def moment(at_s: float) -> str:
-    """Return an instant (seconds since the epoch) as local `YYYY-MM-DD HH:MM`."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_s))
+    """Return an instant (seconds since the epoch) as local `YYYY-MM-DD HH:MM`; `?` where there is no such instant."""
+    return _local("%Y-%m-%d %H:%M", at_s)
+
+
+def _local(form: str, at_s: float) -> str:
+    try:
+        return time.strftime(form, time.localtime(at_s))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def span(seconds: float) -> str:

@@ -77,7 +77,9 @@ def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str) -
 def banner(snapshot: HostSnapshot) -> SpanLine | None:
     """Return what must not be overlooked: that the data is old and why; None when all is well."""
     connection = snapshot.connection
-    if connection.live or connection.state is LinkState.CONNECTING:
+    if connection.live:
+        return [Span(f"⚠ {'; '.join(snapshot.problems)}", "warn")] if snapshot.problems else None
+    if connection.state is LinkState.CONNECTING:
         return None
     line = [Span(f"⚠ {connection.state.value} since {units.clock(connection.since_ns)}; ", "bad")]
     if snapshot.domains_read_ns is not None:

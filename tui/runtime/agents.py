@@ -1,56 +1,108 @@
-"""Addresses that only a guest's agent knows, asked seldom and only for guests on the screen that have one."""
+"""Addresses that only a guest's agent knows, asked seldom and only for guests on the screen that have one.
+
+An agent that hangs blocks the call for as long as libvirt likes, and its time limit is one setting for all clients of
+the domain, which is not ours to change. So these calls have a thread and a connection of their own: a hung agent costs
+the addresses of the others, for as long as it hangs, and nothing else.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tui.runtime.threads import run_forever
+from tui.sources.connection import ConnectError, close
+from tui.sources.errors import LibvirtError
+from tui.sources.monitor import MonitorLink
 
 if TYPE_CHECKING:
     from tui.model.domain import Address, Domain
+    from tui.runtime.monitors import Targets
 
+_log = logging.getLogger("virtdeck.agents")
 _AGAIN_S = 30.0
-# An agent that hangs costs its 2 s; the figures of all the others wait as long.
-_AT_ONCE = 2
+_LOOK_S = 2.0
+# An answer older than this many asks that brought none is no longer true.
+_MISSES = 2
 
-Ask = Callable[[str], "tuple[Address, ...]"]
 
+class AgentReader:
+    """What agents said, by domain UUID; read from any thread."""
 
-class AgentAddresses:
-    """What agents said, by domain UUID; asked on the monitor reader's thread, read from any."""
-
-    def __init__(self) -> None:
+    def __init__(self, open_link: Callable[[], Any], targets: Callable[[], Targets]) -> None:
+        self._open_link = open_link
+        self._targets = targets
+        self._wake = threading.Event()
+        self._stopped = False
         self._asked_s: dict[str, float] = {}
+        self._misses: dict[str, int] = {}
         self._found: Mapping[str, tuple[Address, ...]] = {}
+
+    def start(self) -> None:
+        """Start the thread."""
+        run_forever("agent reader", self._run, lambda _problem: None, lambda: self._stopped)
+
+    def stop(self) -> None:
+        """Ask the thread to leave; it does so after the call it is in."""
+        self._stopped = True
+        self._wake.set()
 
     def addresses(self) -> Mapping[str, tuple[Address, ...]]:
         """Return the addresses; the same object while nothing changed."""
         return self._found
 
-    def due(self, first: Iterable[str], domains: Mapping[str, Domain]) -> list[str]:
-        """Return the domains to ask now: on the screen, running, with an agent that is connected, longest not asked
-        first."""
+    def _run(self) -> None:
+        link: MonitorLink | None = None
+        while not self._stopped:
+            try:
+                key = self._due()
+                if key is not None:
+                    link = link or MonitorLink(self._open_link())
+                    self._ask(link, key)
+                    continue
+            except (ConnectError, LibvirtError) as error:
+                _log.info("%s", error)
+                self._drop(link)
+                link = None
+            self._wake.wait(_LOOK_S)
+        self._drop(link)
+
+    def _drop(self, link: MonitorLink | None) -> None:
+        if link is not None:
+            link.forget_all_but(())
+            close(link.connection)
+
+    def _due(self) -> str | None:
+        """The domain to ask now: on the screen, running, its agent connected, longest not asked."""
+        targets = self._targets()
+        self._keep_only(targets.domains)
         now = time.monotonic()
         waiting = [
             (self._asked_s.get(key, 0.0), key)
-            for key in first
-            if (domain := domains.get(key)) is not None
-            and domain.config is not None
-            and domain.config.agent is not None
-            and domain.config.agent.connected
-            and now - self._asked_s.get(key, -_AGAIN_S) >= _AGAIN_S
+            for key in targets.first
+            if _has_agent(targets.domains.get(key)) and now - self._asked_s.get(key, -_AGAIN_S) >= _AGAIN_S
         ]
-        return [key for _, key in sorted(waiting)[:_AT_ONCE]]
+        return min(waiting)[1] if waiting else None
 
-    def ask(self, key: str, ask: Ask) -> None:
-        """Ask one agent and keep what it says; the last answer stays when it says nothing."""
+    def _ask(self, link: MonitorLink, key: str) -> None:
         self._asked_s[key] = time.monotonic()
-        found = ask(key)
+        found = link.agent_addresses(key)
+        self._misses[key] = 0 if found else self._misses.get(key, 0) + 1
         if found and self._found.get(key) != found:
             self._found = {**self._found, key: found}
+        elif self._misses[key] >= _MISSES and key in self._found:
+            self._found = {other: kept for other, kept in self._found.items() if other != key}
 
-    def keep_only(self, domains: Mapping[str, Domain]) -> None:
-        """Drop domains that do not run any more."""
+    def _keep_only(self, domains: Mapping[str, Domain]) -> None:
         if any(key not in domains for key in self._found):
             self._found = {key: found for key, found in self._found.items() if key in domains}
         self._asked_s = {key: asked for key, asked in self._asked_s.items() if key in domains}
+
+
+def _has_agent(domain: Domain | None) -> bool:
+    if domain is None or domain.config is None or domain.config.agent is None:
+        return False
+    return bool(domain.config.agent.connected)

@@ -16,6 +16,7 @@ from tui.model.text import clean
 _SMALL = 16
 
 _log = logging.getLogger("virtdeck.connection")
+_SLICE_S = 0.5
 
 
 class Board:
@@ -24,6 +25,7 @@ class Board:
     def __init__(self, uri: str, *, read_only: bool, publish: Callable[[HostSnapshot], None]) -> None:
         self._lock = threading.Lock()
         self._publish = publish
+        self._problems: dict[str, str] = {}
         now = time.time_ns()
         connection = Connection(uri, LinkState.CONNECTING, now, read_only)
         self._snapshot = HostSnapshot(sequence=0, taken_ns=now, connection=connection)
@@ -70,10 +72,27 @@ class Board:
             ),
         )
 
+    def note_problem(self, source: str, problem: str) -> None:
+        """Say that a source cannot be read and why; "" when it can again."""
+        with self._lock:
+            before = self._problems.get(source, "")
+            self._problems[source] = problem
+            problems = tuple(text for text in self._problems.values() if text)
+        if before != problem:
+            _log.warning("%s: %s", source, problem or "can be read again")
+            self.update(problems=problems)
+
     def wait(self, ready: Callable[[HostSnapshot], bool], timeout_s: float) -> bool:
         """Block the caller until `ready` holds for the newest snapshot; False when `timeout_s` passed before."""
+        end = time.monotonic() + timeout_s
         with self._changed:
-            return self._changed.wait_for(lambda: ready(self._snapshot), timeout_s)
+            # In slices: a signal that comes just before the main thread falls asleep does not wake it (Ctrl+C).
+            while not ready(self._snapshot):
+                left_s = end - time.monotonic()
+                if left_s <= 0:
+                    return False
+                self._changed.wait(min(left_s, _SLICE_S))
+            return True
 
 
 def _same(new: Any, old: Any) -> bool:

@@ -7,19 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import LinkState
+from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.poller import Poller
 from tui.runtime.scanner import Scanner
-from tui.sources.connection import (
-    ConnectError,
-    close,
-    is_alive,
-    is_local,
-    is_shared_only,
-    open_connection,
-)
+from tui.sources.connection import ConnectError, close, driver_of, is_alive, is_local, is_shared_only, open_within
 
 if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
@@ -29,6 +23,7 @@ if TYPE_CHECKING:
 _SILENT_AFTER_S = 2.5
 _WATCH_S = 1.0
 _OPEN_DEADLINE_S = 10.0
+_MONITOR_OPEN_S = 30.0
 
 
 class Collector:
@@ -65,9 +60,17 @@ class Collector:
             targets=self._targets,
             publish=self._publish_usage,
             one_by_one=one_by_one,
+            failed=lambda problem: self.board.note_problem("monitors", problem),
         )
+        self.agents = AgentReader(self._monitor_link, self._targets)
         self.poller = Poller(
-            uri, read_only=read_only, interval_s=interval_s, board=self.board, monitors=self.monitors, prepare=prepare
+            uri,
+            read_only=read_only,
+            interval_s=interval_s,
+            board=self.board,
+            monitors=self.monitors,
+            agents=self.agents,
+            prepare=prepare,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
 
@@ -81,12 +84,15 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
+        if driver_of(self.uri) == "qemu":
+            self.agents.start()
 
     def stop(self) -> None:
         """Ask all threads to leave; never waits, since any of them may be inside a call that does not return."""
         self._stop.set()
         self.poller.desk.stop()
         self.monitors.stop()
+        self.agents.stop()
         self._scanner.stop()
 
     def focus(self, focus: Focus) -> None:
@@ -97,6 +103,12 @@ class Collector:
             self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
+
+    def reread(self) -> None:
+        """Read everything again at once, in bulk."""
+        self.poller.desk.reread()
+        self.monitors.nudge()
+        self._scanner.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -122,7 +134,9 @@ class Collector:
                 self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)
 
     def _monitor_link(self) -> Any:
-        return self._shared_link() if self._shared else open_connection(self.uri, read_only=self.read_only)
+        if self._shared:
+            return self._shared_link()
+        return open_within(self.uri, read_only=self.read_only, deadline_s=_MONITOR_OPEN_S)
 
     def _shared_link(self) -> Any:
         connection = self.poller.connection
@@ -156,24 +170,7 @@ class Collector:
             close(connection)
 
     def _open_within_deadline(self) -> Any:
-        """Open on a thread that can be left behind: virConnectOpen has no limit of its own."""
-        result: list[Any] = []
-        failure: list[ConnectError] = []
-        done = threading.Event()
-
-        def attempt() -> None:
-            try:
-                result.append(open_connection(self.uri, read_only=self.read_only))
-            except ConnectError as error:
-                failure.append(error)
-            done.set()
-
-        threading.Thread(target=attempt, name="open", daemon=True).start()
-        if not done.wait(_OPEN_DEADLINE_S):
-            raise ConnectError(self.uri, f"no answer within {_OPEN_DEADLINE_S:.0f} s", None, "Is libvirtd stopped?")
-        if failure:
-            raise failure[0]
-        return result[0]
+        return open_within(self.uri, read_only=self.read_only, deadline_s=_OPEN_DEADLINE_S)
 
 
 def _op_error(error: ConnectError) -> Exception:

@@ -24,6 +24,7 @@ class Desk:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._asked: set[str] = set()
+        self._reread = False
         self._busy_since_s: float | None = None
         self.events = DomainEvents(self._wake.set)
         self.stopped = False
@@ -56,6 +57,16 @@ class Desk:
         with self._lock:
             self._asked |= keys
         self._wake.set()
+
+    def reread(self) -> None:
+        """Have everything read again at once."""
+        self._reread = True
+        self._wake.set()
+
+    def take_reread(self) -> bool:
+        """Return whether everything was asked for since the last call."""
+        asked, self._reread = self._reread, False
+        return asked
 
     def take_asked(self) -> set[str]:
         """Return what was asked for since the last call."""

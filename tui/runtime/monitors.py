@@ -16,7 +16,7 @@ from typing import Any
 
 from tui.model.domain import Domain, MonitorState
 from tui.model.usage import DomainUsage
-from tui.runtime.agents import AgentAddresses
+from tui.runtime.threads import run_forever
 from tui.sources.connection import ConnectError, close
 from tui.sources.errors import LibvirtError
 from tui.sources.monitor import MonitorLink, is_occupied, single_calls
@@ -68,7 +68,10 @@ class MonitorReader:
         targets: Callable[[], Targets],
         publish: Callable[[Mapping[str, DomainUsage]], None],
         one_by_one: UsageReader | None = None,
+        failed: Callable[[str], None] = lambda _problem: None,
     ) -> None:
+        """Make a reader; `failed` is told why reading broke off when that was nobody's intention."""
+        self._failed = failed
         self._open_link = open_link
         self._owns_link = owns_link
         self._interval_s = interval_s
@@ -88,7 +91,6 @@ class MonitorReader:
         self._told = False
         """Whether anything was published yet: until then it is tried again soon."""
         """Whether the driver has the bulk groups; the test driver has not."""
-        self.agents = AgentAddresses()
         self.longest_round_s = 0.0
         """The longest time one round of calls took, for the benchmarks."""
 
@@ -99,7 +101,7 @@ class MonitorReader:
                 self._crew.abandoned = True
                 self._crew.wake.set()
             crew = self._crew = _Crew()
-        threading.Thread(target=self._work, args=(crew,), name="monitor-reader", daemon=True).start()
+        run_forever("monitor reader", lambda: self._work(crew), self._failed, lambda: crew.abandoned)
 
     def stop(self) -> None:
         """End reading; a thread inside a blocked call ends when that call does."""
@@ -205,7 +207,6 @@ class MonitorReader:
         if not crew.abandoned:
             link.forget_all_but(targets.domains)
             self._finish(targets)
-            self._ask_agents(crew, link, targets)
 
     def _queue(self, targets: Targets) -> list[str]:
         """The domains on the screen, then the others, longest not read first."""
@@ -257,15 +258,6 @@ class MonitorReader:
             if handle is not None and not crew.abandoned:
                 now = time.time_ns()
                 self._usage[key] = self._one_by_one(handle, targets.domains[key], self._base(key, now), now)
-
-    def _ask_agents(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
-        self.agents.keep_only(targets.domains)
-        for key in self.agents.due(targets.first, targets.domains):
-            if crew.abandoned:
-                return
-            crew.batch, crew.started_s = (key,), time.monotonic()
-            self.agents.ask(key, link.agent_addresses)
-            crew.started_s = None
 
     def _finish(self, targets: Targets) -> None:
         looked_at = [targets.domains[key] for key in targets.first if key in targets.domains]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 from tui.model.host import LinkState
 from tui.runtime.desk import Desk
 from tui.runtime.session import Session
-from tui.sources.connection import ConnectError, close, on_close, open_connection
+from tui.runtime.threads import run_forever
+from tui.sources.connection import ConnectError, NoAnswerError, close, on_close, open_within
 from tui.sources.errors import LibvirtError, words
 
 if TYPE_CHECKING:
+    from tui.runtime.agents import AgentReader
     from tui.runtime.board import Board
     from tui.runtime.monitors import MonitorReader
 
 _BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+# A connection that broke sooner is no reason to try again at once.
+_LASTING_S = 5.0
+_QUICK_S = 3.0
+_OPEN_S, _LONGEST_OPEN_S = 30.0, 300.0
 _CLOSE_REASONS = ("error", "the daemon closed the connection", "keepalive timeout", "closed here")
 
 
@@ -32,6 +37,7 @@ class Poller:
         interval_s: float,
         board: Board,
         monitors: MonitorReader,
+        agents: AgentReader,
         prepare: Callable[[Any], None] | None = None,
     ) -> None:
         self._uri = uri
@@ -40,35 +46,49 @@ class Poller:
         self._interval_s = interval_s
         self._board = board
         self._monitors = monitors
+        self._agents = agents
+        self._tried = False
         self.desk = Desk()
         self.connection: Any | None = None
         """The polling connection while there is one; shared with others only for drivers that need it."""
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="poller", daemon=True).start()
+        run_forever("poller", self._run, self._internal, lambda: self.desk.stopped)
+
+    def _internal(self, problem: str) -> None:
+        self._board.set_link(LinkState.LOST, problem, read_ns=self.desk.read_ns)
 
     def _run(self) -> None:
         attempt = 0
         while not self.desk.stopped:
-            lived = False
+            begun_s = time.monotonic()
             try:
-                self.desk.work()
-                connection = open_connection(self._uri, read_only=self._read_only)
-                lived = True
-                if self._prepare is not None:
-                    self._prepare(connection)
-                self._read_until_lost(connection)
+                self._one_connection(attempt)
+            except NoAnswerError as error:
+                self._board.set_link(LinkState.SILENT, error.text, error.advice, read_ns=self.desk.read_ns)
             except ConnectError as error:
-                self._note_loss(error.text, error.advice)
+                self._note_loss(error.text, error.advice, quick=time.monotonic() - begun_s < _QUICK_S)
             except LibvirtError as error:
-                self._note_loss(words(error), "")
-            attempt = 0 if lived else attempt + 1
+                self._note_loss(words(error), "", quick=False)
+            attempt = 0 if time.monotonic() - begun_s > _LASTING_S else attempt + 1
             self._pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
 
-    def _note_loss(self, problem: str, advice: str) -> None:
-        never_read = self._board.snapshot.domains_read_ns is None
-        state = LinkState.REFUSED if never_read else LinkState.LOST
+    def _one_connection(self, attempt: int) -> None:
+        """From open to loss; the more often nobody answered, the longer the next open may take, since each leaves a
+        thread behind."""
+        self.desk.work()
+        deadline_s = min(_OPEN_S * 2**attempt, _LONGEST_OPEN_S)
+        connection = open_within(self._uri, read_only=self._read_only, deadline_s=deadline_s)
+        if self._prepare is not None:
+            self._prepare(connection)
+        self._read_until_lost(connection)
+
+    def _note_loss(self, problem: str, advice: str, *, quick: bool) -> None:
+        """Only the very first attempt can be refused; whoever was let in once, or had to wait, is reconnected."""
+        refused = quick and not self._tried and self._board.snapshot.domains_read_ns is None
+        self._tried = True
+        state = LinkState.REFUSED if refused else LinkState.LOST
         self._board.set_link(state, problem, advice, read_ns=self.desk.read_ns)
 
     def _pause(self, seconds: float) -> None:
@@ -90,7 +110,7 @@ class Poller:
         on_close(connection, closed)
         self.connection = connection
         try:
-            Session(connection, self.desk, self._board, self._monitors, self._interval_s).run()
+            Session(connection, self.desk, self._board, self._monitors, self._agents, self._interval_s).run()
         finally:
             current[0] = False
             self.connection = None

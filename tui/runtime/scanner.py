@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tui.runtime.threads import run_forever
+
 if TYPE_CHECKING:
     from tui.runtime.board import Board
 
@@ -27,7 +29,10 @@ class Scanner:
         if not self._local:
             self._board.update(done="processes", limits=("processes: the host is not this machine",))
             return
-        threading.Thread(target=self._run, name="scanner", daemon=True).start()
+        run_forever("scanner", self._run, self._failed, lambda: self._stopped)
+
+    def _failed(self, problem: str) -> None:
+        self._board.note_problem("scanner", problem)
 
     def stop(self) -> None:
         """Ask the thread to leave."""
@@ -48,5 +53,6 @@ class Scanner:
             if found or self._board.snapshot.processes:
                 self._board.update(processes=found, processes_read_ns=time.time_ns())
             self._board.update(done="processes")
+            self._board.note_problem("scanner", "")
             self._wake.wait(self._interval_s)
             self._wake.clear()

@@ -10,12 +10,13 @@ from tui.model.host import Host, LinkState
 from tui.sources import addresses
 from tui.sources.connection import ConnectError, is_alive
 from tui.sources.domains import DomainReader
-from tui.sources.errors import LibvirtError, is_gone, is_lost
+from tui.sources.errors import LibvirtError, is_gone, is_lost, words
 from tui.sources.host import read_host, refresh_host
 
 if TYPE_CHECKING:
     from tui.model.domain import Address, Domain
     from tui.model.domain_detail import DomainDetail
+    from tui.runtime.agents import AgentReader
     from tui.runtime.board import Board
     from tui.runtime.desk import Desk
     from tui.runtime.monitors import MonitorReader
@@ -35,11 +36,14 @@ _HOST_S = 10.0
 class Session:
     """The reading on one connection; created and used on the poller's thread."""
 
-    def __init__(self, connection: Any, desk: Desk, board: Board, monitors: MonitorReader, interval_s: float) -> None:
+    def __init__(
+        self, connection: Any, desk: Desk, board: Board, monitors: MonitorReader, agents: AgentReader, interval_s: float
+    ) -> None:
         self._connection = connection
         self._desk = desk
         self._board = board
         self._monitors = monitors
+        self._agents = agents
         self._interval_s = interval_s
         self._uri = board.snapshot.connection.uri
         self._reader = DomainReader(connection)
@@ -49,7 +53,7 @@ class Session:
         self._due: dict[str, float] = {}
         self._leases: dict[str, list[Address]] = {}
         self._neighbours: dict[str, list[Address]] = {}
-        self._agents = monitors.agents.addresses()
+        self._told = agents.addresses()
         self._detail: DomainDetail | None = None
         self._xml_left = False
 
@@ -123,7 +127,10 @@ class Session:
         return time.time_ns() if news or old.domains_read_ns is None else old.domains_read_ns
 
     def _round(self) -> None:
-        self._take_dirty()
+        if self._desk.take_reread():
+            self._due = dict.fromkeys(self._due, 0.0)
+            self._reader.mark_stale(self._desk.focus.visible)
+        self._try("changed domains", self._take_dirty)
         resync_s = RESYNC_S if self._has_events else self._interval_s
         self._every("resync", resync_s, self._reader.resync)
         self._every("flags", RESYNC_S, self._reader.read_flags)
@@ -131,9 +138,9 @@ class Session:
         self._every("leases", _LEASES_S, self._read_leases)
         self._every("host", _HOST_S, self._refresh_host)
         self._monitors.supervise(self._control_info)
-        self._read_configs()
-        self._read_detail()
-        if self._monitors.agents.addresses() is not self._agents:
+        self._try("configurations", self._read_configs)
+        self._try("detail", self._read_detail)
+        if self._agents.addresses() is not self._told:
             self._publish_addresses()
         self._publish_domains()
         self._board.set_link(LinkState.LIVE)
@@ -145,8 +152,19 @@ class Session:
         if now < self._due[name]:
             return
         before = time.thread_time()
-        work()
+        self._try(name, work)
         self._due[name] = now + max(period_s, (time.thread_time() - before) / share)
+
+    def _try(self, name: str, work: Callable[[], None]) -> None:
+        """Do `work`; what libvirt refuses is told and the rest goes on, only a lost connection ends the session."""
+        try:
+            work()
+        except LibvirtError as error:
+            if is_lost(error) or not is_alive(self._connection):
+                raise
+            self._board.note_problem(name, f"{name} cannot be read: {words(error)}")
+        else:
+            self._board.note_problem(name, "")
 
     def _take_dirty(self) -> None:
         dirty = self._desk.events.take_dirty()
@@ -168,9 +186,9 @@ class Session:
         self._publish_addresses()
 
     def _publish_addresses(self) -> None:
-        self._agents = self._monitors.agents.addresses()
-        found = addresses.join(self._reader.domains().values(), self._leases, self._neighbours)
-        found = {**self._agents, **found}
+        self._told = self._agents.addresses()
+        domains = self._reader.domains().values()
+        found = addresses.join(domains, self._leases, self._told, self._neighbours)
         if found != self._board.snapshot.addresses:
             self._board.update(addresses=found, addresses_read_ns=time.time_ns())
         self._board.update(done="addresses")
@@ -198,6 +216,9 @@ class Session:
             return
         first = [key for key in (self._desk.focus.detail, *self._desk.focus.visible) if key]
         self._xml_left = self._reader.read_configs(first, _XML_MAX_AGE_S)
+        if self._reader.trouble:
+            self._board.note_problem("domains", self._reader.trouble)
+            self._reader.trouble = ""
         if not self._xml_left and "configs" in self._board.snapshot.unread:
             self._board.update(done="configs", domains=self._reader.domains())
             self._publish_addresses()

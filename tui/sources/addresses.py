@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import libvirt
 
 from tui.model.domain import Address, Domain
 from tui.model.text import clean
+from tui.sources.errors import is_lost
 
 _NEIGHBOURS = Path("/proc/net/arp")
 _COMPLETE = 0x2
 _LOOPBACK = "00:00:00:00:00:00"
-AGENT_TIMEOUT_S = 2
 
 
 def read_leases(connection: Any) -> dict[str, list[Address]]:
@@ -64,32 +65,54 @@ def read_neighbours(path: Path = _NEIGHBOURS) -> dict[str, list[Address]]:
 
 
 def join(
-    domains: Iterable[Domain], leases: Mapping[str, list[Address]], neighbours: Mapping[str, list[Address]]
+    domains: Iterable[Domain],
+    leases: Mapping[str, list[Address]],
+    agents: Mapping[str, tuple[Address, ...]],
+    neighbours: Mapping[str, list[Address]],
 ) -> dict[str, tuple[Address, ...]]:
-    """Return addresses by domain UUID for running domains: leases first, neighbours where there is no lease."""
+    """Return addresses by domain UUID for running domains; each NIC's from the first source that knows any: its DHCP
+    lease, the guest's agent, the kernel's neighbours."""
     found: dict[str, tuple[Address, ...]] = {}
     for domain in domains:
         if not domain.active or domain.config is None:
             continue
+        told = agents.get(domain.key, ())
         macs = [nic.mac.lower() for nic in domain.config.nics]
-        addresses = [address for mac in macs for address in leases.get(mac) or neighbours.get(mac) or ()]
+        addresses = [
+            address
+            for mac in macs
+            for address in leases.get(mac) or [a for a in told if a.mac.lower() == mac] or neighbours.get(mac) or ()
+        ]
+        addresses += [address for address in told if address.mac.lower() not in macs]
         if addresses:
             found[domain.key] = tuple(addresses)
     return found
 
 
-def read_interface_addresses(handle: Any, source: int, word: str) -> tuple[Address, ...]:
-    """Return one domain's addresses by virDomainInterfaceAddresses from `source`; () where there are none to be had.
-    Asking the agent may take AGENT_TIMEOUT_S seconds."""
+def read_agent_addresses(handle: Any) -> tuple[Address, ...]:
+    """Return what the guest's agent says (virDomainInterfaceAddresses), without loopback, link-local last; () where
+    there is none to be had. May take as long as the agent does."""
     try:
-        if source == libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT:
-            handle.agentSetResponseTimeout(AGENT_TIMEOUT_S)
-        interfaces = handle.interfaceAddresses(source)
-    except libvirt.libvirtError:
+        interfaces = handle.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+    except libvirt.libvirtError as error:
+        if is_lost(error):
+            raise
         return ()
-    return tuple(
-        Address(clean(str(entry["addr"])), entry.get("prefix"), clean(str(interface.get("hwaddr") or "")), word)
-        for name, interface in interfaces.items()
-        if name != "lo"
+    found = [
+        Address(clean(str(entry["addr"])), entry.get("prefix"), clean(str(interface.get("hwaddr") or "")), "agent")
+        for interface in interfaces.values()
         for entry in interface.get("addrs") or ()
-    )
+    ]
+    return tuple(sorted((address for address in found if _reach(address) < _LOOPBACK_REACH), key=_reach))
+
+
+_LOOPBACK_REACH = 2
+
+
+def _reach(address: Address) -> int:
+    """0: to be reached from elsewhere, 1: on its own link alone, 2: from within alone."""
+    try:
+        parsed = ipaddress.ip_address(address.address)
+    except ValueError:
+        return 0
+    return _LOOPBACK_REACH if parsed.is_loopback else 1 if parsed.is_link_local else 0

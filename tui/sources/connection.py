@@ -38,6 +38,10 @@ class ConnectError(Exception):
         return f"cannot connect to {self.uri}: {self.text}"
 
 
+class NoAnswerError(ConnectError):
+    """A host that neither accepted nor refused in time."""
+
+
 def start_event_loop() -> None:
     """Register libvirt's default event loop and run it on a daemon thread; must come before the first open."""
     global _loop_running
@@ -104,6 +108,28 @@ def open_connection(uri: str, *, read_only: bool) -> Any:
     with contextlib.suppress(libvirt.libvirtError):
         connection.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
     return connection
+
+
+def open_within(uri: str, *, read_only: bool, deadline_s: float) -> Any:
+    """Return open_connection's virConnect; raises NoAnswerError when it takes longer than `deadline_s`, leaving the
+    attempt behind on a thread: virConnectOpen has no limit of its own, and a daemon that is stopped blocks it."""
+    result: list[Any] = []
+    failure: list[ConnectError] = []
+    done = threading.Event()
+
+    def attempt() -> None:
+        try:
+            result.append(open_connection(uri, read_only=read_only))
+        except ConnectError as error:
+            failure.append(error)
+        done.set()
+
+    threading.Thread(target=attempt, name="open", daemon=True).start()
+    if not done.wait(deadline_s):
+        raise NoAnswerError(clean(uri), f"no answer within {deadline_s:.0f} s", None, "Is libvirtd stopped?")
+    if failure:
+        raise failure[0]
+    return result[0]
 
 
 def _no_credentials(_credentials: object, _data: object) -> int:

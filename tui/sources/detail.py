@@ -11,7 +11,7 @@ import libvirt
 
 from tui.model.domain_detail import DomainDetail, DomainSnapshot, VcpuPlacement
 from tui.model.text import clean
-from tui.sources.errors import is_gone
+from tui.sources.errors import is_gone, is_lost
 
 T = TypeVar("T")
 _VCPU_STATES = ("offline", "running", "blocked")
@@ -26,7 +26,7 @@ def read_detail(handle: Any, *, active: bool, persistent: bool) -> DomainDetail:
         try:
             return call()
         except libvirt.libvirtError as error:
-            if is_gone(error):
+            if is_gone(error) or is_lost(error):
                 raise
             problems.append(clean(error.get_error_message() or str(error)))
             return None

@@ -6,7 +6,8 @@ import contextlib
 import heapq
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import libvirt
 
 from tui.model.domain import Domain, reason_of, state_of
 from tui.model.text import clean
-from tui.sources.errors import is_gone
+from tui.sources.errors import is_gone, is_lost, words
 from tui.sources.stats import TrafficReader
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _LIST_FLAGS = {
     "snapshots": libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
 }
 _XML_FLAGS = 0
-_UUID_LENGTH = 36
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Control characters in names and titles come out as they are.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A slice of a round: long enough to get through thousands in seconds, short enough to leave the interpreter to the
@@ -62,6 +63,8 @@ class DomainReader:
         self._changed = True
         self._flags_missing: set[str] = set()
         self.traffic = TrafficReader()
+        self.trouble = ""
+        """What libvirt said of the last domain that could not be read; cleared by who tells of it."""
 
     def domains(self) -> Mapping[str, Domain]:
         """Return the domains by UUID as last read; the same object while nothing changed."""
@@ -166,22 +169,20 @@ class DomainReader:
     def refresh(self, keys: Iterable[str]) -> None:
         """Read the named domains again one by one after events; those that are gone are dropped, new ones added."""
         for key in keys:
-            if len(key) != _UUID_LENGTH:
-                continue
-            try:
-                handle = self._connection.lookupByUUIDString(key)
-                state, reason = handle.state()
-                record = self._records.get(key)
-                if record is None:
-                    record = self._records[key] = _Record(handle, _domain(handle, key, state, reason))
-                    self._changed = True
-                self._renew(record, handle, state, reason)
-                record.stale = True
-                self._put(record, _with_flags(record.domain, _own_flags(handle)))
-            except libvirt.libvirtError as error:
-                if not is_gone(error):
-                    raise
-                self._drop(key)
+            if _UUID.fullmatch(key) is not None:
+                with self._one_domain(key):
+                    self._refresh_one(key)
+
+    def _refresh_one(self, key: str) -> None:
+        handle = self._connection.lookupByUUIDString(key)
+        state, reason = handle.state()
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = _Record(handle, _domain(handle, key, state, reason))
+            self._changed = True
+        self._renew(record, handle, state, reason)
+        record.stale = True
+        self._put(record, _with_flags(record.domain, _own_flags(handle)))
 
     def refresh_states(self, keys: Iterable[str]) -> None:
         """Read the states of the named domains again (virDomainGetState)."""
@@ -190,12 +191,14 @@ class DomainReader:
             if record is None:
                 self.refresh([key])
                 continue
-            try:
+            with self._one_domain(key):
                 self._renew(record, record.handle, *record.handle.state())
-            except libvirt.libvirtError as error:
-                if not is_gone(error):
-                    raise
-                self._drop(key)
+
+    def mark_stale(self, keys: Iterable[str]) -> None:
+        """Have the XML of the named domains read again at the next chance."""
+        for key in keys:
+            if (record := self._records.get(key)) is not None:
+                record.stale = True
 
     def read_configs(self, first: Iterable[str], max_age_s: float) -> bool:
         """Read the XML of stale domains, the named ones first; and of some of those not checked for `max_age_s`, since
@@ -227,15 +230,25 @@ class DomainReader:
         record = self._records.get(key)
         if record is None:
             return
-        try:
+        with self._one_domain(key):
             self._read_xml(record)
-        except libvirt.libvirtError as error:
-            if not is_gone(error):
-                raise
-            self._drop(key)
-            return
         record.stale = False
         record.checked_s = time.monotonic()
+
+    @contextmanager
+    def _one_domain(self, key: str) -> Iterator[None]:
+        """What libvirt refuses for one domain (a policy, a broken file) must not hide the others: it is kept in
+        `trouble`; a domain that is gone is dropped; a lost connection raises."""
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            if is_lost(error):
+                raise
+            if is_gone(error):
+                self._drop(key)
+                return
+            record = self._records.get(key)
+            self.trouble = f"{record.domain.name if record else key}: {words(error)}"
 
     def _read_xml(self, record: _Record) -> None:
         domain = record.domain

@@ -13,6 +13,7 @@ import libvirt
 from tui.model.host import Host
 from tui.model.text import clean
 from tui.sources.connection import is_local
+from tui.sources.errors import is_lost
 
 T = TypeVar("T")
 _ALL_CELLS = libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS
@@ -55,9 +56,9 @@ def _optional(call: Callable[[], T]) -> T | None:
     try:
         return call()
     except libvirt.libvirtError as error:
-        if error.get_error_code() in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED):
-            return None
-        raise
+        if is_lost(error):
+            raise
+        return None
 
 
 def _version(number: int | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from tui.sources.addresses import read_interface_addresses
+from tui.sources.addresses import read_agent_addresses
 from tui.sources.errors import is_gone
 from tui.sources.stats import MONITOR_GROUPS, usage_one_by_one
 
@@ -51,12 +51,11 @@ class MonitorLink:
         return {handle.UUIDString(): values for handle, values in records}
 
     def agent_addresses(self, key: str) -> tuple[Address, ...]:
-        """Return what the guest's agent says its addresses are; () without an agent, within 2 s."""
+        """Return what the guest's agent says its addresses are; () without one. Blocks as long as it does."""
         handle = self.handle(key) if self._has_agents else None
         if handle is None:
             return ()
-        source = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
-        return read_interface_addresses(handle, source, "agent")
+        return read_agent_addresses(handle)
 
 
 def is_occupied(state: tuple[int, int] | None) -> bool:
