@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _GRAVE_S, _LIGHT_S = 12.0, 5.0
 _MOST_NAMES = 8
+_NO_SUPPORT = 3
 
 
 class Changes:
@@ -34,6 +35,8 @@ class Changes:
         self._app = app
         self._preview = preview
         self._told: dict[str, Status] = {}
+        self._missing: dict[str, str] = {}
+        self._missing_since_ns = 0
         self.keys = keymap.keys_of(configured)
         """The key of every action."""
         collector = app.collector
@@ -41,7 +44,17 @@ class Changes:
 
     def context(self, snapshot: HostSnapshot) -> Context:
         """Return what actions may look at."""
-        return Context(snapshot, kept_dir())
+        connection = snapshot.connection
+        if connection.live and connection.since_ns != self._missing_since_ns:
+            # What answers after a break may be another libvirt.
+            self._missing, self._missing_since_ns = {}, connection.since_ns
+        return Context(snapshot, kept_dir(), self._missing)
+
+    def _learn(self, job: Job) -> None:
+        """Offer no longer what the driver of this connection has no call for. Code 84 (operation unsupported) says as
+        much of one domain or one way of asking alone, so that nothing follows from it for others."""
+        if job.plan.action in BY_ID and any(result.code == _NO_SUPPORT for result in job.problems()):
+            self._missing[job.plan.action] = "the driver of this connection does not have this call"
 
     def key(self, name: str) -> bool:
         """Run the first action of this key that can run here; else say why the first one cannot."""
@@ -139,6 +152,8 @@ class Changes:
         if self._told.get(job.entry.id) is job.status:
             return
         self._told[job.entry.id] = job.status
+        if job.status is Status.FAILED:
+            self._learn(job)
         text, severity = job_words(job)
         if text:
             self._app.toast(text, severity, _LIGHT_S if severity == "information" else _GRAVE_S)

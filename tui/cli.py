@@ -160,7 +160,7 @@ def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
         config = replace(config, interval_s=checked_interval(args.interval))
     environment = os.environ.get("LIBVIRT_DEFAULT_URI", "")
     uri = args.connect or environment or config.uri or DEFAULT_URI
-    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config)
+    options = Options(uri, demo=False, read_only=bool(args.read_only), config=config, notice=config.notice)
     if args.demo:
         return _demo(options, stack, "")
     if args.demo_if_none and not args.connect:

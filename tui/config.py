@@ -32,10 +32,13 @@ class Config:
     """Columns by pane id, in order; a pane that is not named shows its own choice."""
     keymap: Mapping[str, str] = field(default_factory=dict)
     """Key by action id."""
+    notice: str = ""
+    """Why the file was left unread, in words for the user."""
 
 
 def load_config(path: Path, *, required: bool) -> Config:
-    """Return the configuration in `path`, the defaults when it is absent and not `required`; raises ConfigError."""
+    """Return the configuration in `path`, the defaults when it is not `required` and absent or closed to this user;
+    raises ConfigError."""
     # Most users have no such file, and need no parser for it.
     # os.path.exists says no, too, of a folder that may not be looked into (the home of the user before `su -m`).
     if not required and not os.path.exists(path):
@@ -49,6 +52,11 @@ def load_config(path: Path, *, required: bool) -> Config:
         if required:
             raise ConfigError(f"{clean(str(path))}: no such file") from error
         return Config()
+    except PermissionError as error:
+        # HOME may still be another user's, as under sudo.
+        if required:
+            raise ConfigError(f"{clean(str(path))}: {clean(str(error))}") from error
+        return Config(notice=f"{clean(str(path))} cannot be read: defaults are used")
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{clean(str(path))}: {clean(str(error))}") from error
     try:

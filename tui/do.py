@@ -52,7 +52,8 @@ def do(options: Options, args: argparse.Namespace) -> int:
         targets, context = _targets(action, seen, args.targets), Context(seen, kept_dir())
         plan = make_plan(action, context, targets, values)
         skipped = any(action.reason(context, target) is not None for target in targets)
-        return max(_plan(plan, collector, args), BAD if skipped and not args.plan else GOOD)
+        journal = Journal(None if options.demo else journal_file(), request_types)
+        return max(_plan(plan, collector, journal, args), BAD if skipped and not args.plan else GOOD)
     except UsageError as error:
         return _say(str(error), USAGE)
     except FieldError as error:
@@ -84,7 +85,8 @@ def _values(action: Action, pairs: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise UsageError(f"--set {pair}: must be FIELD=VALUE")
         values[name] = value
-    missing = [field.name for field in action.fields if field.kind is FieldKind.TEXT and field.name not in values]
+    texts = [field.name for field in action.fields if field.kind is FieldKind.TEXT and not field.optional]
+    missing = [name for name in texts if name not in values]
     if missing:
         raise UsageError(f"{action.id} needs --set {missing[0]}=...")
     return values
@@ -119,7 +121,7 @@ def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
     return found[0]
 
 
-def _plan(plan: Plan, collector: Collector, args: argparse.Namespace) -> int:
+def _plan(plan: Plan, collector: Collector, journal: Journal, args: argparse.Namespace) -> int:
     if args.plan:
         _print_plan(plan, as_json_=args.json)
         return GOOD
@@ -127,14 +129,16 @@ def _plan(plan: Plan, collector: Collector, args: argparse.Namespace) -> int:
         return BAD
     for note in plan.notes if args.yes else ():
         _say(note, GOOD)
-    journal = Journal(journal_file(), request_types)
     report = _Report(silent=args.json)
     jobs = Jobs(collector, journal, collector.uri, collector.nudge, report)
     run = jobs.run(plan)
-    job = run.wait(args.timeout)
-    report.silent = report.silent or not job.status.ended
-    jobs.stop()
-    run.wait(_LEAVE_S)
+    try:
+        job = run.wait(args.timeout)
+        report.silent = report.silent or not job.status.ended
+        jobs.stop()
+        run.wait(_LEAVE_S)
+    finally:
+        journal.flush(_LEAVE_S)
     if args.json:
         print_json(_job_json(job))
     elif not job.status.ended:

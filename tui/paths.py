@@ -16,7 +16,15 @@ def styles_dir() -> Path:
 def _xdg(variable: str, fallback: str) -> Path:
     value = os.environ.get(variable, "")
     # The XDG Base Directory Specification has relative values ignored.
-    return (Path(value) if os.path.isabs(value) else Path.home() / fallback) / "virtdeck"
+    return (Path(value) if os.path.isabs(value) else _home() / fallback) / "virtdeck"
+
+
+def _home() -> Path:
+    """The home folder; / for a user without one, as login(1) has it."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def config_file() -> Path:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tui.model.plan import Request
     from tui.model.snapshot import HostSnapshot
 
+# How long leaving waits for the journal's file.
+_RECORD_S = 0.2
+
 
 def run_screen(options: Options) -> int:
     """Open the full screen and return the exit code when it is left."""
@@ -29,7 +32,8 @@ def run_screen(options: Options) -> int:
     mailbox: Mailbox[HostSnapshot] = Mailbox()
     collector = open_collector(options, mailbox.put)
     collector.start()
-    journal = Journal(journal_file(), _request_types)
+    # Changes of the demo host end with it.
+    journal = Journal(None if options.demo else journal_file(), _request_types)
 
     from tui.app import VirtdeckApp
 
@@ -46,6 +50,7 @@ def run_screen(options: Options) -> int:
         return 1
     finally:
         collector.stop()
+        journal.flush(_RECORD_S)
     if code == NO_CONNECTION:
         say_unreachable(collector.board.snapshot)
     return code if code is not None else app.return_code or 0

@@ -43,7 +43,7 @@ def test_exit_codes(lab: LabHost, tmp_path: Path, name: str) -> None:
         (["domain.save", name, name + "x"], "takes one domain"),
         (["domain.restore", "--set", "path=here"], "must be an absolute path"),
         (["domain.rename", name], "needs --set name="),
-        (["domain.describe", name, "--set", "what=description"], "needs --set text="),
+        (["domain.describe", name, "--set", "description="], "title: change it or the description"),
         (["domain.define", name], "takes no target"),
     ):
         done = do(lab, tmp_path, *words, "--yes")

@@ -103,7 +103,7 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.create": {"path": prey.new.file()},
         "domain.restore": {"path": prey.new.saved},
         "domain.rename": {"name": "other"},
-        "domain.describe": {"text": "other"},
+        "domain.describe": {"title": "other"},
         "domain.save": {"path": str(prey.folder / "other.save")},
         "process.affinity": {"cpus": "0"},
     }

@@ -152,6 +152,18 @@ def snapshotted(twin: Twin) -> None:
     twin.virsh("snapshot-create-as", "two")
 
 
+def checkpointed(twin: Twin) -> None:
+    """A domain that is off, with a disk and a checkpoint, which only a running one can be given."""
+    image, root = twin.folder / "disk.qcow2", twin.xml()
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "1M"])
+    devices = root.find("devices")
+    assert devices is not None
+    devices.append(disk_xml(image, "vda"))
+    twin.lab.define(root, start=True)
+    twin.virsh("checkpoint-create-as", "one")
+    twin.virsh("destroy")
+
+
 def described(before: Make) -> Make:
     """The domain with a title and a description."""
 
@@ -169,6 +181,8 @@ def described_apart(twin: Twin) -> None:
     running(twin)
     twin.virsh("desc", "--live", "--title", "title of now")
     twin.virsh("desc", "--config", "--title", "title of later")
+    twin.virsh("desc", "--live", "now\n  in lines")
+    twin.virsh("desc", "--config", "later\n  in lines")
 
 
 def uefi_xml(twin: Twin) -> ET.Element:
@@ -330,6 +344,7 @@ CASES: tuple[Case, ...] = (
     Case("domain.undefine", "running", running, lambda seen: not seen.persistent, undo=True),
     Case("domain.undefine", "saved", managed(running), gone, undo=True, forgiven=without_save),
     Case("domain.undefine", "snapshots", snapshotted, gone, undo=True, forgiven=without_save),
+    Case("domain.undefine", "checkpoints", checkpointed, gone, undo=True, forgiven=any_reason),
     Case("domain.undefine", "nvram-kept", uefi, gone, {"nvram": "keep"}, undo=True),
     Case("domain.undefine", "nvram-removed", uefi, gone, {"nvram": "remove"}, undo=True, forgiven=without_files),
     Case("domain.undefine", "secret", secret, gone, undo=True),
@@ -339,19 +354,27 @@ CASES: tuple[Case, ...] = (
     Case("domain.rename", "autostarted", autostarted, state(OFF), paths=new_name, undo=True),
     Case(
         "domain.describe", "title", off, has(">-x &apos;y&apos; &amp; &lt;z&gt;<", config=True),
-        {"text": "-x 'y' & <z>"}, undo=True,
+        {"title": "-x 'y' & <z>"}, undo=True,
     ),
-    Case("domain.describe", "title-live", running, has(">new<", live=True, config=True), {"text": "new"}, undo=True),
-    Case("domain.describe", "title-off", described(running), has("<title>"), {"text": ""}, undo=True),
-    Case("domain.describe", "title-apart", described_apart, has("<title>"), {"text": ""}, undo=True),
-    Case("domain.describe", "transient", transient, has(">new<", live=True), {"text": "new"}, undo=True),
+    Case("domain.describe", "title-live", running, has(">new<", live=True, config=True), {"title": "new"}, undo=True),
+    Case("domain.describe", "title-off", described(running), has("<title>"), {"title": "-"}, undo=True),
+    Case("domain.describe", "title-apart", described_apart, has("<title>"), {"title": "-"}, undo=True),
+    Case("domain.describe", "transient", transient, has(">new<", live=True), {"title": "new"}, undo=True),
     Case(
         "domain.describe", "text", described(off), has(">two\nlines<", config=True),
-        {"what": "description", "text": "two\nlines"}, undo=True,
+        {"description": "two\nlines"}, undo=True,
     ),
     Case(
         "domain.describe", "text-off", described(running), has("<description>"),
-        {"what": "description", "text": ""}, undo=True,
+        {"description": "-"}, undo=True,
+    ),
+    Case(
+        "domain.describe", "both", described(running), has(">new<", ">other<", live=True, config=True),
+        {"title": "new", "description": "other"}, undo=True,
+    ),
+    Case(
+        "domain.describe", "text-apart", described_apart, has(">other<", live=True, config=True),
+        {"description": "other"}, undo=True,
     ),
 )  # fmt: skip
 

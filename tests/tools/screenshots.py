@@ -1,7 +1,7 @@
 """Writes the README's pictures from real runs on the demo host: python -m tests.tools.screenshots [--out DIR] [NAME]...
 
-Each picture is the real program, driven by keys; only what would differ from run to run is held still: the clock, the
-host's name, the made-up figures of the demo host, and the folder that it lies in."""
+Each picture is the real program, driven by keys; only what would differ from run to run is held still: the clock,
+and with it the demo host's made-up figures, the host's name, and the folder that the demo host lies in."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.tools.svg import slim
 from tests.ui.capture import captured
@@ -26,11 +27,9 @@ from tui.app import VirtdeckApp
 from tui.config import Config
 from tui.demo import prepare, write_demo_host
 from tui.demo.figures import demo_usage
-from tui.model.domain import Domain
 from tui.model.host import LinkState
 from tui.model.journal import Entry
 from tui.model.snapshot import HostSnapshot
-from tui.model.usage import DomainUsage
 from tui.ops import request_types
 from tui.paths import journal_file
 from tui.runtime.collector import Collector
@@ -43,11 +42,6 @@ NARROW, USUAL, WIDE = (80, 24), (120, 40), (200, 60)
 _SECOND_NS = 1_000_000_000
 _NOON_NS = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()) * _SECOND_NS
 _INTERVAL_S = 60.0
-
-
-def _steady_usage(handle: Any, domain: Domain, before: DomainUsage | None, _now_ns: int) -> DomainUsage:
-    """The demo host's figures of one instant, whenever they are asked for."""
-    return demo_usage(handle, domain, before, _NOON_NS)
 
 
 def _prepare(connection: Any) -> None:
@@ -66,21 +60,19 @@ class _SteadyStore(Store):
 
 
 class _SteadyJournal(Journal):
-    """A journal in which each change is made ten seconds after the one before, and takes a tenth of one."""
+    """A journal in which the changes lie ten seconds apart, up to a minute ago, and take a tenth of a second."""
 
     _shown: tuple[tuple[Entry, ...], tuple[Entry, ...]] = ((), ())
 
     def entries(self) -> tuple[Entry, ...]:
         real = super().entries()
         if real is not self._shown[0]:
-            self._shown = (
-                real,
-                tuple(_at(entry, _NOON_NS + place * 10 * _SECOND_NS) for place, entry in enumerate(real)),
-            )
+            self._shown = real, tuple(_at(entry, 10 * place - 60) for place, entry in enumerate(real))
         return self._shown[1]
 
 
-def _at(entry: Entry, at_ns: int) -> Entry:
+def _at(entry: Entry, seconds: int) -> Entry:
+    at_ns = _NOON_NS + seconds * _SECOND_NS
     return replace(entry, at_ns=at_ns, ended_ns=None if entry.ended_ns is None else at_ns + _SECOND_NS // 10)
 
 
@@ -89,7 +81,7 @@ async def _deck(uri: str, size: tuple[int, int]) -> AsyncIterator[Deck]:
     """The program on the demo host, read in full."""
     mailbox: Mailbox[HostSnapshot] = Mailbox()
     collector = Collector(
-        uri, read_only=False, interval_s=_INTERVAL_S, publish=mailbox.put, one_by_one=_steady_usage, prepare=_prepare
+        uri, read_only=False, interval_s=_INTERVAL_S, publish=mailbox.put, one_by_one=demo_usage, prepare=_prepare
     )
     journal = _SteadyJournal(journal_file(), request_types)
     app = VirtdeckApp(collector, mailbox, journal, Config(interval_s=_INTERVAL_S), demo=True)
@@ -213,10 +205,10 @@ async def _lost(deck: Deck) -> None:
     lost = replace(
         collector.board.snapshot.connection,
         state=LinkState.LOST,
-        since_ns=_NOON_NS + 4 * _SECOND_NS,
+        since_ns=_NOON_NS - 8 * _SECOND_NS,
         problem="Failed to connect socket to '/var/run/libvirt/libvirt-sock': Connection refused",
     )
-    collector.board.update(connection=lost, domains_read_ns=_NOON_NS + 3 * _SECOND_NS)
+    collector.board.update(connection=lost, domains_read_ns=_NOON_NS - 9 * _SECOND_NS)
     await deck.until(lambda: deck.snapshot.connection.state is LinkState.LOST, "the connection is lost")
 
 
@@ -264,13 +256,16 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _hold_still(home: Path) -> None:
-    """Give the process a home and a clock of its own, and the terminal that the pictures are of."""
+@contextmanager
+def _held_still(home: Path) -> Iterator[None]:
+    """Give the process a home of its own, the terminal that the pictures are of, and a clock at which it is noon."""
     for name in ("CONFIG", "STATE"):
         os.environ[f"XDG_{name}_HOME"] = str(home / name.lower())
     os.environ |= {"TZ": "UTC", "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     os.environ.pop("NO_COLOR", None)
     time.tzset()
+    with mock.patch.multiple(time, time=lambda: _NOON_NS / _SECOND_NS, time_ns=lambda: _NOON_NS):
+        yield
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -281,8 +276,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     try:
-        with _scratch() as folder:
-            _hold_still(folder)
+        with _scratch() as folder, _held_still(folder):
             uri = write_demo_host(folder)
             for scene in SCENES:
                 if not options.names or scene.name in options.names:

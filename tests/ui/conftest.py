@@ -1,4 +1,4 @@
-"""Hosts for the screen: the demo host and hosts of a test's own, in libvirt's test driver; state in a private folder."""
+"""Hosts for the screen: the demo host and a test's own, in libvirt's test driver; state in a private folder."""
 
 from __future__ import annotations
 

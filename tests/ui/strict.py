@@ -18,7 +18,9 @@ _SEQUENCES = {
     "pointer": r"\x1b\]22;[a-z-]+\x07",
     "line": r"\r?\n(?=\x1b\[[0-9]+;[0-9]+H)",
 }
-_PIECE = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _SEQUENCES.items()) + "|(?P<text>[^\x1b\r\n]+|.)", re.S)
+_PIECE = re.compile(
+    "|".join(f"(?P<{name}>{pattern})" for name, pattern in _SEQUENCES.items()) + "|(?P<text>[^\x1b\r\n]+|.)", re.DOTALL
+)
 _COLOUR = re.compile(r"(?:^|;)(?:3[0-79]|4[0-79]|9[0-7]|10[0-7]|[34]8)(?:;|$)")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MARKS = frozenset({"Mn", "Me"})

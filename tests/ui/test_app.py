@@ -10,7 +10,6 @@ import pytest
 from tests.ui.conftest import OpenDeck
 from tests.ui.words import Deck, open_deck
 from tui.actions import ACTIONS, BY_ID
-from tui.model.kind import Kind
 from tui.app import VirtdeckApp
 from tui.config import Config, ConfigError
 from tui.demo import scaled_host
@@ -18,6 +17,7 @@ from tui.dialogs.palette import Palette
 from tui.dialogs.plan import PlanDialog
 from tui.model.domain import DomainState
 from tui.model.host import LinkState
+from tui.model.kind import Kind
 from tui.panes import domains
 from tui.screen import check_names
 from tui.sources.detail import read_detail
@@ -52,7 +52,7 @@ async def test_enter_opens_the_detail_and_escape_leads_back(demo: OpenDeck) -> N
         assert deck.app.frame.detail.top > 20
         await deck.press("[", "escape")
         assert not deck.app.frame.zoomed
-        assert deck.grid.cursor_item.name == "db-primary"
+        assert deck.current == "db-primary"
 
 
 async def test_v_shows_and_hides_the_detail_beside_the_list(demo: OpenDeck) -> None:
@@ -110,10 +110,10 @@ async def test_enter_keeps_the_filter_and_escape_drops_it(demo: OpenDeck) -> Non
         await deck.press("/")
         await deck.type("web")
         await deck.press("enter", "G")
-        assert deck.grid.cursor_item.name == "web-04"
+        assert deck.current == "web-04"
         await deck.press("escape")
         assert len(deck.rows()) == deck.grid.total
-        assert deck.grid.cursor_item.name == "web-04"
+        assert deck.current == "web-04"
 
 
 async def test_a_filter_that_makes_no_sense_says_why_once(demo: OpenDeck) -> None:
@@ -159,9 +159,9 @@ async def test_sorting_by_keys(demo: OpenDeck) -> None:
 async def test_counts_before_keys(demo: OpenDeck) -> None:
     async with demo() as deck:
         await deck.press("5", "j")
-        assert deck.grid.cursor_item.name == deck.rows()[5]
+        assert deck.current == deck.rows()[5]
         await deck.press("1", "2", "G")
-        assert deck.grid.cursor_item.name == deck.rows()[11]
+        assert deck.current == deck.rows()[11]
         assert deck.app.pane.id == "domains"
 
 
@@ -226,12 +226,12 @@ async def test_the_cursor_stays_with_its_row_while_others_come_and_go(demo: Open
             host.lookupByName(name).destroy()
             host.lookupByName(name).undefine()
         await deck.until(lambda: "backup" not in deck.names() and "lb-01" not in deck.names())
-        assert deck.grid.cursor_item.name == "mq-01"
+        assert deck.current == "mq-01"
         below = deck.rows()[deck.rows().index("mq-01") + 1]
         host.lookupByName("mq-01").destroy()
         host.lookupByName("mq-01").undefine()
         await deck.until(lambda: "mq-01" not in deck.names())
-        assert deck.grid.cursor_item.name == below
+        assert deck.current == below
         await deck.press("enter")
         host.lookupByName(below).destroy()
         host.lookupByName(below).undefine()
@@ -245,7 +245,7 @@ async def test_a_renamed_domain_moves_with_cursor_and_mark(demo: OpenDeck) -> No
         await deck.press("space", "k")
         deck.app.collector.control().lookupByName("web-04").rename("a-first", 0)
         await deck.until(lambda: "a-first" in deck.names())
-        assert deck.grid.cursor_item.name == "a-first"
+        assert deck.current == "a-first"
         assert [item.name for item in deck.grid.marked_items] == ["a-first"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -108,10 +110,11 @@ async def test_save_to_file_and_restore(demo: OpenDeck, home: Path) -> None:
     async with demo() as deck:
         await deck.focus("web-01")
         await deck.press("w")
-        assert "web-01.virtdeck.save" in deck.dialog.query_one("#field-path", Input).value
+        assert re.search(r"/web-01\.\d{8}T\d{6}\.virtdeck\.save$", deck.dialog.query_one("#field-path", Input).value)
         await deck.enter("path", "relative/path")
         assert "must be an absolute path" in deck.popup()
         await deck.enter("path", str(home / "state.save"))
+        assert "is overwritten" in " ".join(deck.popup().split())
         await deck.confirm("Save to file web-01")
         assert not deck.domain("web-01").active
         await deck.press("W")
@@ -202,7 +205,7 @@ async def test_rename_and_back(demo: OpenDeck) -> None:
         await deck.enter("name", "front [bold] 4")
         await deck.confirm("Rename web-04")
         await deck.until(lambda: "front [bold] 4" in deck.names())
-        assert deck.grid.cursor_item.name == "front [bold] 4"
+        assert deck.current == "front [bold] 4"
         await deck.undo_last()
         await deck.until(lambda: "web-04" in deck.names())
 
@@ -212,8 +215,8 @@ async def test_title_and_description_change_and_come_back_exactly(demo: OpenDeck
         await deck.focus("web-01")
         await deck.press("t")
         await deck.expect_popup("Describe")
-        assert deck.dialog.query_one("#field-text", Input).value == "Shop front end"
-        await deck.enter("text", "Front [end]")
+        assert deck.dialog.query_one("#field-title", Input).value == "Shop front end"
+        await deck.enter("title", "Front [end]")
         await deck.confirm("Describe web-01")
         await deck.until(lambda: title(deck, "web-01") == "Front [end]")
         await deck.undo_last()
@@ -222,12 +225,47 @@ async def test_title_and_description_change_and_come_back_exactly(demo: OpenDeck
         before = described(deck, "db-primary")
         assert "\n" in before
         await deck.press("t")
-        await deck.choose("what", "description")
-        await deck.enter("text", "one line")
+        # Several lines cannot be edited on one; left empty they would stay.
+        assert deck.dialog.query_one("#field-description", Input).value == ""
+        await deck.enter("description", "one line")
         await deck.confirm("Describe db-primary")
         assert described(deck, "db-primary") == "one line"
         await deck.undo_last()
         assert described(deck, "db-primary") == before
+
+
+async def test_describe_leaves_alone_what_was_not_changed(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        await deck.focus("db-primary")
+        before = described(deck, "db-primary")
+        await deck.press("t")
+        assert "change it or the description" in await deck.expect_popup("Describe")
+        await deck.enter("title", "other")
+        assert "--title" in deck.popup()
+        assert deck.popup().count("virsh") == 1
+        await deck.confirm("Describe db-primary")
+        await deck.until(lambda: title(deck, "db-primary") == "other")
+        assert described(deck, "db-primary") == before
+
+
+async def test_what_the_driver_does_not_have_is_offered_once(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        await deck.focus("web-01")
+        await deck.press("R", "y")
+        await deck.expect_toast("libvirt code 3")
+        await deck.press("R")
+        await deck.expect_toast("Reset: the driver of this connection does not have this call")
+
+
+async def test_a_fault_in_planning_is_said(demo: OpenDeck, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(_values: Mapping[str, str], name: str) -> str:
+        raise KeyError(name)
+
+    async with demo() as deck:
+        await deck.focus("web-01")
+        monkeypatch.setattr("tui.actions.lifecycle._absolute", fault)
+        await deck.press("w")
+        assert "virtdeck cannot plan this: KeyError" in await deck.expect_popup("Save to file")
 
 
 def title(deck: Deck, name: str) -> str:
@@ -250,9 +288,13 @@ async def test_define_from_a_file_and_undo(demo: OpenDeck, home: Path) -> None:
         await deck.press("n")
         await deck.expect_popup("Define from file")
         assert "give the XML file" in deck.popup()
+        os.mkfifo(home / "pipe.xml")
+        (home / "odd.xml").write_text("<?xml version='1.0' encoding='nonsense'?><domain/>")
         for wrong, why in (
+            (str(home / "pipe.xml"), "not a file"),
+            (str(home / "odd.xml"), "nonsense"),
             (str(home / "absent.xml"), "No such file"),
-            (str(home), "Is a directory"),
+            (str(home), "not a file"),
             ("~nobody-of-that-name/x.xml", "home directory"),
         ):
             await deck.enter("path", wrong)

@@ -36,14 +36,20 @@ PRINTABLE = (
 """Names that every terminal prints, but that markup, shells and formats read."""
 
 OBEYED = (
-    "\u009b31mred\u009b2J\u009b1;1H", "\u009d0;owned\u009c", "\u0090q\u009c\u009f1\u009c", "\u0084\u0085\u008d\u008fA",
-    "\u007f\u007f", "\u202egpj.exe", "\u2066a\u2067b\u2068c\u2069", "\u200e\u200f\u061c", "\u200b\u200d\u2060\ufeff\u00ad",
-    "a\u2028b\u2029c", "\U000e0041\U000e007f", "\u0301[first]", "🇩🇪👩🏽‍💻❤️", "\ue000\U000f0000", "\ufdd0\ufff9\ufffa\ufffb",
-    "\u3164\u115f\uffa0\u2800", "हिन्दी", "\u1112\u1161\u11ab", "a\tb\nc", "\u180b\u034f\u17b4",
+    "\u009b31mred\u009b2J\u009b1;1H", "\u009d0;owned\u009c", "\u0090q\u009c\u009f1\u009c",
+    "\u0084\u0085\u008d\u008fA", "\u007f\u007f", "\u202egpj.exe", "\u2066a\u2067b\u2068c\u2069",
+    "\u200e\u200f\u061c", "\u200b\u200d\u2060\ufeff\u00ad", "a\u2028b\u2029c", "\U000e0041\U000e007f", "\u0301[first]",
+    "🇩🇪👩🏽\u200d💻❤\ufe0f", "\ue000\U000f0000", "\ufdd0\ufff9\ufffa\ufffb", "\u3164\u115f\uffa0\u2800", "हिन्दी",
+    "\u1112\u1161\u11ab", "a\tb\nc", "\u180b\u034f\u17b4",
 )  # fmt: skip
 """Names that a terminal obeys, hides or measures its own way."""
 
-RENAMED = ("\x1b[31mred\x1b[2J\x1b]0;owned\x07", "\x1bP1q\x1b\\\x1b_x\x1b\\\x1bc", "\x07\x08\x0b\x0c\x0e\x0f\x1a", "\x01\x1f")
+RENAMED = (
+    "\x1b[31mred\x1b[2J\x1b]0;owned\x07",
+    "\x1bP1q\x1b\\\x1b_x\x1b\\\x1bc",
+    "\x07\x08\x0b\x0c\x0e\x0f\x1a",
+    "\x01\x1f",
+)
 """What XML cannot hold and a rename can."""
 
 LONGEST = 32
@@ -87,10 +93,10 @@ def node(names: Sequence[str], text_of: Callable[[str], str]) -> ET.Element:
     """A test driver's node whose domains carry the hostile texts in all that has room for them."""
     root = ET.Element("node")
     for number, (name, pair) in enumerate(zip(names, PAIRS, strict=True)):
-        evil = text_of(xml_safe(pair.hostile))
+        evil, title = text_of(xml_safe(pair.hostile)), xml_safe(text_of(pair.hostile)).replace("\n", "\t")
         domain = ET.SubElement(root, "domain", type="test")
         for tag, text in (
-            ("name", name), ("uuid", f"00000000-0000-4000-8000-{number:012}"), ("title", xml_safe(text_of(pair.hostile)).replace("\n", "\t")),
+            ("name", name), ("uuid", f"00000000-0000-4000-8000-{number:012}"), ("title", title),
             ("description", f"{evil} {evil} {evil}"), ("memory", "1048576"), ("vcpu", "2"),
         ):  # fmt: skip
             ET.SubElement(domain, tag).text = text
@@ -121,7 +127,7 @@ def write(folder: Path, file: str, root: ET.Element) -> str:
 
 def steady(_handle: Any, _domain: Domain, _before: DomainUsage | None, now_ns: int) -> DomainUsage:
     """Figures that are the same in every run."""
-    nothing = {name: 1 for name in DomainUsage.__dataclass_fields__}
+    nothing = dict.fromkeys(DomainUsage.__dataclass_fields__, 1)
     return DomainUsage(**{**nothing, "read_ns": now_ns, "vcpus": (), "disks": ()})  # type: ignore[arg-type]
 
 
@@ -147,8 +153,9 @@ def rename_to_hostile(connection: Any) -> None:
 
 @pytest.mark.parametrize(
     "leak",
-    ["\x1b]0;owned\x07", "\x1b[2J", "\x1b[?1h", "\x07", "\x9b31m", "\x7f", "\u202e", "\u2028", "\u200b", "\t", "\n", "\x1b", "a\r\nb"],
-)
+    ["\x1b]0;owned\x07", "\x1b[2J", "\x1b[?1h", "\x07", "\x9b31m", "\x7f", "\u202e", "\u2028", "\u200b", "\t", "\n",
+     "\x1b", "a\r\nb"],
+)  # fmt: skip
 def test_the_parser_finds_what_must_not_leave(leak: str) -> None:
     taken_apart(b"\x1b[1;2mplain\r\n\x1b[3;4Hx\n\x1b[4;4H\x1b[?2026l")
     with pytest.raises(LeakError):
@@ -308,10 +315,8 @@ async def click_on_all(deck: Deck, text: str) -> None:
     assert places
     for x, y in places:
         for offset in range(0, 18, 3):
-            event = {"x": x + offset, "y": y, "delta_x": 0, "delta_y": 0, "button": 1}
             for kind in (events.MouseDown, events.MouseUp):
-                mouse = kind(None, **event, shift=False, meta=False, ctrl=False)
-                deck.app._driver.send_message(mouse)  # type: ignore[union-attr]
+                deck.send(kind(None, x + offset, y, 0, 0, 1, shift=False, meta=False, ctrl=False))
             await deck.screen.handled()
     await deck.settle()
 

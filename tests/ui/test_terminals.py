@@ -1,4 +1,4 @@
-"""The real program in terminals of all kinds: small and large, without colours, without Unicode, dumb, resized, none."""
+"""The real program in terminals of all kinds: small, large, without colours, without Unicode, dumb, resized, none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from textual.widget import Widget
 
 from tests.terminal import Terminal
 from tests.ui.conftest import OpenDeck
@@ -15,11 +16,12 @@ from tests.ui.strict import taken_apart
 from tui.actions import ACTIONS
 from tui.model.kind import Kind
 
+Environment = dict[str, str | None]
 CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def environment(home: Path) -> dict[str, str | None]:
+def environment(home: Path) -> Environment:
     """What the program is started with: folders of the test's own, and a locale of UTF-8."""
     return {
         "XDG_STATE_HOME": str(home / "state"),
@@ -31,10 +33,9 @@ def environment(home: Path) -> dict[str, str | None]:
     }
 
 
-def demo(environment: dict[str, str | None], columns: int = 80, rows: int = 24, **env: str | None) -> Terminal:
+def demo_in(environment: Environment, columns: int = 80, rows: int = 24) -> Terminal:
     """The program on the demo host."""
-    argv = [sys.executable, "-m", "tui", "--demo"]
-    return Terminal(argv, columns, rows, env={**environment, **env}, cwd="/")
+    return Terminal([sys.executable, "-m", "tui", "--demo"], columns, rows, env=environment, cwd="/")
 
 
 def shows_figures(term: Terminal) -> bool:
@@ -65,7 +66,8 @@ async def test_every_action_is_reached_on_a_small_screen(demo: OpenDeck, size: t
         for action in ACTIONS:
             if action.kind is Kind.PROCESS:
                 continue
-            await deck.focus(where.get(action.id, "db-primary"))
+            name = where.get(action.id, "db-primary")
+            await deck.focus(name)
             await deck.press(":")
             await deck.type(action.id)
             await deck.press("enter")
@@ -73,7 +75,7 @@ async def test_every_action_is_reached_on_a_small_screen(demo: OpenDeck, size: t
             assert "esc cancel" in deck.text(), action.id
             wants_text = action.kind is Kind.HOST or action.id == "domain.rename"
             assert wants_text or "enter go" in deck.text() or "yes, do it" in deck.text(), action.id
-            for field in action.asked(deck.app.changes.context(deck.snapshot), [deck.grid.cursor_item.domain]):
+            for field in action.asked(deck.app.changes.context(deck.snapshot), [deck.domain(name)]):
                 assert field.label[:20] in deck.text(), action.id
             await deck.press("escape")
 
@@ -94,12 +96,11 @@ async def test_the_help_scrolls_to_its_end_on_a_small_screen(demo: OpenDeck) -> 
 @pytest.mark.parametrize("size", [(80, 24), (60, 15), (40, 10), (200, 60)])
 async def test_no_line_is_wider_than_the_screen(demo: OpenDeck, size: tuple[int, int]) -> None:
     async with demo(size=size) as deck:
-        for keys in ((), ("enter",), ("escape", "?"), ("escape", ":"), ("escape", "*", "D"), ("escape", "7"), ("2", "/")):
-            await deck.press(*keys)
-            for widget in deck.app.screen.walk_children():
-                region = widget.region
-                if widget.display and region.area and widget.styles.dock == "none":
-                    assert region.right <= size[0], (keys, widget)
+        for keys in ("", "enter", "escape ?", "escape :", "escape * D", "escape 7", "2 /"):
+            await deck.press(*keys.split())
+            for widget in deck.app.screen.query("*").results(Widget):
+                if widget.display and widget.region.area and widget.styles.dock == "none":
+                    assert widget.region.right <= size[0], (keys, widget)
         assert len(deck.lines()) == size[1]
 
 
@@ -111,8 +112,8 @@ async def test_200_by_60_uses_the_room(demo: OpenDeck) -> None:
         assert sum("running" in line for line in deck.lines()[3:]) >= 29
 
 
-def test_it_follows_the_terminal_when_it_is_resized(environment: dict[str, str | None]) -> None:
-    with demo(environment, 80, 24) as term:
+def test_it_follows_the_terminal_when_it_is_resized(environment: Environment) -> None:
+    with demo_in(environment, 80, 24) as term:
         term.wait_for("gitlab")
         for columns, rows in ((200, 60), (60, 15), (120, 40)):
             term.resize(columns, rows)
@@ -130,8 +131,8 @@ def test_it_follows_the_terminal_when_it_is_resized(environment: dict[str, str |
 # Colours
 
 
-def test_without_colours_cursor_and_marks_can_be_told(environment: dict[str, str | None]) -> None:
-    with demo(environment, NO_COLOR="1") as term:
+def test_without_colours_cursor_and_marks_can_be_told(environment: Environment) -> None:
+    with demo_in(environment | {"NO_COLOR": "1"}) as term:
         term.wait_for("gitlab")
         term.press("j", "space")
         term.wait_for(r"^•")
@@ -149,8 +150,8 @@ def test_without_colours_cursor_and_marks_can_be_told(environment: dict[str, str
         assert len(written.styles) > 50
 
 
-def test_with_colours_there_are_some(environment: dict[str, str | None]) -> None:
-    with demo(environment) as term:
+def test_with_colours_there_are_some(environment: Environment) -> None:
+    with demo_in(environment) as term:
         term.wait_for("gitlab")
         assert len(taken_apart(term.bytes_since()).colours) > 50
 
@@ -168,10 +169,8 @@ def test_with_colours_there_are_some(environment: dict[str, str | None]) -> None
         {"LC_ALL": None, "LC_CTYPE": "de_DE.ISO-8859-15@euro", "LANG": "de_DE.UTF-8"},
     ],
 )
-def test_in_other_locales_only_ascii_leaves(
-    environment: dict[str, str | None], locale: dict[str, str | None]
-) -> None:
-    with demo(environment, **locale) as term:
+def test_in_other_locales_only_ascii_leaves(environment: Environment, locale: Environment) -> None:
+    with demo_in(environment | locale) as term:
         term.wait_for("gitlab")
         term.press("space", "*", "D")
         term.wait_for("type 46 and press enter")
@@ -189,8 +188,8 @@ def test_in_other_locales_only_ascii_leaves(
     assert "csi?31mred?2J" in text
 
 
-def test_in_a_utf_8_locale_the_signs_are_signs(environment: dict[str, str | None]) -> None:
-    with demo(environment, LC_ALL=None, LANG="de_DE.UTF-8") as term:
+def test_in_a_utf_8_locale_the_signs_are_signs(environment: Environment) -> None:
+    with demo_in(environment | {"LC_ALL": None, "LANG": "de_DE.UTF-8"}) as term:
         term.wait_for("gitlab")
         assert "● running" in term.text()
 
@@ -199,8 +198,8 @@ def test_in_a_utf_8_locale_the_signs_are_signs(environment: dict[str, str | None
 
 
 @pytest.mark.parametrize("kind", ["dumb", "xterm", "linux", "screen-256color", "no-such-terminal", "", None])
-def test_any_terminal_type_will_do(environment: dict[str, str | None], kind: str | None) -> None:
-    with demo(environment, TERM=kind, COLORTERM=None) as term:
+def test_any_terminal_type_will_do(environment: Environment, kind: str | None) -> None:
+    with demo_in(environment | {"TERM": kind, "COLORTERM": None}) as term:
         term.wait_for("gitlab")
         term.press("j", "enter")
         term.wait_for("Overview")
@@ -210,8 +209,8 @@ def test_any_terminal_type_will_do(environment: dict[str, str | None], kind: str
         assert 1049 not in term.emulator.private_modes, "the screen is given back"
 
 
-def test_nothing_is_left_behind_in_the_terminal(environment: dict[str, str | None]) -> None:
-    with demo(environment) as term:
+def test_nothing_is_left_behind_in_the_terminal(environment: Environment) -> None:
+    with demo_in(environment) as term:
         before = set(term.emulator.private_modes)
         term.wait_for("gitlab")
         assert 1049 in term.emulator.private_modes
@@ -221,10 +220,10 @@ def test_nothing_is_left_behind_in_the_terminal(environment: dict[str, str | Non
         assert term.text().strip() == ""
 
 
-def test_without_a_terminal_it_says_so(environment: dict[str, str | None]) -> None:
+def test_without_a_terminal_it_says_so(environment: Environment) -> None:
     env = {name: value for name, value in environment.items() if value is not None}
     done = subprocess.run(
-        [sys.executable, "-m", "tui", "--demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, cwd="/"
+        [sys.executable, "-m", "tui", "--demo"], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env
     )
     assert done.returncode == 2
     assert done.stdout == ""

@@ -99,6 +99,11 @@ class Deck:
         """The list of the pane on the screen."""
         return self.app.frame.grid
 
+    @property
+    def current(self) -> str:
+        """The name of the row under the cursor."""
+        return _name(self.grid.cursor_item) or ""
+
     def rows(self) -> list[str]:
         """The names of the rows that the filter lets through, in their order."""
         return [self.app.pane.words(item) for item in self.grid.shown_items]
@@ -201,11 +206,14 @@ class Deck:
 
     async def press(self, *keys: str) -> None:
         """Press keys one after the other, by character or Textual's name; what they bring about has happened after."""
-        driver = self.app._driver
-        assert driver is not None
         for key in keys:
-            driver.send_message(key_event(key))
+            self.send(key_event(key))
         await self.settle()
+
+    def send(self, event: events.Event) -> None:
+        """Give the app an event as its terminal does."""
+        assert self.app._driver is not None
+        self.app._driver.send_message(event)
 
     async def type(self, text: str) -> None:
         """Type a text into what has the focus."""

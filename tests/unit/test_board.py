@@ -87,9 +87,7 @@ def test_waiting_ends_when_it_is_so_or_too_late(board: Board) -> None:
     timer.join()
 
 
-def test_snapshots_are_published_in_their_order_from_many_threads(
-    board: Board, published: list[HostSnapshot]
-) -> None:
+def test_snapshots_are_published_in_their_order_from_many_threads(board: Board, published: list[HostSnapshot]) -> None:
     def work(name: str) -> None:
         for number in range(200):
             board.update(limits=(name, str(number)))

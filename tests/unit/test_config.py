@@ -43,7 +43,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert load_config(tmp_path / "absent.toml", required=False) == Config()
-    with pytest.raises(ConfigError, match="absent.toml: no such file"):
+    with pytest.raises(ConfigError, match=r"absent\.toml: no such file"):
         load_config(tmp_path / "absent.toml", required=True)
     with pytest.raises(ConfigError, match="Is a directory"):
         load_config(tmp_path, required=True)

@@ -1,171 +1,322 @@
-"""Jobs: plans carried out on a real (in-process) host, each target on its own, with results, journal and undo."""
+"""Jobs on libvirt's in-process test driver: results, fallbacks, calls that do not return, threads that ended."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.unit.conftest import wait, watched
-from tui.demo import scaled_host
-from tui.model.domain import Domain, DomainState
+from tui import ops
+from tui.actions import BY_ID
+from tui.actions.base import Context, make_plan
 from tui.model.journal import Status
-from tui.model.plan import Plan, Step
+from tui.model.plan import Plan, Request, Step
+from tui.model.process import QemuProcess, QemuThread, ThreadRole
 from tui.ops import request_types
-from tui.ops.define import Rename
-from tui.ops.lifecycle import Destroy, Resume, SetAutostart, Start, Suspend
+from tui.ops.base import OpContext, OpError, Outcome, Progress
+from tui.ops.lifecycle import Destroy, Resume, Save, Start, Suspend
+from tui.ops.process import SetAffinity, set_affinity
+from tui.runtime import jobs as jobs_module
 from tui.runtime.collector import Collector
 from tui.runtime.jobs import Job, Jobs
 from tui.runtime.journal import Journal
 
-RunPlan = Callable[..., Job]
+URI = "test:///default"
+UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+"""Of the one domain that the driver begins with."""
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
 
 
 @pytest.fixture
-def reports() -> list[Job]:
-    return []
+def collector() -> Iterator[Collector]:
+    collector = Collector(URI, read_only=False, interval_s=30, publish=lambda _snapshot: None)
+    collector.start()
+    wait_for(lambda: collector.board.snapshot.domains_read_ns is not None, "the host is read")
+    yield collector
+    collector.stop()
+
+
+class Desk:
+    """What carries out plans here, and all that it reported."""
+
+    def __init__(self, collector: Collector, path: Path) -> None:
+        self.path = path
+        self.reported: list[Job] = []
+        self.journal = Journal(path, request_types)
+        self.jobs = Jobs(collector, self.journal, URI, lambda _keys: None, self.reported.append)
+
+    def run(self, *steps: Step) -> Job:
+        return self.jobs.run(Plan("test", "Test", steps)).wait(10)
 
 
 @pytest.fixture
-def jobs(plain: Collector, reports: list[Job]) -> Jobs:
-    return Jobs(plain, Journal(None, request_types), plain.uri, plain.nudge, reports.append)
+def desk(collector: Collector, tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(collector, tmp_path / "journal.jsonl")
+    yield desk
+    desk.jobs.stop()
 
 
-def domain(collector: Collector, name: str) -> Domain:
-    return next(domain for domain in collector.board.snapshot.domains.values() if domain.name == name)
+def step(request: Request, target: str = UUID, **more: Any) -> Step:
+    return Step(f"{type(request).__name__.lower()} it", ("true",), request, target, **more)
 
 
-def suspend(target: Domain, fallback: bool = False) -> Step:
-    undo = Step(f"resume {target.name}", ("virsh", "resume", target.name), Resume(target.key), target.key)
-    command = ("virsh", "suspend", target.name)
-    return Step(
-        f"suspend {target.name}", command, Suspend(target.key), target.key, (undo,), only_if_failed=fallback
-    )
-
-
-def start(target: Domain, fallback: bool = False) -> Step:
-    command = ("virsh", "start", target.name)
-    return Step(f"start {target.name}", command, Start(target.key), target.key, only_if_failed=fallback)
-
-
-def run(jobs: Jobs, *steps: Step) -> Job:
-    job = jobs.run(Plan("test", "A plan", steps)).wait(10)
-    assert job.status.ended
-    return job
-
-
-def test_what_the_host_confirms_is_done(plain: Collector, jobs: Jobs, reports: list[Job]) -> None:
-    running = domain(plain, "vm-00000")
-    job = run(jobs, suspend(running))
+def test_steps_of_a_target_follow_each_other_and_are_undone_backwards(desk: Desk) -> None:
+    back = step(Resume(UUID))
+    job = desk.run(step(Suspend(UUID), undo=(back,)), step(Resume(UUID)))
     assert job.status is Status.DONE
-    assert [result.line for result in job.results] == ["suspend vm-00000: suspended"]
-    assert job.entry.results == ("suspend vm-00000: suspended",)
-    assert job.entry.undo == suspend(running).undo
-    assert job.entry.ended_ns is not None
-    assert [report.status for report in reports][0] is Status.RUNNING
-    assert reports[-1] == job
-    assert jobs.running() == []
-    wait(plain, lambda seen: seen.domains[running.key].state is DomainState.PAUSED, "it is read again at once")
+    assert job.entry.results == ("suspend it: suspended", "resume it: resumed")
+    assert job.entry.undo == (back,)
+    assert desk.jobs.running() == []
 
 
-def test_what_fails_says_what_on_what_and_why(plain: Collector, jobs: Jobs) -> None:
-    off = domain(plain, "vm-00002")
-    job = run(jobs, suspend(off))
-    assert job.status is Status.FAILED
-    assert "suspend vm-00002: " in job.results[0].message
-    assert "libvirt code" in job.results[0].message
-    assert job.entry.undo == ()
-    assert job.problems() == list(job.results)
+def test_the_file_has_what_ended_when_the_wait_for_it_is_over(desk: Desk) -> None:
+    job = desk.run(step(Suspend(UUID)))
+    later = Journal(desk.path, request_types)
+    later.load()
+    assert later.get(job.entry.id) == job.entry
 
 
-def test_a_failure_ends_its_own_target_alone(plain: Collector, jobs: Jobs) -> None:
-    off, running = domain(plain, "vm-00002"), domain(plain, "vm-00000")
-    on = Step("autostart", ("virsh", "autostart", "x"), SetAutostart(off.key, True), off.key)
-    job = run(jobs, suspend(off), on, suspend(running))
-    assert job.status is Status.FAILED
-    assert [(result.step.title, result.status) for result in job.results] == [
-        ("suspend vm-00002", Status.FAILED),
-        ("suspend vm-00000", Status.DONE),
-    ]
-    assert job.entry.undo == suspend(running).undo, "what was done can be undone"
-
-
-def test_a_fallback_runs_only_after_a_failure_and_makes_it_good(plain: Collector, jobs: Jobs) -> None:
-    off, running = domain(plain, "vm-00002"), domain(plain, "vm-00000")
-    job = run(jobs, suspend(off), start(off, fallback=True), suspend(running), start(running, fallback=True))
+def test_after_a_failure_only_a_fallback_is_begun(desk: Desk) -> None:
+    plan = (step(Start(UUID)), step(Destroy(UUID), only_if_failed=True), step(Start(UUID)))
+    job = desk.run(*plan)
+    assert [result.status for result in job.results] == [Status.FAILED, Status.DONE, Status.DONE]
     assert job.status is Status.DONE
-    assert [result.step.title for result in job.results] == ["suspend vm-00002", "start vm-00002", "suspend vm-00000"]
-    wait(plain, lambda seen: seen.domains[off.key].active)
+    failed = desk.run(step(Start(UUID)), step(Suspend(UUID)))
+    assert (failed.status, len(failed.results)) == (Status.FAILED, 1)
 
 
-def test_a_fallback_that_fails_too_is_a_failure(plain: Collector, jobs: Jobs) -> None:
-    off = domain(plain, "vm-00002")
-    hard = Step("off", ("virsh", "destroy", off.name), Destroy(off.key), off.key, only_if_failed=True)
-    job = run(jobs, suspend(off), hard)
+class Stuck:
+    """An op that does not return before it is let go, as a call to a hung QEMU."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.gone_on = threading.Event()
+
+    def __call__(self, request: Any, context: OpContext) -> Outcome:
+        if isinstance(request, Save):
+            context.release(context.long())
+        self.calls += 1
+        if not self.gone_on.wait(20):
+            raise OpError("wait for", "the test", "was never let go")
+        return Outcome("came back")
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
+    stuck = Stuck()
+    for kind in (Suspend, Save):
+        monkeypatch.setitem(ops._OPS, kind, stuck)
+    monkeypatch.setattr(jobs_module, "STUCK_AFTER_S", 0.2)
+    monkeypatch.setattr(jobs_module, "_CLOCK_S", 0.05)
+    yield stuck
+    stuck.gone_on.set()
+
+
+def test_a_call_that_does_not_return_is_pending_and_settles_later(desk: Desk, stuck: Stuck) -> None:
+    handle = desk.jobs.run(Plan("test", "Test", (step(Suspend(UUID)),)))
+    wait_for(lambda: desk.reported[-1].status is Status.PENDING, "the call is told of")
+    [result] = handle.job.problems()
+    assert result.hint == "its QEMU or libvirtd does not answer; x forces it off"
+    told = "suspend it: no answer yet; its QEMU or libvirtd does not answer; x forces it off"
+    assert desk.journal.entries()[-1].results == (told,)
+    assert [job.status for job in desk.reported].count(Status.PENDING) == 1
+    stuck.gone_on.set()
+    job = handle.wait(5)
+    assert (job.status, job.entry.results) == (Status.DONE, ("suspend it: came back",))
+    assert desk.reported[-1].status is Status.DONE
+    assert desk.jobs.running() == []
+
+
+def test_a_call_that_is_long_by_nature_is_not_called_stuck(desk: Desk, stuck: Stuck) -> None:
+    handle = desk.jobs.run(Plan("test", "Test", (step(Save(UUID, "/nowhere")),)))
+    time.sleep(0.6)
+    assert handle.job.status is Status.RUNNING
+    stuck.gone_on.set()
+    assert handle.wait(5).status is Status.DONE
+
+
+def test_calls_that_do_not_return_do_not_use_up_the_workers(desk: Desk, stuck: Stuck) -> None:
+    hung = [step(Suspend(UUID), f"hung-{number}") for number in range(6)]
+    handle = desk.jobs.run(Plan("test", "Test", (*hung, step(Resume(UUID), "well"))))
+    wait_for(lambda: any(result.status.ended for result in handle.job.results), "the last one had its turn")
+    assert stuck.calls == 6
+    desk.jobs.stop()
+    stuck.gone_on.set()
+    assert handle.wait(5).status in (Status.FAILED, Status.EXPIRED, Status.DONE)
+
+
+def test_the_hint_of_what_the_guest_has_not_done_is_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = Outcome("asked", lambda: Progress.PENDING, patience_s=0.1, hint="force it off")
+    monkeypatch.setitem(ops._OPS, Suspend, lambda _request, _context: outcome)
+    handle = desk.jobs.run(Plan("test", "Test", (step(Suspend(UUID)),)))
+    wait_for(lambda: handle.job.status is Status.PENDING, "patience runs out")
+    assert handle.job.entry.results == ("suspend it: still pending; force it off",)
+    desk.jobs.stop()
+    assert handle.wait(5).entry.results == ("suspend it: not confirmed",)
+
+
+def test_a_watch_that_breaks_ends_the_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Progress:
+        raise PermissionError(13, "no")
+
+    monkeypatch.setitem(ops._OPS, Suspend, lambda _request, _context: Outcome("asked", broken))
+    assert desk.run(step(Suspend(UUID))).status is Status.FAILED
+
+
+def test_a_journal_that_hangs_stops_no_change(collector: Collector, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal.jsonl", 0o600)
+    desk = Desk(collector, tmp_path / "journal.jsonl")
+    assert desk.run(step(Suspend(UUID))).status is Status.DONE
+
+
+# Threads that end: a process of our own that loses one when it is told to
+
+
+PROGRAM = """
+import sys, threading
+threads = [threading.Event() for _ in range(3)]
+for event in threads:
+    threading.Thread(target=event.wait, daemon=True).start()
+print(*[thread.native_id for thread in threading.enumerate()], flush=True)
+for line in sys.stdin:
+    threads[int(line)].set()
+"""
+
+
+def _is_gone(place: Path) -> bool:
+    return not place.exists()
+
+
+class Threads:
+    """A process with four threads, the first its own."""
+
+    def __init__(self, program: subprocess.Popen[str]) -> None:
+        self._program = program
+        assert program.stdout is not None
+        self.tids = [int(word) for word in program.stdout.readline().split()]
+        with open(f"/proc/{program.pid}/stat", "rb") as stat:
+            start = stat.read().rpartition(b")")[2].split()[19].decode()
+        self.pid = program.pid
+        self.key = f"{program.pid}:{start}"
+
+    def end(self, *numbers: int) -> None:
+        assert self._program.stdin is not None
+        for number in numbers:
+            print(number - 1, file=self._program.stdin, flush=True)
+            task = Path(f"/proc/{self.pid}/task/{self.tids[number]}")
+            wait_for(partial(_is_gone, task), "the thread ends")
+
+    def cpus(self) -> dict[int, set[int]]:
+        tasks = (int(name) for name in os.listdir(f"/proc/{self.pid}/task"))
+        return {tid: os.sched_getaffinity(tid) for tid in tasks}
+
+    def process(self, *roles: ThreadRole) -> QemuProcess:
+        now = self.cpus()
+        threads = tuple(
+            QemuThread(tid, "x", role, None, 0, tuple(sorted(now[tid])), None)
+            for tid, role in zip(self.tids, roles, strict=True)
+        )
+        return QemuProcess(
+            self.key,
+            self.pid,
+            "x",
+            None,
+            "",
+            "",
+            None,
+            "",
+            "",
+            None,
+            0,
+            1,
+            1,
+            0,
+            None,
+            0,
+            "",
+            threads,
+            (),
+            (),
+            (),
+            (),
+            0,
+        )
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        try:
+            yield Threads(program)
+        finally:
+            program.kill()
+
+
+W, E = ThreadRole.WORKER, ThreadRole.EMULATOR
+
+
+def plan_of(collector: Collector, process: QemuProcess, role: str) -> Plan:
+    context = Context(collector.board.snapshot, Path("/nowhere"))
+    cpu = min(os.sched_getaffinity(0))
+    return make_plan(BY_ID["process.affinity"], context, [process], {"role": role, "cpus": str(cpu)})
+
+
+@pytest.mark.parametrize("role", ["all", "worker"])
+def test_threads_that_ended_are_passed_over(desk: Desk, collector: Collector, threads: Threads, role: str) -> None:
+    """Between plan and change, and between change and undo."""
+    before = threads.cpus()
+    plan = plan_of(collector, threads.process(E, W, W, W), role)
+    threads.end(1)
+    job = desk.run(*plan.steps)
+    assert job.status is Status.DONE, job.results
+    bound = {tid: {min(os.sched_getaffinity(0))} for tid in threads.tids[(0 if role == "all" else 2) :]}
+    bound.pop(threads.tids[1], None)
+    assert {tid: cpus for tid, cpus in threads.cpus().items() if tid in bound} == bound
+    threads.end(3)
+    undone = desk.run(*job.entry.undo)
+    assert undone.status is Status.DONE, undone.results
+    assert threads.cpus() == {tid: before[tid] for tid in (threads.tids[0], threads.tids[2])}
+
+
+def test_nobody_left_is_a_failure(desk: Desk, collector: Collector, threads: Threads) -> None:
+    plan = plan_of(collector, threads.process(E, W, W, W), "worker")
+    threads.end(1, 2, 3)
+    job = desk.run(*plan.steps)
     assert job.status is Status.FAILED
-    assert len(job.results) == 2
+    assert "ESRCH" in job.results[0].message
 
 
-def test_undo_takes_all_back_last_first(plain: Collector, jobs: Jobs) -> None:
-    off = domain(plain, "vm-00002")
-
-    def rename(old: str, new: str) -> Step:
-        back = Step(f"back to {old}", ("x",), Rename(off.key, old), off.key)
-        return Step(f"to {new}", ("x",), Rename(off.key, new), off.key, (back,))
-
-    job = run(jobs, rename("vm-00002", "one"), rename("one", "two"))
-    assert [step.title for step in job.entry.undo] == ["back to one", "back to vm-00002"]
-    undo = jobs.run(Plan("undo", "Undo", job.entry.undo), job.entry.id).wait(10)
-    assert undo.status is Status.DONE
-    assert undo.entry.undoes == job.entry.id
-    wait(plain, lambda seen: seen.domains[off.key].name == "vm-00002")
+def test_what_is_said_of_threads_that_ended(threads: Threads) -> None:
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    all_of_them = SetAffinity(threads.key, tuple((tid, cpus) for tid in threads.tids))
+    threads.end(2)
+    context: Any = None
+    assert set_affinity(all_of_them, context).message == f"3 threads of pid {threads.pid} bound, 1 had ended"
+    gone = ((threads.tids[2], cpus),)
+    said = set_affinity(SetAffinity(threads.key, gone, (threads.pid,)), context).message
+    assert said == f"thread {threads.tids[2]} of pid {threads.pid} had ended"
+    with pytest.raises(OpError, match="no such thread"):
+        set_affinity(SetAffinity(threads.key, gone), context)
 
 
-def test_many_targets_at_once(plain: Collector, jobs: Jobs, reports: list[Job]) -> None:
-    running = [item for item in plain.board.snapshot.domains.values() if item.active]
-    job = run(jobs, *(suspend(item) for item in running))
-    assert job.status is Status.DONE
-    assert len(job.results) == len(running) == 8
-    assert [result.step.target for result in job.results] == [item.key for item in running], "in the plan's order"
-    assert max(len(report.results) for report in reports) == 8
-
-
-def test_what_the_layer_below_cannot_take_fails_the_step_not_the_job(plain: Collector, jobs: Jobs) -> None:
-    off = domain(plain, "vm-00002")
-    job = run(jobs, Step("rename", ("x",), Rename(off.key, "a\0b"), off.key))
-    assert job.status is Status.FAILED
-    assert "ValueError" in job.results[0].message
-    assert job.results[0].message.isprintable()
-
-
-def test_a_target_that_is_gone(plain: Collector, jobs: Jobs) -> None:
-    job = run(jobs, Step("start x", ("x",), Start("0" * 8 + "-0000-4000-8000-" + "0" * 12), "x"))
-    assert job.status is Status.FAILED
-    assert "somebody else removed it" in job.results[0].message
-
-
-def test_reading_only_refuses_each_step(tmp_path: Path) -> None:
-    with watched(scaled_host(tmp_path, 3), read_only=True) as collector:
-        jobs = Jobs(collector, Journal(None, request_types), collector.uri, collector.nudge, lambda _job: None)
-        job = run(jobs, suspend(domain(collector, "vm-00000")), start(domain(collector, "vm-00002")))
-        assert job.status is Status.FAILED
-        assert all("--read-only" in result.message for result in job.results)
-        assert domain(collector, "vm-00000").state is DomainState.RUNNING
-
-
-def test_after_stopping_no_step_is_begun(plain: Collector, jobs: Jobs) -> None:
-    jobs.stop()
-    job = jobs.run(Plan("test", "A plan", (suspend(domain(plain, "vm-00000")),))).wait(5)
-    assert job.status is Status.EXPIRED
-    assert job.results == ()
-    assert domain(plain, "vm-00000").state is DomainState.RUNNING
-
-
-def test_its_threads_end_with_it(plain: Collector, jobs: Jobs) -> None:
-    run(jobs, *(suspend(item) for item in plain.board.snapshot.domains.values() if item.active))
-    for thread in threading.enumerate():
-        if thread.name == "job":
-            thread.join(2)
-            assert not thread.is_alive()
+def test_threads_of_the_kernel_have_commands_of_their_own(collector: Collector, threads: Threads) -> None:
+    """taskset -a takes the process's own alone."""
+    cpu = min(os.sched_getaffinity(0))
+    lines = plan_of(collector, threads.process(E, W, ThreadRole.VHOST, W), "all").command_lines()
+    assert lines == [f"taskset -apc {cpu} {threads.pid}", f"taskset -pc {cpu} {threads.tids[2]}"]

@@ -45,7 +45,12 @@ def test_no_letter_is_lost_between_threads() -> None:
     mail = threading.Event()
     box.on_mail(mail.set)
     last = 20_000
-    writer = threading.Thread(target=lambda: [box.put(letter) for letter in range(1, last + 1)])
+
+    def write() -> None:
+        for letter in range(1, last + 1):
+            box.put(letter)
+
+    writer = threading.Thread(target=write)
     writer.start()
     seen: list[int] = []
     while not seen or seen[-1] != last:

@@ -8,13 +8,7 @@ from tui.actions import define, lifecycle, process
 
 if TYPE_CHECKING:
     from tui.actions.base import Action
-    from tui.model.kind import Kind
 
 ACTIONS: tuple[Action, ...] = (*lifecycle.ACTIONS, *define.ACTIONS, *process.ACTIONS)
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
-
-
-def for_key(key: str, kinds: tuple[Kind, ...]) -> list[Action]:
-    """Return the actions bound to `key` that apply to any of `kinds`, in the order of registration."""
-    return [action for action in ACTIONS if action.key == key and action.kind in kinds]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # From this many targets on, a plan that can lose something wants the number typed.
 _TYPED_FROM = 20
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class FieldKind(StrEnum):
@@ -55,6 +57,8 @@ class Context:
 
     snapshot: HostSnapshot
     kept_dir: Path
+    missing: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Why this connection cannot carry out an action at all, by action id, as far as it was tried."""
 
     @property
     def uri(self) -> str:
@@ -74,6 +78,8 @@ class Field:
     help: str = ""
     applies: Callable[[Context, Sequence[Target]], bool] = lambda _context, _targets: True
     """Whether the field means anything for these targets; it is not asked for otherwise."""
+    optional: bool = False
+    """Whether a text may be left as it is offered; one that is not must be given without the screen."""
 
 
 Reason = str | None
@@ -102,8 +108,8 @@ class Action:
 
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
-        for every action."""
-        return _common_reason(context, self.kind) or self.unavailable(context, target)
+        for every action; then what the connection was found not to have."""
+        return _common_reason(context, self.kind) or context.missing.get(self.id) or self.unavailable(context, target)
 
     def asked(self, context: Context, targets: Sequence[Target]) -> list[Field]:
         """Return the fields that mean something for these targets."""

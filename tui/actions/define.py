@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice, flag, is_on
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, flag, is_on
 from tui.actions.lifecycle import as_domain
 from tui.actions.virsh import domain_word, virsh
 from tui.model.kind import Kind
@@ -46,8 +48,14 @@ class _Head:
 def _head(path: str) -> _Head:
     """What is needed of a domain XML file before libvirt has read it; raises FieldError."""
     try:
+        # To open a FIFO would wait for whoever writes into it.
+        if not stat.S_ISREG((found := os.stat(path)).st_mode):
+            raise FieldError("path", f"{path} is not a file")
+        if found.st_size > ops.LARGEST_XML_BYTES:
+            raise FieldError("path", f"{path} is larger than 4 MiB; that is no domain XML")
         root = ET.parse(path).getroot()
-    except (OSError, ValueError) as error:
+    # LookupError is for an encoding that Python does not know.
+    except (OSError, ValueError, LookupError) as error:
         raise FieldError("path", str(error)) from error
     except ET.ParseError as error:
         raise FieldError("path", f"not XML: {error}") from error
@@ -134,11 +142,14 @@ def _undefine(context: Context, target: Target, values: Values) -> Sequence[Step
     tpm = values["tpm"] if _has_tpm(context, [domain]) else ""
     words = ["undefine", domain_word(domain)]
     words += ["--managed-save"] if domain.managed_save else []
-    words += ["--snapshots-metadata", "--checkpoints-metadata"] if domain.snapshots else []
+    words += ["--snapshots-metadata"] if domain.snapshots else []
+    words += ["--checkpoints-metadata"] if domain.checkpoints else []
     words += {"remove": ["--nvram"], "keep": ["--keep-nvram"]}.get(nvram, [])
     words += {"remove": ["--tpm"], "keep": ["--keep-tpm"]}.get(tpm, [])
     backup = kept_path(context, domain.raw_name)
-    request = ops.Undefine(domain.key, backup, bool(domain.managed_save), bool(domain.snapshots), nvram, tpm)
+    request = ops.Undefine(
+        domain.key, backup, bool(domain.managed_save), bool(domain.snapshots), bool(domain.checkpoints), nvram, tpm
+    )
     return [
         Step(
             f"undefine {domain.name}",
@@ -167,7 +178,7 @@ def _undo_undefine(context: Context, domain: Domain, backup: str) -> tuple[Step,
 def _undefine_loses(domain: Domain, nvram: str, tpm: str) -> str:
     parts = ["the configuration (its XML is kept for undo)"]
     parts += ["the saved state"] if domain.managed_save else []
-    parts += ["the list of its snapshots"] if domain.snapshots else []
+    parts += [f"the list of its {what}" for what in _lists(domain)]
     parts += ["its UEFI variables"] if nvram == "remove" else []
     parts += ["its TPM state"] if tpm == "remove" else []
     return ", ".join(parts)
@@ -183,9 +194,12 @@ def _undefine_notes(_context: Context, target: Target, values: Values) -> Sequen
         notes.append(f"{domain.name}: disk images stay: {', '.join(images)}")
     if domain.config and domain.config.nvram and values["nvram"] == "keep":
         notes.append(f"{domain.name}: UEFI variables stay: {domain.config.nvram}")
-    if domain.snapshots:
-        notes.append(f"{domain.name}: undo does not bring back the list of its snapshots")
+    notes += [f"{domain.name}: undo does not bring back the list of its {what}" for what in _lists(domain)]
     return notes
+
+
+def _lists(domain: Domain) -> list[str]:
+    return [what for what, there in (("snapshots", domain.snapshots), ("checkpoints", domain.checkpoints)) if there]
 
 
 def _rename_reason(_context: Context, target: Target) -> Reason:
@@ -196,7 +210,7 @@ def _rename_reason(_context: Context, target: Target) -> Reason:
         return "it is transient"
     if domain.managed_save:
         return "it has a saved state; libvirt renames no domain that has one"
-    return "it has snapshots; libvirt renames no domain that has any" if domain.snapshots else None
+    return next((f"it has {what}; libvirt renames no domain that has any" for what in _lists(domain)), None)
 
 
 def _rename(context: Context, target: Target, values: Values) -> Sequence[Step]:
@@ -226,11 +240,61 @@ def _check_name(context: Context, domain: Domain, name: str) -> None:
 
 
 def _describe(context: Context, target: Target, values: Values) -> Sequence[Step]:
-    domain, what, text = as_domain(target), values["what"], values["text"].strip()
-    if not text.isprintable() and what == "title":
-        raise FieldError("text", "a title is one line of printable characters")
+    domain = as_domain(target)
     sides = _Sides(domain.active, domain.persistent is not False)
-    return [_describe_step(context, domain, what, text, sides, _undo_describe(context, domain, what, sides))]
+    steps = []
+    for what, text in _new_texts(domain, values).items():
+        if what == "title" and not text.isprintable():
+            raise FieldError("title", "a title is one line of printable characters")
+        undo = _undo_describe(context, domain, what, sides)
+        loses = None if undo else f"the {what} as it is now: it could not be put back exactly"
+        steps.append(replace(_describe_step(context, domain, what, text, sides, undo), loses=loses))
+    if not steps:
+        raise FieldError(_TEXTS[0], f"change it or the {_TEXTS[1]}; {_REMOVES} alone removes")
+    return steps
+
+
+_TEXTS = ("title", "description")
+_REMOVES = "-"
+
+
+def _new_texts(domain: Domain, values: Values) -> dict[str, str]:
+    """The texts that were changed; "" is for removal."""
+    changed = {}
+    for what in _TEXTS:
+        text = values[what].strip()
+        if text and values[what] != _raw_text(domain, what):
+            changed[what] = "" if text == _REMOVES else text
+    return changed
+
+
+def _raw_text(domain: Domain, what: str) -> str:
+    if domain.config is None:
+        return ""
+    return domain.config.raw_title if what == "title" else domain.config.raw_description
+
+
+def _text_default(what: str) -> Callable[[Context, Sequence[Target]], str]:
+    """What can be edited as it is: one line of nothing but characters that can be shown."""
+
+    def default(_context: Context, targets: Sequence[Target]) -> str:
+        raw = _raw_text(as_domain(targets[0]), what) if targets and targets[0] is not None else ""
+        return raw if clean(raw) == raw else ""
+
+    return default
+
+
+def _describe_notes(_context: Context, target: Target, values: Values) -> Sequence[str]:
+    domain = as_domain(target)
+    notes = []
+    for what in _new_texts(domain, values):
+        raw = _raw_text(domain, what)
+        if raw and clean(raw) != raw:
+            notes.append(f"{domain.name}: the {what} that goes is not shown above: {clean(raw)[:_SHOWN]}")
+    return notes
+
+
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +309,9 @@ def _undo_describe(context: Context, domain: Domain, what: str, sides: _Sides) -
     """Give each side its own text back; nothing is offered where the old text is not known as it was."""
     if domain.config is None or domain.differences is None:
         return ()
-    now = domain.config.raw_title if what == "title" else domain.config.raw_description
-    later = next((difference.persistent for difference in domain.differences if difference.what == what), None)
-    if _STAND_IN.search(later or "") or "\ufffd" in now:
+    now = _raw_text(domain, what)
+    later = next((d.raw_persistent for d in domain.differences if d.what == what), None)
+    if _STAND_IN in now or _STAND_IN in (later or ""):
         return ()
     if later is None:
         return (_describe_step(context, domain, what, now, sides),)
@@ -255,8 +319,8 @@ def _undo_describe(context: Context, domain: Domain, what: str, sides: _Sides) -
     return tuple(_describe_step(context, domain, what, text, side) for text, side in back)
 
 
-# What model.text.clean puts in the place of control characters and of characters that hide.
-_STAND_IN = re.compile("[\u2400-\u2421\ufffd]")
+# What is in the place of characters that libvirt writes and XML does not have.
+_STAND_IN = "\ufffd"
 
 
 def _describe_step(
@@ -270,11 +334,6 @@ def _describe_step(
     request = ops.Describe(domain.key, what, text, sides.live, sides.persistent)
     title = f"set the {what} of {domain.name}" if text else f"remove the {what} of {domain.name}"
     return Step(title, virsh(context.uri, *words), request, domain.key, undo)
-
-
-def _title_now(_context: Context, targets: Sequence[Target]) -> str:
-    config = as_domain(targets[0]).config if targets and targets[0] is not None else None
-    return config.title if config is not None else ""
 
 
 def _rename_default(_context: Context, targets: Sequence[Target]) -> str:
@@ -315,11 +374,12 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "domain.describe", "Describe", "describe", "t", Kind.DOMAIN,
-        "Set title or description, live and persistent.", _describe,
-        fields=(
-            choice("what", "What", ("title", "description")),
-            Field("text", "Text", FieldKind.TEXT, _title_now, help="empty removes it"),
+        "Set title and description, live and persistent.", _describe,
+        fields=tuple(
+            Field(what, what.capitalize(), FieldKind.TEXT, _text_default(what), optional=True,
+                  help=f"empty leaves it as it is, {_REMOVES} removes it")
+            for what in _TEXTS
         ),
-        bulk=False,
+        bulk=False, notes=_describe_notes,
     ),
 )  # fmt: skip

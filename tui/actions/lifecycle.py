@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Sequence
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice, flag, is_on
@@ -10,6 +12,7 @@ from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain, DomainState
 from tui.model.kind import Kind
 from tui.model.plan import Request, Step
+from tui.model.text import clean
 from tui.ops import lifecycle as ops
 
 _MODES = ("default", "acpi", "agent")
@@ -150,12 +153,41 @@ def _save(context: Context, target: Target, values: Values) -> Sequence[Step]:
     path = _absolute(values, "path")
     restore = Step(f"restore {domain.name}", virsh(context.uri, "restore", path), ops.Restore(path), domain.key)
     words = ("save", domain_word(domain), path)
-    return [Step(f"save {domain.name}", virsh(context.uri, *words), ops.Save(domain.key, path), domain.key, (restore,))]
+    return [
+        Step(
+            f"save {domain.name}",
+            virsh(context.uri, *words),
+            ops.Save(domain.key, path),
+            domain.key,
+            (restore,),
+            loses=f"what is in the file {clean(path)}" if _is_there(context, path) else None,
+        )
+    ]
+
+
+def _is_there(context: Context, path: str) -> bool | None:
+    """Whether there is such a file on the host; None where it cannot be seen from here."""
+    host = context.snapshot.host
+    if host is None or not host.local:
+        return None
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return None
+    return True
+
+
+def _save_notes(context: Context, _target: Target, values: Values) -> Sequence[str]:
+    path = _absolute(values, "path")
+    return (f"should {clean(path)} be there already, it is overwritten",) if _is_there(context, path) is None else ()
 
 
 def _save_path(_context: Context, targets: Sequence[Target]) -> str:
     name = as_domain(targets[0]).raw_name if targets and targets[0] is not None else "domain"
-    return f"/var/lib/libvirt/qemu/save/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}.virtdeck.save"
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
+    return f"/var/lib/libvirt/qemu/save/{safe}.{time.strftime('%Y%m%dT%H%M%S')}.virtdeck.save"
 
 
 def _restore(context: Context, _target: Target, values: Values) -> Sequence[Step]:
@@ -248,7 +280,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "domain.save", "Save to file", "save to", "w", Kind.DOMAIN,
         "Save memory and state to a file on the host and stop.", _save, needs_active,
-        (Field("path", "File on the host", FieldKind.PATH, _save_path),), bulk=False,
+        (Field("path", "File on the host", FieldKind.PATH, _save_path),), bulk=False, notes=_save_notes,
     ),
     Action(
         "domain.restore", "Restore from file", "restore", "W", Kind.HOST,

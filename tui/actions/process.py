@@ -51,9 +51,12 @@ def _affinity(_context: Context, target: Target, values: Values) -> Sequence[Ste
     threads = [thread for thread in process.threads if role in (_ALL, thread.role.value)]
     if not threads:
         raise FieldError("role", f"{process.name} has no {role} thread")
-    if role == _ALL:
-        return [_all_threads_step(process, threads, cpus)]
-    return [_thread_step(process, thread, cpus) for thread in threads]
+    if role != _ALL:
+        return _thread_steps(process, threads, cpus)
+    # The threads that the kernel runs for it are none of the process's own, which is all that taskset -a takes.
+    vhost = [thread for thread in threads if thread.role is ThreadRole.VHOST]
+    own = [thread for thread in threads if thread.role is not ThreadRole.VHOST]
+    return [_all_threads_step(process, own, cpus), *_thread_steps(process, vhost, cpus)]
 
 
 def _all_threads_step(process: QemuProcess, threads: Sequence[QemuThread], cpus: tuple[int, ...]) -> Step:
@@ -67,18 +70,27 @@ def _all_threads_step(process: QemuProcess, threads: Sequence[QemuThread], cpus:
     )
 
 
-def _thread_step(process: QemuProcess, thread: QemuThread, cpus: tuple[int, ...]) -> Step:
+def _thread_steps(process: QemuProcess, threads: Sequence[QemuThread], cpus: tuple[int, ...]) -> list[Step]:
+    """One step a thread; one that ends meanwhile is no failure while another of these is left."""
+    among = tuple(thread.tid for thread in threads)
+    return [_thread_step(process, thread, cpus, among) for thread in threads]
+
+
+def _thread_step(process: QemuProcess, thread: QemuThread, cpus: tuple[int, ...], among: tuple[int, ...]) -> Step:
     word = format_cpus(cpus)
     undo = () if thread.affinity is None else (_undo(process, thread),)
     title = f"run {thread_name(thread)} of {process.name} on CPUs {word}"
-    return Step(title, _taskset(word, thread.tid), SetAffinity(process.key, ((thread.tid, cpus),)), process.key, undo)
+    request = SetAffinity(process.key, ((thread.tid, cpus),), among)
+    return Step(title, _taskset(word, thread.tid), request, process.key, undo)
 
 
 def _undo(process: QemuProcess, thread: QemuThread) -> Step:
+    """The step that gives a thread its CPUs back; nothing is owed to one that has ended while the process goes on."""
     before = thread.affinity or ()
     word = format_cpus(before)
     title = f"run {thread_name(thread)} of {process.name} on CPUs {word} again"
-    return Step(title, _taskset(word, thread.tid), SetAffinity(process.key, ((thread.tid, before),)), process.key)
+    request = SetAffinity(process.key, ((thread.tid, before),), (process.pid,))
+    return Step(title, _taskset(word, thread.tid), request, process.key)
 
 
 def _taskset(cpus: str, tid: int) -> tuple[str, ...]:

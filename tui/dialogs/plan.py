@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 
@@ -27,6 +28,9 @@ _WIDTH = 76
 _EDGES = 4
 # The border, the title, and the buttons, with the blank lines above preview and buttons.
 _OTHER_LINES = 6
+_log = logging.getLogger("virtdeck.plan")
+# Without --log nothing may be written over the screen.
+_log.addHandler(logging.NullHandler())
 
 
 class PlanDialog(ModalScreen[Plan | None]):
@@ -48,6 +52,9 @@ class PlanDialog(ModalScreen[Plan | None]):
         self._values = values
         self._planner = planner
         self._turn = self._made = 0
+        self._lock = threading.Lock()
+        self._wanted: tuple[int, dict[str, str]] | None = None
+        self._planning = False
         self._plan: Plan | None = None
         self._problem = ""
         self._heading = LinesView([[Span(title, "title")]], classes="heading")
@@ -89,15 +96,32 @@ class PlanDialog(ModalScreen[Plan | None]):
 
     def _make(self) -> None:
         self._turn += 1
-        turn, values = self._turn, dict(self._values)
+        with self._lock:
+            self._wanted = (self._turn, dict(self._values))
+            if self._planning:
+                return
+            self._planning = True
+        threading.Thread(target=self._plan_wanted, name="plan", daemon=True).start()
 
-        def work() -> None:
-            try:
-                self.post_message(self.Planned(turn, self._planner(values), ""))
-            except FieldError as error:
-                self.post_message(self.Planned(turn, None, clean(str(error))))
+    def _plan_wanted(self) -> None:
+        """Plan what was wanted last until nothing newer is: never more than one thread reads files."""
+        while (wanted := self._next_wanted()) is not None:
+            self.post_message(self._planned(*wanted))
 
-        threading.Thread(target=work, name="plan", daemon=True).start()
+    def _next_wanted(self) -> tuple[int, dict[str, str]] | None:
+        with self._lock:
+            wanted, self._wanted = self._wanted, None
+            self._planning = wanted is not None
+            return wanted
+
+    def _planned(self, turn: int, values: dict[str, str]) -> Planned:
+        try:
+            return self.Planned(turn, self._planner(values), "")
+        except FieldError as error:
+            return self.Planned(turn, None, clean(str(error)))
+        except Exception as error:  # noqa: BLE001 - a fault of this program; the dialog has to answer all the same
+            _log.exception("planning %s", self._title)
+            return self.Planned(turn, None, clean(f"virtdeck cannot plan this: {type(error).__name__}: {error}"))
 
     def on_plan_dialog_planned(self, event: Planned) -> None:
         if event.turn != self._turn:

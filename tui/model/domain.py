@@ -75,6 +75,8 @@ class Domain:
     managed_save: bool | None = None
     snapshots: bool | None = None
     """Whether it has at least one DomainSnapshot."""
+    checkpoints: bool | None = None
+    """Whether it has at least one DomainCheckpoint."""
     config: DomainConfig | None = None
     """Of the live XML when active, else of the persistent XML."""
     differences: tuple[Difference, ...] | None = None
@@ -101,7 +103,6 @@ class DomainEvent:
 class MonitorState:
     """A QEMU monitor that does not answer; `since_ns` is when the call that never came back was made."""
 
-    stuck: bool
     since_ns: int
 
 

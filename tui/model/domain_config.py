@@ -81,3 +81,5 @@ class Difference:
     what: str
     live: str
     persistent: str
+    raw_persistent: str | None = None
+    """What `persistent` is when not made safe to show; only of title and description."""

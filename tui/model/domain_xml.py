@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from xml.etree import ElementTree as ET
 
 from tui.model import units
@@ -124,7 +125,9 @@ def _disk_source(source: ET.Element | None) -> str:
 
 def _nic(nic: ET.Element) -> Nic:
     source = nic.find("source")
-    kind = nic.get("type", "")
+    # While it runs, libvirt shows a NIC of a network as what the network made of it (bridge, direct, hostdev).
+    network = source is not None and "network" in source.attrib
+    kind = "network" if network else nic.get("type", "")
     names = () if source is None else (source.get(key) for key in (kind, "network", "bridge", "dev", "path", "name"))
     return Nic(
         mac=clean(_attribute(nic, "mac", "address") or "?"),
@@ -155,25 +158,51 @@ def _agent(channels: Iterable[ET.Element]) -> AgentChannel | None:
 
 
 def differences(live: DomainConfig, persistent: DomainConfig) -> tuple[Difference, ...]:
-    """Return what the next boot will change: sizes, vCPUs, pins, devices, texts; () when nothing."""
-    found: list[Difference] = []
+    """Return what the next boot will change of sizes, vCPUs, pins, texts, machine, firmware, TPM, agent channel,
+    graphics, disks and NICs; () when none of these differs. Other devices, features and the CPU model are not compared:
+    libvirt itself rewrites them in the live XML."""
     pairs = [
         ("vCPUs", str(live.vcpus), str(persistent.vcpus)),
         ("maximum vCPUs", str(live.vcpus_max), str(persistent.vcpus_max)),
         ("memory", units.size(live.memory_kib), units.size(persistent.memory_kib)),
         ("maximum memory", units.size(live.memory_max_kib), units.size(persistent.memory_max_kib)),
         ("I/O threads", str(live.iothreads), str(persistent.iothreads)),
-        ("title", live.title, persistent.title),
-        ("description", live.description, persistent.description),
         ("machine", live.machine, persistent.machine),
         ("balloon", live.balloon, persistent.balloon),
-        ("nvram", live.nvram, persistent.nvram),
+        ("firmware", live.firmware, persistent.firmware),
+        # Where none is named the start makes one up, in the live XML alone.
+        ("nvram", live.nvram, persistent.nvram or live.nvram),
+        ("TPM", _there(live.tpm), _there(persistent.tpm)),
+        ("agent channel", _there(live.agent is not None), _there(persistent.agent is not None)),
     ]
-    found += [Difference(what, now, later) for what, now, later in pairs if now != later]
-    found += _set_differences("pin", dict(live.vcpu_pins), dict(persistent.vcpu_pins))
-    found += _set_differences("disk", _disk_words(live.disks), _disk_words(persistent.disks))
-    found += _set_differences("NIC", _nic_words(live.nics), _nic_words(persistent.nics))
-    return tuple(found)
+    return (
+        *(Difference(what, now, later) for what, now, later in pairs if now != later),
+        *_text_differences(live, persistent),
+        *_set_differences("pin", dict(live.vcpu_pins), dict(persistent.vcpu_pins)),
+        *_graphics_differences(live.graphics, persistent.graphics),
+        *_set_differences("disk", _disk_words(live.disks), _disk_words(persistent.disks)),
+        *_set_differences("NIC", _nic_words(live.nics, persistent.nics), _nic_words(persistent.nics, persistent.nics)),
+    )
+
+
+def _there(present: bool) -> str:
+    return "present" if present else "none"
+
+
+def _text_differences(live: DomainConfig, persistent: DomainConfig) -> Iterable[Difference]:
+    """Title and description; the raw text goes with them, for undo to put back."""
+    if live.raw_title != persistent.raw_title:
+        yield Difference("title", live.title, persistent.title, persistent.raw_title)
+    if live.raw_description != persistent.raw_description:
+        yield Difference("description", live.description, persistent.description, persistent.raw_description)
+
+
+def _graphics_differences(live: tuple[str, ...], persistent: tuple[str, ...]) -> Iterable[Difference]:
+    """Address and port count where the persistent XML says them: the start chooses what is left open."""
+    for now, later in zip_longest(live, persistent, fillvalue="none"):
+        kind, _, where = later.partition(" ")
+        if now.partition(" ")[0] != kind or where not in now:
+            yield Difference("graphics", now, later)
 
 
 def _set_differences(what: str, live: dict[str, str], persistent: dict[str, str]) -> list[Difference]:
@@ -184,12 +213,43 @@ def _set_differences(what: str, live: dict[str, str], persistent: dict[str, str]
     ]
 
 
+def _words(*words: str) -> str:
+    return " ".join(filter(None, words))
+
+
 def _disk_words(disks: tuple[Disk, ...]) -> dict[str, str]:
-    return {disk.target: " ".join(filter(None, (disk.bus, disk.format, disk.source or "empty"))) for disk in disks}
-
-
-def _nic_words(nics: tuple[Nic, ...]) -> dict[str, str]:
     return {
-        nic.mac: " ".join(filter(None, (nic.kind, nic.source, nic.model, "" if nic.link_up else "link down")))
+        disk.target: _words(
+            disk.bus,
+            # Of an empty drive only the persistent XML says a format.
+            disk.format if disk.source else "",
+            disk.source or "empty",
+            disk.cache and f"cache {disk.cache}",
+            "read-only" if disk.read_only else "",
+            "shareable" if disk.shareable else "",
+            disk.serial and f"serial {disk.serial}",
+        )
+        for disk in disks
+    }
+
+
+def _nic_words(nics: tuple[Nic, ...], persistent: tuple[Nic, ...]) -> dict[str, str]:
+    """What a NIC of a network does not say of VLAN and port in the persistent XML, the network says at the start."""
+    left_open = {
+        (nic.mac, what)
+        for nic in persistent
+        if nic.kind == "network"
+        for what, value in (("vlan", nic.vlan), ("virtualport", nic.virtualport))
+        if not value
+    }
+    return {
+        nic.mac: _words(
+            nic.kind,
+            nic.source,
+            nic.model,
+            "" if nic.link_up else "link down",
+            f"vlan {nic.vlan}" if nic.vlan and (nic.mac, "vlan") not in left_open else "",
+            nic.virtualport if (nic.mac, "virtualport") not in left_open else "",
+        )
         for nic in nics
     }

@@ -61,7 +61,12 @@ class OpContext(Protocol):
         ...
 
     def control(self) -> Any:
-        """Return the connection for short calls; raises OpError when the host cannot be reached."""
+        """Return the connection of the calling thread for short calls, which a call that does not return blocks for
+        this thread alone; raises OpError when the host cannot be reached."""
+        ...
+
+    def leave(self) -> None:
+        """Give back what `control` opened for the calling thread; domains taken from it must have been dropped."""
         ...
 
     def long(self) -> Any:

@@ -14,7 +14,8 @@ from tui.model.plan import Request
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.errors import control_domain, doing
 
-_LARGEST_XML_BYTES = 4 * 1024 * 1024
+LARGEST_XML_BYTES = 4 * 1024 * 1024
+"""No domain XML is larger than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Undefine(Request):
     backup: str
     managed_save: bool = False
     snapshots: bool = False
+    checkpoints: bool = False
     nvram: str = ""
     """What happens to the UEFI variables: "" (there are none), "remove" or "keep"."""
     tpm: str = ""
@@ -71,7 +73,7 @@ class Describe(Request):
 
 def _read_xml(path: str, what: str) -> str:
     try:
-        if os.path.getsize(path) > _LARGEST_XML_BYTES:
+        if os.path.getsize(path) > LARGEST_XML_BYTES:
             raise OpError(what, path, "the file is larger than 4 MiB; that is no domain XML")
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -115,8 +117,8 @@ def _undefine(request: Undefine, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "undefine")
     _keep_xml(handle, request.backup)
     flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if request.managed_save else 0
-    if request.snapshots:
-        flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA if request.snapshots else 0
+    flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA if request.checkpoints else 0
     flags |= {
         "remove": libvirt.VIR_DOMAIN_UNDEFINE_NVRAM,
         "keep": libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM,

@@ -39,11 +39,14 @@ class KillProcess(Request):
 
 @dataclass(frozen=True, slots=True)
 class SetAffinity(Request):
-    """Bind threads of a process to host CPUs; all of them, or none when one fails."""
+    """Bind threads of a process to host CPUs; all of them, or none when one fails. Threads that have ended since they
+    were listed are passed over, unless that leaves nobody."""
 
     key: str
     affinities: tuple[tuple[int, tuple[int, ...]], ...]
     """(thread id, CPUs) of each thread; the process's own and its vhost threads."""
+    among: tuple[int, ...] = ()
+    """Thread ids of which one that is left is enough, so that it is no failure when all of `affinities` have ended."""
 
 
 def terminate(request: TerminateProcess, context: OpContext) -> Outcome:
@@ -72,16 +75,32 @@ def set_affinity(request: SetAffinity, context: OpContext) -> Outcome:
     """Bind the threads and read each binding back; when one fails, those changed before get their CPUs back.
     Raises OpError, with the name of the errno in its text."""
     _check_identity("set the CPUs of", request.key)
-    before = {tid: _read(request.key, tid) for tid, _ in request.affinities}
+    read = {tid: _read(request.key, tid) for tid, _ in request.affinities}
+    before = {tid: cpus for tid, cpus in read.items() if cpus is not None}
     changed: list[int] = []
     for tid, cpus in request.affinities:
         try:
-            _bind(request.key, tid, cpus)
+            if tid in before and _bind(request.key, tid, cpus):
+                changed.append(tid)
         except OpError as error:
             left = _restore(request.key, {done: before[done] for done in (*changed, tid)})
             raise _with_restored(error, changed, left) from error
-        changed.append(tid)
-    return Outcome(f"{len(changed)} threads of pid {_pid(request.key)} bound")
+    if not changed and not any(_belongs(request.key, tid) for tid in request.among):
+        raise OpError("set the CPUs of", _threads(request), "no such thread (ESRCH)", advice=_GONE)
+    return Outcome(_bound(request, len(set(changed))))
+
+
+def _threads(request: SetAffinity) -> str:
+    tids = ", ".join(str(tid) for tid, _ in request.affinities)
+    return f"thread{'s' if len(request.affinities) > 1 else ''} {tids} of {_subject(request.key)}"
+
+
+def _bound(request: SetAffinity, count: int) -> str:
+    """What to say of `count` threads that were bound."""
+    ended = len({tid for tid, _ in request.affinities}) - count
+    if not count:
+        return f"{_threads(request)} had ended"
+    return f"{count} threads of {_subject(request.key)} bound" + (f", {ended} had ended" if ended else "")
 
 
 OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {
@@ -158,24 +177,29 @@ def _belongs(key: str, tid: int) -> bool:
     return False
 
 
-def _read(key: str, tid: int) -> frozenset[int]:
-    what, subject = "set the CPUs of", f"thread {tid} of {_subject(key)}"
+def _read(key: str, tid: int) -> frozenset[int] | None:
+    """Return the CPUs of a thread, None when it has ended; raises OpError."""
     if not _belongs(key, tid):
-        raise OpError(what, subject, "no such thread (ESRCH)", advice=_GONE)
+        return None
     try:
         return frozenset(os.sched_getaffinity(tid))
+    except ProcessLookupError:
+        return None
     except OSError as error:
-        _fail(what, subject, error)
+        _fail("set the CPUs of", f"thread {tid} of {_subject(key)}", error)
 
 
-def _bind(key: str, tid: int, cpus: tuple[int, ...]) -> None:
-    """Bind one thread; the kernel takes a list of which only some CPUs are allowed, hence the reading back."""
+def _bind(key: str, tid: int, cpus: tuple[int, ...]) -> bool:
+    """Bind one thread, return False when it has ended; the kernel takes a list of which only some CPUs are allowed,
+    hence the reading back. Raises OpError."""
     what, subject = "set the CPUs of", f"thread {tid} of {_subject(key)}"
     if not _belongs(key, tid):
-        raise OpError(what, subject, "no such thread (ESRCH)", advice=_GONE)
+        return False
     try:
         os.sched_setaffinity(tid, cpus)
         actual = os.sched_getaffinity(tid)
+    except ProcessLookupError:
+        return False
     except OSError as error:
         _fail(what, subject, error, _why_refused(cpus) if error.errno == errno.EINVAL else "")
     except (OverflowError, ValueError) as error:
@@ -183,6 +207,7 @@ def _bind(key: str, tid: int, cpus: tuple[int, ...]) -> None:
     if actual != set(cpus):
         text = f"asked for CPUs {format_cpus(cpus)}, got {format_cpus(actual)}"
         raise OpError(what, subject, text, advice=_why_refused(cpus))
+    return True
 
 
 def _why_refused(cpus: tuple[int, ...]) -> str:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _NARROW = 37
 _ADDRESS_WORDS = {"lease": "DHCP lease", "agent": "guest agent", "neighbour": "neighbour table", "arp": "ARP"}
 
+_OLD_NS = 15_000_000_000
+_STALE_REPORT_NS = 90_000_000_000
+
 
 def _yes_no(value: bool | None) -> str | None:
     return None if value is None else "yes" if value else "no"
@@ -37,6 +40,7 @@ def overview(view: View, row: DomainRow) -> list[SpanLine]:
         line("Name", domain.name, "title"),
         line("State", state.text, state.style),
         *_trouble(view, row),
+        *_age_lines(view, row),
         *([line("Title", config.title)] if config and config.title else []),
         line("UUID", domain.key),
         line("Id", str(domain.id) if domain.id is not None else "-"),
@@ -63,6 +67,14 @@ def _trouble(view: View, row: DomainRow) -> list[SpanLine]:
         note(f"Its monitor is silent since {since}:", "bad"),
         note("no figures; x forces it off", "bad"),
     ]
+
+
+def _age_lines(view: View, row: DomainRow) -> list[SpanLine]:
+    """When the figures were read, where that is long ago: on a busy host not all are read every round."""
+    usage = row.usage
+    if usage is None or view.snapshot.taken_ns - usage.read_ns < _OLD_NS:
+        return []
+    return [line("Figures", f"as of {units.clock(usage.read_ns)}", "warn")]
 
 
 def _memory_words(row: DomainRow) -> str | None:
@@ -180,7 +192,9 @@ def memory(_view: View, row: DomainRow) -> list[SpanLine]:
     ]
     if usage.balloon_updated_s is None:
         return [*lines, note("the guest's balloon driver has not reported: figures are unknown", "warn")]
-    return [*lines, line("Reported", units.moment(usage.balloon_updated_s))]
+    stale = usage.read_ns - usage.balloon_updated_s * 1_000_000_000 > _STALE_REPORT_NS
+    lines.append(line("Reported", units.moment(usage.balloon_updated_s), "warn" if stale else ""))
+    return [*lines, note("the guest's balloon driver reports no more", "warn")] if stale else lines
 
 
 def disks(_view: View, row: DomainRow) -> list[SpanLine]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.domain import Address, Domain, DomainState, MonitorState
+from tui.model.rates import total
 from tui.widgets.grid_columns import Cell
 from tui.widgets.sparkline import sparkline
 
@@ -49,9 +51,16 @@ class DomainRow:
 
 
 def natural(name: str) -> tuple[object, ...]:
-    """Return a sort key that puts web2 before web10."""
-    parts = _NUMBERS.split(name.casefold())
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
+    """Return a sort key that puts web2 before web10, however long the numbers are."""
+    return tuple(map(_part_order, _NUMBERS.split(name.casefold())))
+
+
+def _part_order(part: str) -> tuple[int, int, str]:
+    """Compared as digits: int() refuses a number of more than a few thousand of them."""
+    if not part.isdecimal():
+        return 1, 0, part
+    digits = "".join(str(unicodedata.decimal(digit)) for digit in part).lstrip("0")
+    return 0, len(digits), digits
 
 
 class DomainRows:
@@ -282,14 +291,10 @@ def _bytes(kib: int | None) -> float | None:
 
 def _figure(row: DomainRow, name: str) -> Fact:
     if name == "net":
-        return _sum(*_net_rates(row))
+        return total(_net_rates(row))
     if name == "disk":
-        return _sum(*_disk_rates(row))
+        return total(_disk_rates(row))
     return _bytes(row.process.rss_kib if row.process else row.usage.guest_used_kib if row.usage else None)
-
-
-def _sum(one: float | None, other: float | None) -> float | None:
-    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 def _text_fact(row: DomainRow, name: str) -> Fact:

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from tui.actions.base import Target
 
 
-def _rate(one: float | None, other: float | None) -> float | None:
-    return None if one is None and other is None else (one or 0.0) + (other or 0.0)
-
-
 COLUMNS: tuple[Column[DomainRow], ...] = (
     Column("name", "Name", 16, lambda row: Cell(row.name), lambda row: row.order, grow=3),
     Column("state", "State", 15, rows.state_cell, lambda row: rows.state_cell(row).text, grow=1),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.journal import Entry, Status
 from tui.panes.spec import PaneSpec, Tab, View
-from tui.panes.text import BLANK, heading, line, note, paragraph
+from tui.panes.text import BLANK, ago, heading, line, note, paragraph
 from tui.widgets.grid_columns import Cell, Column
 from tui.widgets.lines import Span, SpanLine
 
@@ -91,7 +91,7 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
     style = status.style if entry.status is Status.FAILED else ""
     lines = [
         line("What", entry.title, "title"),
-        line("When", f"{units.moment(entry.at_ns / 1e9)}:{units.clock(entry.at_ns)[-2:]}"),
+        line("When", f"{units.moment(entry.at_ns / 1e9)}:{units.clock(entry.at_ns)[-2:]}, {ago(entry.at_ns / 1e9)}"),
         line("Host", entry.uri),
         line("Status", status.text, status.style),
         *([line("Took", f"{(entry.ended_ns - entry.at_ns) / 1e9:.1f} s")] if entry.ended_ns else []),

@@ -52,7 +52,8 @@ class Collector:
         self._shared = is_shared_only(uri)
         self._stop = threading.Event()
         self._control_lock = threading.Lock()
-        self._control: Any | None = None
+        self._control_of = threading.local()
+        self._spare: Any | None = None
         self.monitors = MonitorReader(
             self._monitor_link,
             owns_link=not self._shared,
@@ -145,17 +146,36 @@ class Collector:
         return connection
 
     def control(self) -> Any:
-        """Return the connection for short calls, opening it when needed; raises OpError when the host does not
-        answer within 10 s."""
+        """Return the calling thread's own connection for short calls, opening it when needed: calls that a hung QEMU
+        does not answer block all others on theirs. Raises OpError when the host does not answer within 10 s."""
         try:
             if self._shared:
                 return self._shared_link()
-            with self._control_lock:
-                if self._control is None or not is_alive(self._control):
-                    self._control = self._open_within_deadline()
-                return self._control
+            own = getattr(self._control_of, "connection", None) or self._take_spare()
+            if own is None or not is_alive(own):
+                self._control_of.connection = None
+                if own is not None:
+                    close(own)
+                own = self._open_within_deadline()
+            self._control_of.connection = own
+            return own
         except ConnectError as error:
             raise _op_error(error) from error
+
+    def leave(self) -> None:
+        """Close the calling thread's connection; one such is kept for the thread that comes next."""
+        own = getattr(self._control_of, "connection", None)
+        self._control_of.connection = None
+        with self._control_lock:
+            if own is not None and self._spare is None and is_alive(own) and not self._stop.is_set():
+                self._spare, own = own, None
+        if own is not None:
+            close(own)
+
+    def _take_spare(self) -> Any | None:
+        with self._control_lock:
+            spare, self._spare = self._spare, None
+            return spare
 
     def long(self) -> Any:
         """Return a connection of the caller's own for long calls; give it back with `release`."""

@@ -16,6 +16,7 @@ from tui.model.journal import Entry, Status
 from tui.model.text import clean
 from tui.ops import execute
 from tui.ops.base import OpContext, OpError, Outcome, Progress
+from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
@@ -25,8 +26,16 @@ _LOOK_S = 0.15
 _SLICE_S = 0.5
 _SLOWEST_LOOK_S = 2.0
 _EXPIRE_S = 600.0
-# One hung QEMU must not hold up the rest of a bulk; more than this would only queue inside libvirtd.
+# One hung QEMU must not hold up the rest of a bulk; more than this would only queue inside libvirtd. A worker whose
+# call does not return is made up for, up to as many again: libvirtd has 20 threads for all its clients.
 _WORKERS = 4
+_MOST_WORKERS = 8
+# A short call takes milliseconds, and a start some seconds.
+STUCK_AFTER_S = 10.0
+_CLOCK_S = 1.0
+_STUCK_HINT = "its QEMU or libvirtd does not answer; x forces it off"
+# The journal's file may lie on a server that does not answer; the host is more important than the record.
+_RECORD_S = 0.5
 
 _log = logging.getLogger("virtdeck.jobs")
 # Without --log nothing may be written over the screen.
@@ -41,11 +50,18 @@ class StepResult:
     status: Status
     message: str
     hint: str = ""
+    code: int | None = None
+    """libvirt's error code of a step that failed."""
 
     @property
     def line(self) -> str:
         """The step and its result in one line."""
         return self.message if self.message.startswith(self.step.title) else f"{self.step.title}: {self.message}"
+
+    @property
+    def entry_line(self) -> str:
+        """The line as the journal keeps it, cleaned: with what to do where the host has yet to comply."""
+        return clean(f"{self.line}; {self.hint}" if self.hint and self.status is Status.PENDING else self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +130,18 @@ class Jobs:
         self._journal.update(job.entry)
         self._report(job)
 
-    def perform(self, step: Step) -> Outcome:
+    def recorded(self) -> None:
+        """Wait, not for long, until the journal's file has what was noted."""
+        self._journal.flush(_RECORD_S)
+
+    def leave(self) -> None:
+        """Give back the calling thread's connection."""
+        self._context.leave()
+
+    def perform(self, step: Step, call: Call) -> Outcome:
         """Carry out one step; raises OpError. Whatever came of it, the target is read again."""
         try:
-            return execute(step.request, self._context)
+            return execute(step.request, WatchedContext(self._context, call))
         except OpError:
             raise
         except Exception as error:
@@ -132,43 +156,6 @@ class Jobs:
         self._nudge({step.target})
 
 
-def _ask(watch: Callable[[], Progress]) -> Progress:
-    """A host that cannot be asked right now has not refused: the watch goes on until it expires."""
-    try:
-        return watch()
-    except OpError:
-        return Progress.PENDING
-
-
-@dataclass(slots=True)
-class _Lane:
-    """The steps of one target that are still to come, by their number in the plan, and how the last one ended."""
-
-    left: list[int]
-    failed: bool = False
-
-
-@dataclass(slots=True)
-class _Watch:
-    """A step that the host accepted and has yet to confirm."""
-
-    lane: _Lane
-    index: int
-    step: Step
-    outcome: Outcome
-    begun_s: float
-    told: bool = False
-
-    def look(self) -> Progress:
-        """Ask the host how far it is."""
-        return Progress.CONFIRMED if self.outcome.watch is None else _ask(self.outcome.watch)
-
-    def close(self) -> None:
-        """Give back what the watch holds."""
-        if self.outcome.close is not None:
-            self.outcome.close()
-
-
 class _Run:
     """One job under way. A few workers take turns at what is due: a step to carry out, or a watch to look at; so a
     guest that takes its time holds up nobody else."""
@@ -176,21 +163,23 @@ class _Run:
     def __init__(self, plan: Plan, entry: Entry, jobs: Jobs) -> None:
         self._jobs = jobs
         self._lock = threading.Lock()
+        self._reporting = threading.Lock()
+        self._calls: dict[int, Call] = {}
         self._turn = threading.Condition()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._open = 0
         self._workers = 0
-        self._watches: dict[int, _Watch] = {}
+        self._watches: dict[int, Watch] = {}
         self._results: dict[int, StepResult] = {}
         self._done = threading.Event()
         self.job = Job(entry, plan)
 
     @staticmethod
-    def _split(plan: Plan) -> list[_Lane]:
-        lanes: dict[str, _Lane] = {}
+    def _split(plan: Plan) -> list[Lane]:
+        lanes: dict[str, Lane] = {}
         for index, step in enumerate(plan.steps):
-            lanes.setdefault(step.target, _Lane([])).left.append(index)
+            lanes.setdefault(step.target, Lane([])).left.append(index)
         return list(lanes.values())
 
     def start(self) -> None:
@@ -200,9 +189,10 @@ class _Run:
         self._workers = min(_WORKERS, len(lanes))
         for lane in lanes:
             self._later(0.0, partial(self._advance, lane))
-        self._jobs.changed(self.job)
+        self._report()
         for _ in range(self._workers):
             threading.Thread(target=self._work, name="job", daemon=True).start()
+        threading.Thread(target=self._clock, name="job-clock", daemon=True).start()
 
     def wait(self, timeout_s: float) -> Job:
         """Block until the job ended or `timeout_s` passed; return it as it stands then."""
@@ -228,15 +218,47 @@ class _Run:
             return None
 
     def _work(self) -> None:
-        while (task := self._take()) is not None:
-            task()
-        with self._turn:
-            self._workers -= 1
-            last = self._workers == 0
-        if last:
-            self._end()
+        try:
+            self._jobs.recorded()
+            while (task := self._take()) is not None:
+                task()
+        finally:
+            with self._turn:
+                self._workers -= 1
+                last = self._workers == 0
+            if last:
+                self._end()
+            self._jobs.leave()
 
-    def _advance(self, lane: _Lane) -> None:
+    def _clock(self) -> None:
+        """Tell of calls that do not return, as long as the job is under way."""
+        while not self._done.wait(_CLOCK_S) and not self._jobs.stopped:
+            if self._note_stuck():
+                self._report()
+
+    def _note_stuck(self) -> bool:
+        """Note the calls that should have returned and put another worker in the place of each that waits for one;
+        whether there is any such that was not told of."""
+        with self._lock:
+            last_s = time.monotonic() - STUCK_AFTER_S
+            stuck = [call for call in self._calls.values() if call.begun_s < last_s and not (call.told or call.long)]
+            for call in stuck:
+                call.told = True
+                self._results[call.index] = StepResult(call.step, Status.PENDING, "no answer yet", _STUCK_HINT)
+            if stuck:
+                self._update(self._standing())
+        for _ in stuck:
+            self._stand_in()
+        return bool(stuck)
+
+    def _stand_in(self) -> None:
+        with self._turn:
+            if not self._workers or self._workers >= min(_MOST_WORKERS, self._open):
+                return
+            self._workers += 1
+        threading.Thread(target=self._work, name="job", daemon=True).start()
+
+    def _advance(self, lane: Lane) -> None:
         """Begin the next step of one target: after a failure a fallback alone, after success anything but that."""
         while lane.left:
             index = lane.left.pop(0)
@@ -250,22 +272,28 @@ class _Run:
             self._open -= 1
             self._turn.notify_all()
 
-    def _begin(self, lane: _Lane, index: int, step: Step) -> None:
+    def _begin(self, lane: Lane, index: int, step: Step) -> None:
         self._set(index, StepResult(step, Status.RUNNING, step.title))
+        call = Call(index, step, time.monotonic())
+        with self._lock:
+            self._calls[index] = call
         try:
-            outcome = self._jobs.perform(step)
+            outcome = self._jobs.perform(step, call)
         except OpError as error:
-            self._settle(lane, index, StepResult(step, Status.FAILED, clean(str(error)), error.advice))
+            self._settle(lane, index, StepResult(step, Status.FAILED, clean(str(error)), error.advice, error.code))
             return
+        finally:
+            with self._lock:
+                del self._calls[index]
         if outcome.watch is not None:
             self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint))
-        watch = self._watches[index] = _Watch(lane, index, step, outcome, time.monotonic())
+        watch = self._watches[index] = Watch(lane, index, step, outcome, time.monotonic())
         self._look(watch)
 
-    def _look(self, watch: _Watch) -> None:
+    def _look(self, watch: Watch) -> None:
         """Look whether the host has complied, and again later, less often the longer it takes; say so once when it
         takes longer than the op's patience."""
-        progress, waited_s = watch.look(), time.monotonic() - watch.begun_s
+        progress, waited_s = self._progress(watch), time.monotonic() - watch.begun_s
         if progress is Progress.PENDING and waited_s < _EXPIRE_S:
             if waited_s > watch.outcome.patience_s and not watch.told:
                 watch.told = True
@@ -276,12 +304,22 @@ class _Run:
         self._close(watch)
         self._settle(watch.lane, watch.index, _result(watch.step, watch.outcome, progress))
 
-    def _close(self, watch: _Watch) -> None:
+    @staticmethod
+    def _progress(watch: Watch) -> Progress:
+        """What the host says; a watch that breaks is not asked again."""
+        try:
+            return watch.look()
+        except Exception:  # noqa: BLE001 - a worker that dies unseen leaves a job that never ends
+            _log.exception("watching %s", watch.step.title)
+            watch.outcome = replace(watch.outcome, hint="it could not be watched; look at its state")
+            return Progress.FAILED
+
+    def _close(self, watch: Watch) -> None:
         self._watches.pop(watch.index, None)
         watch.close()
         self._jobs.touched(watch.step)
 
-    def _settle(self, lane: _Lane, index: int, result: StepResult) -> None:
+    def _settle(self, lane: Lane, index: int, result: StepResult) -> None:
         """Note how a step ended and go on with its target."""
         self._set(index, result)
         lane.failed = result.status is not Status.DONE
@@ -291,7 +329,12 @@ class _Run:
         with self._lock:
             self._results[index] = result
             self._update(self._standing())
-        self._jobs.changed(self.job)
+        self._report()
+
+    def _report(self) -> None:
+        """Report how the job stands; one thread at a time, so that what is reported last is what was true last."""
+        with self._reporting:
+            self._jobs.changed(self.job)
 
     def _standing(self) -> Status:
         pending = any(result.status is Status.PENDING for result in self._results.values())
@@ -299,7 +342,7 @@ class _Run:
 
     def _update(self, status: Status, **changes: object) -> None:
         results = tuple(self._results[index] for index in sorted(self._results))
-        lines = tuple(clean(result.line) for result in results)
+        lines = tuple(result.entry_line for result in results)
         entry = replace(self.job.entry, status=status, results=lines, **changes)  # type: ignore[arg-type]
         self.job = Job(entry, self.job.plan, results)
 
@@ -316,7 +359,8 @@ class _Run:
                 statuses.add(Status.EXPIRED)
             worst = next((s for s in (Status.FAILED, Status.EXPIRED) if s in statuses), Status.DONE)
             self._update(worst, ended_ns=time.time_ns(), undo=self._undo())
-        self._jobs.changed(self.job)
+        self._report()
+        self._jobs.recorded()
         self._done.set()
 
     def _effective(self) -> list[StepResult]:

@@ -7,25 +7,23 @@ and connection are given up, and the rest goes on with new ones.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tui.model.domain import Domain, MonitorState
 from tui.model.usage import DomainUsage
+from tui.runtime.quarantine import ControlInfo, Quarantine
 from tui.runtime.threads import run_forever
 from tui.sources.connection import ConnectError, close
 from tui.sources.errors import LibvirtError
-from tui.sources.monitor import MonitorLink, is_occupied, single_calls
+from tui.sources.monitor import MonitorLink, single_calls
 from tui.sources.stats import usage_of
 
-_log = logging.getLogger("virtdeck.monitors")
-
 DEADLINE_S = 3.0
-_PROBE_DEADLINE_S = 1.0
+_PROBE_DEADLINE_S = 1.5
 _SHARE_OF_INTERVAL = 0.5
 _FIRST_COST_S = 0.005
 # CPU time is counted in steps of 10 ms: over less than this a rate is noise.
@@ -83,14 +81,13 @@ class MonitorReader:
         self._crew: _Crew | None = None
         self._usage: dict[str, DomainUsage] = {}
         self._bases: dict[str, DomainUsage] = {}
-        self._stuck: Mapping[str, MonitorState] = {}
-        self._suspects: set[str] = set()
+        self._quarantine = Quarantine()
         self._cost_s = _FIRST_COST_S
         self._bulk = True
+        """Whether the driver has the bulk groups; the test driver has not."""
         self._single_rounds = 0
         self._told = False
         """Whether anything was published yet: until then it is tried again soon."""
-        """Whether the driver has the bulk groups; the test driver has not."""
         self.longest_round_s = 0.0
         """The longest time one round of calls took, for the benchmarks."""
 
@@ -119,48 +116,36 @@ class MonitorReader:
 
     @property
     def probing(self) -> bool:
-        """Whether there are domains that may be stuck as well: seldom is one alone when storage hangs."""
-        return bool(self._suspects)
+        """Whether there are domains whose monitor may be stuck, so that supervision should come soon."""
+        return self._quarantine.probing
 
     def stuck(self) -> Mapping[str, MonitorState]:
         """Return the domains in quarantine; the same object while there is no change."""
-        return self._stuck
+        return self._quarantine.stuck
 
-    def supervise(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
+    def supervise(self, control_info: ControlInfo) -> None:
         """Look for a batch that overran and for quarantined monitors that answer again; called by the poller, which
         asks virDomainGetControlInfo (state, ms) on its own connection; None: the domain is gone."""
-        self._release(control_info)
+        self._quarantine.release(control_info)
         with self._lock:
             crew = self._crew
         started = crew.started_s if crew is not None else None
         if crew is None or started is None:
             return
         batch, taken_s = crew.batch, time.monotonic() - started
-        if taken_s < (_PROBE_DEADLINE_S if self._suspects.issuperset(batch) else DEADLINE_S):
+        if taken_s < (_PROBE_DEADLINE_S if all(map(self._quarantine.is_suspect, batch)) else DEADLINE_S):
             return
-        culprits = [key for key in batch if is_occupied(control_info(key))]
-        if culprits:
-            self._quarantine(culprits, batch, time.time_ns() - int(taken_s * 1e9))
-            self.start()
+        self._forget(self._quarantine.condemn(batch, time.time_ns() - int(taken_s * 1e9), control_info))
+        self.start()
 
-    def _quarantine(self, keys: list[str], batch: tuple[str, ...], since: int) -> None:
-        """Leave `keys` alone; those that were in one call with them, and may be stuck too, are asked one by one."""
-        _log.warning("monitor stuck: %s", ", ".join(keys))
+    def _forget(self, keys: Iterable[str]) -> None:
+        """Publish figures without those of `keys`, which are not known any more."""
         with self._lock:
-            self._suspects = (self._suspects | set(batch)) - set(keys)
-            self._stuck = {**self._stuck, **{key: MonitorState(stuck=True, since_ns=since) for key in keys}}
             for key in keys:
                 self._usage.pop(key, None)
                 self._bases.pop(key, None)
             usage = dict(self._usage)
         self._publish(usage)
-
-    def _release(self, control_info: Callable[[str], tuple[int, int] | None]) -> None:
-        kept = {key: state for key, state in self._stuck.items() if is_occupied(control_info(key))}
-        if len(kept) != len(self._stuck):
-            _log.info("monitor answers again: %s", ", ".join(self._stuck.keys() - kept.keys()))
-            with self._lock:
-                self._stuck = kept
 
     def _work(self, crew: _Crew) -> None:
         link: MonitorLink | None = None
@@ -211,17 +196,15 @@ class MonitorReader:
     def _queue(self, targets: Targets) -> list[str]:
         """The domains on the screen, then the others, longest not read first."""
         with self._lock:
-            ready = [key for key in targets.domains if key not in self._stuck]
             read_ns = {key: usage.read_ns for key, usage in self._usage.items()}
-        first = [key for key in targets.first if key in targets.domains and key not in self._stuck]
-        ready.sort(key=lambda key: read_ns.get(key, 0))
-        # Whoever may hold up the others comes behind them.
-        return sorted(dict.fromkeys([*first, *ready]), key=self._suspects.__contains__)
+        first = [key for key in targets.first if key in targets.domains]
+        ready = sorted(targets.domains, key=lambda key: read_ns.get(key, 0))
+        return self._quarantine.admit(dict.fromkeys([*first, *ready]))
 
     def _next_batch(self, queue: list[str]) -> list[str]:
         """As many as one call may take, of those that are not suspected; else one that is, alone."""
         size = max(1, int(_LONGEST_BATCH_S / self._cost_s))
-        return [key for key in queue[:size] if key not in self._suspects] or queue[:1]
+        return [key for key in queue[:size] if not self._quarantine.is_suspect(key)] or queue[:1]
 
     def _read(self, crew: _Crew, link: MonitorLink, batch: list[str]) -> None:
         handles = [handle for key in batch if (handle := link.handle(key)) is not None]
@@ -231,8 +214,7 @@ class MonitorReader:
         crew.batch, crew.started_s = tuple(batch), started
         fresh = link.statistics(handles)
         crew.started_s = None
-        with self._lock:
-            self._suspects = self._suspects.difference(batch)
+        self._quarantine.clear(batch)
         now = time.time_ns()
         self._cost_s = max(1e-5, 0.7 * self._cost_s + 0.3 * (time.monotonic() - started) / len(handles))
         if fresh and not any(len(values) > 0 for values in fresh.values()):
@@ -263,8 +245,8 @@ class MonitorReader:
         looked_at = [targets.domains[key] for key in targets.first if key in targets.domains]
         if not self._bulk and any(domain.config_read_ns is None for domain in looked_at):
             return
+        self._quarantine.keep_only(targets.domains)
         with self._lock:
-            self._suspects = self._suspects.intersection(targets.domains)
             for key in [key for key in self._usage if key not in targets.domains]:
                 del self._usage[key]
                 self._bases.pop(key, None)

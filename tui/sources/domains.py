@@ -26,6 +26,7 @@ _LIST_FLAGS = {
     "autostart": libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
     "managed_save": libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE,
     "snapshots": libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT,
+    "checkpoints": libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT,
 }
 _XML_FLAGS = 0
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -126,7 +127,8 @@ class DomainReader:
         self._changed = True
 
     def read_flags(self) -> None:
-        """Read persistence, autostart, managed save and snapshots of all domains, one list call for each."""
+        """Read persistence, autostart, managed save, snapshots and checkpoints of all domains, one list call for
+        each."""
         found: dict[str, set[str]] = {}
         for name, flag in _LIST_FLAGS.items():
             if name in self._flags_missing:
@@ -276,6 +278,7 @@ def _with_flags(domain: Domain, flags: Mapping[str, bool]) -> Domain:
         autostart=flags.get("autostart", domain.autostart),
         managed_save=flags.get("managed_save", domain.managed_save),
         snapshots=flags.get("snapshots", domain.snapshots),
+        checkpoints=flags.get("checkpoints", domain.checkpoints),
     )
 
 
@@ -308,6 +311,7 @@ def _own_flags(handle: Any) -> dict[str, bool]:
         ("autostart", handle.autostart),
         ("managed_save", lambda: handle.hasManagedSaveImage(0)),
         ("snapshots", lambda: handle.snapshotNum(0)),
+        ("checkpoints", lambda: handle.listAllCheckpoints(0)),
     ):
         try:
             flags[name] = bool(call())
