@@ -103,6 +103,7 @@ class VirtdeckApp(App[int]):
         self._notice = notice
         self._store = Store()
         self._painted = False
+        self._pending: dict[str, str] = {}
         self._changes: Changes | None = None
         self._header = LinesView(id="header")
         self._tab_line = LinesView(id="tabs")
@@ -215,7 +216,11 @@ class VirtdeckApp(App[int]):
         return self._changes
 
     def _view(self, snapshot: HostSnapshot) -> View:
-        return View(snapshot, self._store.cpu_history, self.journal.entries(), self.journal.problem)
+        pending = self._changes.pending() if self._changes is not None else {}
+        if pending != self._pending:
+            self._pending = pending
+        entries, problem = self.journal.entries(), self.journal.problem
+        return View(snapshot, self._store.cpu_history, entries, problem, self._pending)
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot

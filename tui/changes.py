@@ -35,7 +35,7 @@ class Changes:
         self._app = app
         self._preview = preview
         self._told: dict[str, Status] = {}
-        self._missing: dict[str, str] = {}
+        self._missing: dict[tuple[str, str], str] = {}
         self._missing_since_ns = 0
         self.keys = keymap.keys_of(configured)
         """The key of every action."""
@@ -53,8 +53,12 @@ class Changes:
     def _learn(self, job: Job) -> None:
         """Offer no longer what the driver of this connection has no call for. Code 84 (operation unsupported) says as
         much of one domain or one way of asking alone, so that nothing follows from it for others."""
-        if job.plan.action in BY_ID and any(result.code == _NO_SUPPORT for result in job.problems()):
-            self._missing[job.plan.action] = "the driver of this connection does not have this call"
+        domains = self._app.snapshot.domains if self._app.snapshot is not None else {}
+        for result in job.problems():
+            if result.code == _NO_SUPPORT:
+                domain = domains.get(result.step.target)
+                state = domain.state if domain is not None else ""
+                self._missing[job.plan.action, state] = "the driver of this connection does not have this call"
 
     def key(self, name: str) -> bool:
         """Run the first action of this key that can run here; else say why the first one cannot."""
@@ -157,6 +161,15 @@ class Changes:
         text, severity = job_words(job)
         if text:
             self._app.toast(text, severity, _LIGHT_S if severity == "information" else _GRAVE_S)
+
+    def pending(self) -> dict[str, str]:
+        """Return what the host or a guest has been asked and has not done, with what to do about it, by target."""
+        return {
+            result.step.target: f"{result.step.title}: {result.hint or 'not done yet'}"
+            for job in self.jobs.running()
+            for result in job.results
+            if result.status is Status.PENDING
+        }
 
     def running(self) -> int:
         """Return how many changes have requests that were not made yet."""

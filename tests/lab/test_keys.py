@@ -167,6 +167,7 @@ def test_a_guest_that_ignores_acpi_while_others_are_changed(lab: LabHost, deck: 
     deck.act("x", mode="force")
     deck.expect_row(deaf, "○ shut off")
     assert lab.state(deaf) == (OFF, 2)
+    assert len(deck.rows()) == 1, "its QEMU is gone with it, and counts as unmanaged for no moment"
     wait_until(lambda: all(entry["status"] == "done" for entry in deck.journal()), "the shutdown to be over")
 
 

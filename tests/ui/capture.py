@@ -120,10 +120,11 @@ class Screen:
 
 
 @asynccontextmanager
-async def captured(app: App[Any], size: tuple[int, int] = (120, 40)) -> AsyncIterator[Screen]:
-    """Run `app` at `size`, painting as on a real terminal; nothing is left unpainted when the block starts."""
+async def captured(app: App[Any], size: tuple[int, int] = (120, 40), *, toasts: bool = False) -> AsyncIterator[Screen]:
+    """Run `app` at `size`, painting as on a real terminal, toasts only if they are wanted; nothing is left unpainted
+    when the block starts."""
     app.driver_class = CaptureDriver
-    async with app.run_test(headless=False, size=size) as pilot:
+    async with app.run_test(headless=False, size=size, notifications=toasts) as pilot:
         driver = app._driver
         assert isinstance(driver, CaptureDriver)
         screen = Screen(pilot, driver, size)

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from tests.ui.conftest import OpenDeck
 from tests.ui.words import Deck
+from tui.actions import BY_ID
 from tui.dialogs.plan import PlanDialog
 from tui.model.domain import DomainState
 from tui.model.journal import Status
@@ -249,12 +250,20 @@ async def test_describe_leaves_alone_what_was_not_changed(demo: OpenDeck) -> Non
 
 
 async def test_what_the_driver_does_not_have_is_offered_once(demo: OpenDeck) -> None:
+    """libvirt's test driver cannot wake a guest that sleeps, but resume one that is paused."""
+
+    def reason(deck: Deck, name: str) -> str | None:
+        return BY_ID["domain.resume"].reason(deck.app.changes.context(deck.snapshot), deck.domain(name))
+
     async with demo() as deck:
-        await deck.focus("web-01")
-        await deck.press("R", "y")
+        await deck.focus("desktop-anna")
+        assert reason(deck, "desktop-anna") is None
+        await deck.press("p")
+        await deck.expect_popup("Resume desktop-anna")
+        await deck.press("enter")
         await deck.expect_toast("libvirt code 3")
-        await deck.press("R")
-        await deck.expect_toast("Reset: the driver of this connection does not have this call")
+        assert reason(deck, "desktop-anna") == "the driver of this connection does not have this call"
+        assert reason(deck, "shop-api-02") is None
 
 
 async def test_a_fault_in_planning_is_said(demo: OpenDeck, monkeypatch: pytest.MonkeyPatch) -> None:

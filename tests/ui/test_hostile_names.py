@@ -251,7 +251,7 @@ def sorted_handles(deck: Deck) -> list[Any]:
 
 
 async def test_dialogs_toasts_palette_and_journal_keep_names_in(hosts: tuple[str, str]) -> None:
-    async with open_deck(hosts[0], size=(100, 30), figures=steady, prepare=rename_to_hostile) as deck:
+    async with open_deck(hosts[0], size=(100, 30), figures=steady, prepare=rename_to_hostile, toasts=True) as deck:
         off = [item.domain.raw_name for item in deck.grid.shown_items if not item.active]
         for name in (off[1], off[5], *(pair.hostile for pair in PAIRS[-len(RENAMED) :])):
             await deck.focus(name)
@@ -291,7 +291,7 @@ async def test_a_rename_offers_the_name_as_it_is_shown(hosts: tuple[str, str]) -
 
 
 async def test_a_click_on_a_name_fires_nothing(demo: OpenDeck) -> None:
-    async with demo(size=(80, 24)) as deck:
+    async with demo(size=(80, 24), toasts=True) as deck:
         await deck.focus("[@click=app.quit]boom")
         await click_on_all(deck, "[@click=app")
         deck.app.frame.zoom(True)
@@ -301,16 +301,16 @@ async def test_a_click_on_a_name_fires_nothing(demo: OpenDeck) -> None:
         await deck.expect_popup("Suspend [@click=app.quit]boom")
         await click_on_all(deck, "[@click=app")
         assert deck.dialog.is_current
-        await deck.press("escape")
-        deck.app.toast("[@click=app.quit]boom")
-        await click_on_all(deck, "[@click=app")
+        await deck.confirm("Suspend [@click=app.quit]boom")
+        await deck.expect_toast("Suspend [@click=app.quit]boom: done")
+        await click_on_all(deck, "Suspend [@click=app.quit]boom: done")
         assert deck.app.return_code is None
-        assert deck.app.journal.entries() == ()
+        assert len(deck.app.journal.entries()) == 1
 
 
 async def click_on_all(deck: Deck, text: str) -> None:
     """Click on every third cell of a text, wherever it is on the screen."""
-    await deck.settle()
+    await deck.until(lambda: text in deck.text(), text)
     places = [(match.start(), y) for y, line in enumerate(deck.lines()) for match in re.finditer(re.escape(text), line)]
     assert places
     for x, y in places:

@@ -54,9 +54,10 @@ async def open_deck(
     figures: UsageReader | None = None,
     prepare: Callable[[Any], None] | None = None,
     notice: str = "",
+    toasts: bool = False,
 ) -> AsyncIterator[Deck]:
-    """The screen on the host of `uri`, read in full; `config` is read at an interval at which nothing moves by itself
-    unless the test says otherwise."""
+    """The screen on the host of `uri`, read in full, at an interval at which nothing moves by itself unless `config`
+    says otherwise; toasts are painted only if they are wanted, since they cover what is below them."""
     config = config or Config(interval_s=30.0)
     mailbox: Mailbox[HostSnapshot] = Mailbox()
     collector = Collector(
@@ -71,7 +72,7 @@ async def open_deck(
     collector.start()
     app = VirtdeckApp(collector, mailbox, journal, config, demo=True, notice=notice)
     try:
-        async with captured(app, size) as screen:
+        async with captured(app, size, toasts=toasts) as screen:
             deck = Deck(app, screen)
             await deck.until(lambda: not deck.snapshot.unread, "the host is read")
             yield deck

@@ -49,9 +49,10 @@ def test_undefine_asks_for_what_is_there(context: Context, snapshots: bool | Non
 
 
 def test_what_the_connection_does_not_have_is_not_offered(context: Context) -> None:
-    poorer = replace(context, missing={"domain.reset": "the driver has no such call"})
+    poorer = replace(context, missing={("domain.reset", "running"): "the driver has no such call"})
     assert BY_ID["domain.reset"].reason(context, DOMAIN) is None
     assert BY_ID["domain.reset"].reason(poorer, DOMAIN) == "the driver has no such call"
+    assert BY_ID["domain.reset"].reason(poorer, replace(DOMAIN, state=DomainState.PAUSED)) is None
     assert BY_ID["domain.destroy"].reason(poorer, DOMAIN) is None
 
 

@@ -199,10 +199,20 @@ def test_affinity_is_all_or_nothing(emulator: Path) -> None:
         bound = find(source, process.pid)
         assert bound is not None
         assert bound.threads[0].affinity == before[:1]
-        for bad, text in (((process.pid, (4000,)), "CPU 4000 is offline"), ((1, (0,)), "no such thread")):
-            with pytest.raises(OpError, match=text):
-                run(SetAffinity(found.key, ((process.pid, before), bad)))
-            assert os.sched_getaffinity(process.pid) == set(before[:1])
+        with pytest.raises(OpError, match="CPU 4000 is offline"):
+            run(SetAffinity(found.key, ((process.pid, before), (process.pid, (4000,)))))
+        assert os.sched_getaffinity(process.pid) == set(before[:1])
+
+
+def test_affinity_passes_over_threads_that_ended_but_not_over_all_of_them(emulator: Path) -> None:
+    with running(emulator) as process:
+        found = find(ProcessSource(), process.pid)
+        assert found is not None
+        before, other = os.sched_getaffinity(process.pid), os.sched_getaffinity(1)
+        assert run(SetAffinity(found.key, ((process.pid, tuple(before)), (1, (0,))))) is Progress.CONFIRMED
+        with pytest.raises(OpError, match="no such thread"):
+            run(SetAffinity(found.key, ((1, (0,)),)))
+        assert os.sched_getaffinity(1) == other, "a thread of another process was bound"
 
 
 def test_affinity_that_the_kernel_cuts_down_is_refused(emulator: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # From this many targets on, a plan that can lose something wants the number typed.
 _TYPED_FROM = 20
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[tuple[str, str], str] = MappingProxyType({})
 
 
 class FieldKind(StrEnum):
@@ -57,8 +57,9 @@ class Context:
 
     snapshot: HostSnapshot
     kept_dir: Path
-    missing: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    """Why this connection cannot carry out an action at all, by action id, as far as it was tried."""
+    missing: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING)
+    """Why this connection cannot carry out an action on what is in some state, by action id and state, as far as it
+    was tried: to resume is one call for what is paused, another for what sleeps."""
 
     @property
     def uri(self) -> str:
@@ -109,7 +110,8 @@ class Action:
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
         for every action; then what the connection was found not to have."""
-        return _common_reason(context, self.kind) or context.missing.get(self.id) or self.unavailable(context, target)
+        missing = context.missing.get((self.id, target.state if target is not None else ""))
+        return _common_reason(context, self.kind) or missing or self.unavailable(context, target)
 
     def asked(self, context: Context, targets: Sequence[Target]) -> list[Field]:
         """Return the fields that mean something for these targets."""

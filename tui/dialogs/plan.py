@@ -69,7 +69,7 @@ class PlanDialog(ModalScreen[Plan | None]):
                     yield LinesView([[Span(field.label, "dim")]], classes="label")
                     yield self._widget(field)
             yield self._preview
-            yield Input(id="phrase", compact=True, classes="phrase")
+            yield Input(id="phrase", compact=True, select_on_focus=False, classes="phrase")
             yield self._buttons
 
     def _widget(self, field: Field) -> ChoiceLine | Input:

@@ -108,9 +108,6 @@ class Query:
         return any(term.values for term in self.terms)
 
 
-EVERYTHING = Query("", ())
-
-
 def parse(text: str, fields: Collection[str] | None = None) -> Query:
     """Return the query that `text` writes; `fields` are the names it may use, None: any.
 

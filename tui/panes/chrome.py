@@ -34,7 +34,7 @@ def header(snapshot: HostSnapshot, *, demo: bool) -> SpanLine:
     line += [Span("  " + part, "dim") for part in _size(host)]
     line += [FILL]
     line += [Span("READ-ONLY  ", "warn")] if connection.read_only else []
-    return [*line, Span(words, style)]
+    return [*line, Span(" "), Span(words, style)]
 
 
 def _where(connection: Connection, demo: bool) -> str:

@@ -10,7 +10,7 @@ from tui.model.text import clean_lines, wrapped
 from tui.panes.domain_rows import DomainRow, cpu_cell, memory_now_kib, state_cell
 from tui.panes.process_detail import PROCESS_TABS
 from tui.panes.spec import Tab, View
-from tui.panes.text import BLANK, heading, line, note, table
+from tui.panes.text import BLANK, heading, line, note, paragraph, table
 from tui.widgets.lines import Span, SpanLine
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def overview(view: View, row: DomainRow) -> list[SpanLine]:
         line("Name", domain.name, "title"),
         line("State", state.text, state.style),
         *_trouble(view, row),
+        *([line("Pending", ""), *paragraph(row.pending, "warn")] if row.pending else []),
         *_age_lines(view, row),
         *([line("Title", config.title)] if config and config.title else []),
         line("UUID", domain.key),

@@ -38,6 +38,8 @@ class DomainRow:
     spark: str
     cpu_percent: float | None
     order: tuple[object, ...]
+    pending: str = ""
+    """What was asked of it and has not come about yet."""
 
     @property
     def name(self) -> str:
@@ -74,7 +76,7 @@ class DomainRows:
 
     def __call__(self, view: View) -> Sequence[DomainRow]:
         seen = view.snapshot
-        parts = (seen.domains, seen.usage, seen.traffic, seen.addresses, seen.monitors, seen.processes)
+        parts = (seen.domains, seen.usage, seen.traffic, seen.addresses, seen.monitors, seen.processes, view.pending)
         if len(parts) == len(self._parts) and all(a is b for a, b in zip(parts, self._parts, strict=True)):
             return self._ordered
         self._parts = parts
@@ -94,7 +96,10 @@ class DomainRows:
 
     def _domain(self, view: View, domain: Domain) -> DomainRow:
         seen, key, old = view.snapshot, domain.key, self._rows.get(domain.key)
-        usage, traffic = seen.usage.get(key), seen.traffic.get(key)
+        # What is off uses nothing, whatever the last reading said.
+        usage = seen.usage.get(key) if domain.active else None
+        traffic = seen.traffic.get(key) if domain.active else None
+        pending = view.pending.get(key, "")
         addresses, monitor = seen.addresses.get(key), seen.monitors.get(key)
         if (
             old is not None
@@ -103,6 +108,7 @@ class DomainRows:
             and old.traffic is traffic
             and old.addresses == addresses
             and old.monitor == monitor
+            and old.pending == pending
         ):
             return old
         history = view.cpu_history(key, SPARK_WIDTH) if usage is not None else ()
@@ -113,6 +119,7 @@ class DomainRows:
             spark=sparkline(history, SPARK_WIDTH, maximum=100.0 * max(1, vcpus)) if history else "",
             cpu_percent=usage.cpu_percent if usage else None,
             order=order,
+            pending=pending,
         )  # fmt: skip
 
     def _process(self, process: QemuProcess) -> DomainRow:
@@ -158,6 +165,8 @@ def state_cell(row: DomainRow) -> Cell:
     glyph, style = _GLYPHS[domain.state]
     if domain.reason in _TROUBLE:
         style = "bad"
+    if row.pending:
+        glyph, style = "◔", "warn"
     reason = "" if domain.reason in _PLAIN or not domain.reason else f" ({domain.reason})"
     return Cell(f"{glyph} {domain.state.value}{reason}", style)
 
@@ -233,12 +242,14 @@ def _net_rates(row: DomainRow) -> Rates:
 
 def disk_cell(row: DomainRow) -> Cell:
     """Return disk read and write rates."""
-    return pair_cell(row, *_disk_rates(row))
+    config = row.domain.config if row.domain else None
+    return Cell("") if config is not None and not config.disks else pair_cell(row, *_disk_rates(row))
 
 
 def net_cell(row: DomainRow) -> Cell:
     """Return network receive and transmit rates, as the guest sees them."""
-    return pair_cell(row, *_net_rates(row))
+    config = row.domain.config if row.domain else None
+    return Cell("") if config is not None and not config.nics else pair_cell(row, *_net_rates(row))
 
 
 _SOURCES = {"lease": "L", "agent": "A", "neighbour": "N", "arp": "N"}

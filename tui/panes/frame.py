@@ -166,7 +166,9 @@ class PaneFrame(Horizontal):
             self.detail.set_lines([])
             return
         current = self._current(tabs)
-        name: list[Span] = [Span(self.spec.words(item)[:40], "title"), Span("  ")] if self.zoomed else []
+        name: list[Span] = (
+            [Span((self.spec.label or self.spec.words)(item)[:40], "title"), Span("  ")] if self.zoomed else []
+        )
         room = self.tab_line.size.width - sum(cells(span.text) for span in name)
         line: SpanLine = [*name, *_tab_spans(tabs, current, room)]
         self.tab_line.set_lines([line])

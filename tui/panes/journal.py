@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,8 +71,9 @@ def _undo(row: JournalRow) -> Cell:
 
 
 def _command(row: JournalRow) -> Cell:
-    commands = row.entry.commands
-    more = f"  (+{len(commands) - 1})" if len(commands) > 1 else ""
+    # Without the URI, which is the same all over the list and longer than what is worth reading.
+    commands = [command.replace(f" -c {shlex.quote(row.entry.uri)}", "", 1) for command in row.entry.commands[:1]]
+    more = f"  (+{len(row.entry.commands) - 1})" if len(row.entry.commands) > 1 else ""
     return Cell((commands[0] if commands else "") + more)
 
 
@@ -97,7 +99,7 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
         *([line("Took", f"{(entry.ended_ns - entry.at_ns) / 1e9:.1f} s")] if entry.ended_ns else []),
         BLANK,
         heading("Does the same"),
-        *(note(command, "") for command in entry.commands),
+        *(part for command in entry.commands for part in paragraph(command)),
         BLANK,
         heading("Result"),
         *(part for result in entry.results for part in paragraph(result, style)),
@@ -134,6 +136,7 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     rows=JournalRows,
     fact=_fact,
     facts=("action", "status", "uri", "undo", "command"),
+    label=lambda row: row.entry.title,
     words=lambda row: " ".join((row.entry.title, *row.entry.commands, *row.entry.results)),
     tabs=(Tab("entry", "Change", _what),),
     empty=lambda view: view.journal_problem or "nothing was changed here yet",

@@ -24,7 +24,7 @@ def _process(row: DomainRow) -> QemuProcess:
 def overview(_view: View, row: DomainRow) -> list[SpanLine]:
     """Return what one wants to know first."""
     process = _process(row)
-    owner = f"another libvirt calls it {process.libvirt_name}" if process.libvirt_name else "started by hand"
+    owner = "started by hand, or by another libvirt" if process.libvirt_name else "started by hand"
     return [
         line("Name", process.name, "title"),
         line("State", f"unmanaged, {process.state}", "accent"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class View:
     """The last readings of a domain's CPU in percent of one host CPU, oldest first."""
     entries: tuple[Entry, ...] = ()
     journal_problem: str = ""
+    pending: Mapping[str, str] = field(default_factory=dict)
+    """What was asked of a thing and has not come about yet, and what to do about it, by its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class PaneSpec(Generic[T]):
     """A few words behind the pane's name, e.g. how many run."""
     hints: tuple[tuple[str, str], ...] = ()
     """Keys that only this pane has, for the hint bar."""
+    label: Callable[[T], str] | None = None
+    """What the row is called above its detail; None: by its words."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
     watch: Callable[[T], str | None] = lambda _item: None

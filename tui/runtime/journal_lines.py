@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from tui.model.journal import Entry, Status
 from tui.model.plan import Request, Step
@@ -78,7 +78,7 @@ def _step_from_json(data: Any, types: Mapping[str, type[Request]]) -> Step:
 def _request(data: Mapping[str, Any], types: Mapping[str, type[Request]]) -> Request:
     """The request, each field of the type that it is declared with; fields that have a default may be missing."""
     kind = types[_typed(data["type"], str, "type")]
-    hints = _hints(kind)
+    hints = _hints(cast("Any", kind))
     given = {name: value for name, value in data.items() if name != "type"}
     return kind(**{name: _as_declared(value, hints[name], name) for name, value in given.items()})
 

@@ -41,11 +41,14 @@ def read_host(connection: Any, uri: str) -> Host:
 def refresh_host(connection: Any, host: Host) -> Host:
     """Return `host` with its moving figures read again: free memory in KiB, load."""
     memory: dict[str, int] | None = _optional(lambda: connection.getMemoryStats(_ALL_CELLS))
-    free = None
+    free, total = None, host.memory_kib
     if memory is not None and "free" in memory:
+        # virNodeGetInfo rounds, and counts less on some hosts; the two figures have to be of one source.
+        total = memory.get("total", total)
         free = memory["free"] + memory.get("buffers", 0) + memory.get("cached", 0)
     return replace(
         host,
+        memory_kib=total,
         memory_free_kib=free,
         load_1min=os.getloadavg()[0] if host.local else None,
         read_ns=time.time_ns(),
