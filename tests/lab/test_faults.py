@@ -287,6 +287,9 @@ def test_two_qemus_stopped(lab: LabHost, deck: Deck, name: str) -> None:
             os.kill(pid, signal.SIGCONT)
     for part in ("y", "z"):
         deck.expect_row(f"{name}-{part}", "● running +[0-9]", timeout=10)
+    lab.virsh("destroy", f"{name}-z")
+    deck.expect_row(f"{name}-z", "○ shut off", timeout=3)
+    assert len(deck.rows()) == 3, "its QEMU counts as unmanaged until the next scan"
 
 
 def test_domains_that_go_under_the_cursor(lab: LabHost, deck: Deck, name: str) -> None:

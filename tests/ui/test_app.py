@@ -15,9 +15,11 @@ from tui.config import Config, ConfigError
 from tui.demo import scaled_host
 from tui.dialogs.palette import Palette
 from tui.dialogs.plan import PlanDialog
-from tui.model.domain import DomainState
+from tui.model.domain import DomainState, MonitorState
 from tui.model.host import LinkState
 from tui.model.kind import Kind
+from tui.model.process import QemuDrive, QemuNic, QemuProcess, QemuThread, ThreadRole
+from tui.model.snapshot import HostSnapshot
 from tui.panes import domains
 from tui.screen import check_names
 from tui.sources.detail import read_detail
@@ -79,6 +81,90 @@ async def test_every_tab_of_every_row_draws_in_every_state(demo: OpenDeck) -> No
                     if tab.applies(row):
                         assert all(text.isprintable() for line in tab.lines(view, row) for text, _, _ in line)
         assert states == set(DomainState) - {DomainState.NOSTATE}
+
+
+BY_HAND = QemuProcess(
+    key="424242:7",
+    pid=424242,
+    name="by [hand]",
+    uuid=None,
+    executable="/usr/bin/qemu-system-x86_64",
+    architecture="x86_64",
+    machine="q35",
+    accelerator="tcg",
+    user="root",
+    libvirt_name=None,
+    started_ns=1_700_000_000_000_000_000,
+    vcpus=2,
+    vcpus_max=4,
+    memory_kib=131072,
+    rss_kib=65536,
+    cpu_time_ns=0,
+    state="stopped",
+    threads=(
+        QemuThread(424242, "qemu", ThreadRole.EMULATOR, None, 0, (0, 1), 0),
+        QemuThread(424243, "CPU 0/TCG", ThreadRole.VCPU, 0, 0, None, None),
+    ),
+    drives=(QemuDrive("/img/a.qcow2", "/img/a.qcow2", "qcow2", "virtio", "disk", True),),
+    nics=(QemuNic("n0", "tap", "tap0", "br0", "52:54:00:00:00:09", "virtio-net-pci"),),
+    qmp_sockets=("/run/qmp.sock",),
+    args=("qemu-system-x86_64", "-m", "128", "-nodefaults"),
+    read_ns=1,
+)
+
+
+async def test_qemu_processes_of_nobody_are_rows_with_tabs_and_actions_of_their_own(demo: OpenDeck) -> None:
+    async with demo(size=(140, 40)) as deck:
+        bare = replace(BY_HAND, key="1:2", pid=1, name="bare", threads=(), drives=(), nics=(), args=(), rss_kib=None)
+        await show(deck, replace(deck.snapshot, processes={BY_HAND.key: BY_HAND, bare.key: bare}))
+        assert "2 unmanaged" in deck.lines()[1]
+        deck.grid.go_to(BY_HAND.key)
+        await deck.screen.settled()
+        assert "◇ stopped (unmana" in deck.text()
+        for tab, said in (
+            ("process", "424242 of root"),
+            ("threads", "424243  vcpu 0"),
+            ("drives", "/img/a.qcow2"),
+            ("backends", "tap0  virtio-net-pci 52:54:00:00:00:09"),
+            ("arguments", "-nodefaults"),
+        ):
+            deck.app.frame.open_tab(tab)
+            assert said in deck.detail(), tab
+        deck.grid.go_to(bare.key)
+        for tab in ("process", "threads", "drives", "backends", "arguments"):
+            deck.app.frame.open_tab(tab)
+            deck.app.frame.draw_detail()
+        deck.grid.go_to(BY_HAND.key)
+        for key, title in (("d", "Terminate by [hand]"), ("x", "Kill by [hand]"), ("c", "Set CPUs by [hand]")):
+            await deck.pilot.press(key)
+            await deck.screen.settled()
+            assert deck.popup().startswith(title)
+            assert "424242" in deck.popup()
+            await deck.pilot.press("escape")
+        await deck.pilot.press("s")
+        assert len(deck.app.screen_stack) == 1, "only libvirt's domains are started"
+        await deck.pilot.press(*"/managed:no")
+        await deck.screen.settled()
+        assert deck.rows() == ["bare", "by [hand]"]
+
+
+async def test_a_monitor_that_does_not_answer_is_said(demo: OpenDeck) -> None:
+    async with demo(size=(140, 40)) as deck:
+        web = deck.domain("web-01")
+        await show(deck, replace(deck.snapshot, monitors={web.key: MonitorState(1)}, usage={}))
+        deck.grid.go_to(web.key)
+        deck.app.frame.draw_detail()
+        await deck.screen.settled()
+        row = next(line for line in deck.lines() if line.startswith(" web-01"))
+        assert "⚠ monitor stuck" in row
+        assert "QEMU's monitor has not answered since" in deck.detail()
+
+
+async def show(deck: Deck, snapshot: HostSnapshot) -> None:
+    """Paint a snapshot of the test's own, and none of the collector's from now on."""
+    deck.app._mailbox.on_mail(None)
+    deck.app._apply(snapshot)
+    await deck.screen.settled()
 
 
 # Filter, sort, marks
@@ -360,8 +446,7 @@ async def test_read_only_offers_and_does_nothing(demo: OpenDeck) -> None:
 async def test_a_lost_connection_is_said_and_stops_changes(demo: OpenDeck) -> None:
     async with demo() as deck:
         lost = replace(deck.snapshot.connection, state=LinkState.LOST, problem="the daemon closed the connection")
-        deck.app._apply(replace(deck.snapshot, connection=lost))
-        await deck.screen.settled()
+        await show(deck, replace(deck.snapshot, connection=lost))
         assert "⚠ not connected" in deck.lines()[0]
         banner = deck.lines()[2]
         assert "lost since" in banner
@@ -371,8 +456,7 @@ async def test_a_lost_connection_is_said_and_stops_changes(demo: OpenDeck) -> No
         await deck.pilot.press("s")
         assert len(deck.app.screen_stack) == 1
         assert any("the connection to libvirt is lost" in toast for toast in deck.toasts())
-        deck.app._apply(deck.app.collector.board.snapshot)
-        await deck.settle()
+        await show(deck, deck.app.collector.board.snapshot)
         assert "Name" in deck.lines()[2]
         assert offered(deck)
 

@@ -74,7 +74,7 @@ async def test_every_action_is_reached_on_a_small_screen(demo: OpenDeck, size: t
             await deck.press("enter")
             await deck.expect_popup(action.title)
             assert "esc cancel" in deck.text(), action.id
-            wants_text = action.kind is Kind.HOST or action.id == "domain.rename"
+            wants_text = action.kind is Kind.HOST or action.id in ("domain.rename", "domain.describe")
             assert wants_text or "enter go" in deck.text() or "yes, do it" in deck.text(), action.id
             for field in action.asked(deck.app.changes.context(deck.snapshot), [deck.domain(name)]):
                 assert field.label[:20] in deck.text(), action.id
@@ -125,7 +125,8 @@ def test_it_follows_the_terminal_when_it_is_resized(environment: Environment) ->
         term.resize(40, 10)
         term.resize(80, 24)
         term.wait_for(lambda term: "? help" in term.lines()[23])
-        term.press("q")
+        term.wait_quiet()
+        term.press("escape", "q")
         taken_apart(term.bytes_since())
 
 
