@@ -265,6 +265,9 @@ def test_two_qemus_stopped(lab: LabHost, deck: Deck, name: str) -> None:
         lab.define_blank(f"{name}-{part}", start=True)
     for part in ("a", "y", "z"):
         deck.expect_row(f"{name}-{part}", "● running +[0-9]")
+    deck.show_only(f"{name}-")
+    deck.press("g")
+    usual = key_delays_ms(deck, 14, 0.05)
     pids = [lab.qemu_pid(f"{name}-{part}") for part in ("y", "z")]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -281,7 +284,7 @@ def test_two_qemus_stopped(lab: LabHost, deck: Deck, name: str) -> None:
         assert "monitor stuck" in deck.row(f"{name}-z")
         lab.virsh("suspend", f"{name}-a")
         deck.expect_row(f"{name}-a", "◐ paused", timeout=3)
-        assert_prompt(key_delays_ms(deck, 20, 0.05))
+        assert_prompt(key_delays_ms(deck, 20, 0.05), usual)
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -211,8 +212,21 @@ def test_any_terminal_type_will_do(environment: Environment, kind: str | None) -
         assert 1049 not in term.emulator.private_modes, "the screen is given back"
 
 
-def test_nothing_is_left_behind_in_the_terminal(environment: Environment) -> None:
+def test_a_field_does_not_blink(environment: Environment) -> None:
     with demo_in(environment) as term:
+        term.wait_for("gitlab")
+        term.press(":")
+        term.wait_for("esc closes")
+        term.wait_quiet(0.4)
+        mark = term.mark()
+        time.sleep(1.2)
+        written = taken_apart(term.bytes_since(mark)).text
+        assert "esc closes" not in written
+
+
+def test_nothing_is_left_behind(environment: Environment, home: Path) -> None:
+    (home / "tmp").mkdir()
+    with demo_in(environment | {"TMPDIR": str(home / "tmp")}) as term:
         before = set(term.emulator.private_modes)
         term.wait_for("gitlab")
         assert 1049 in term.emulator.private_modes
@@ -220,6 +234,25 @@ def test_nothing_is_left_behind_in_the_terminal(environment: Environment) -> Non
         assert term.exit() == 0
         assert term.emulator.private_modes == before
         assert term.text().strip() == ""
+        assert list((home / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[keymap]\n"domain.start" = "x"', "keymap: domain.start = 'x': domain.destroy has that key"),
+        ('[columns]\ndomains = ["nope"]', "columns.domains: no column 'nope'; there are: name"),
+    ],
+)
+def test_a_mistake_in_the_configuration_opens_no_screen(
+    environment: Environment, home: Path, text: str, said: str
+) -> None:
+    (home / "x.toml").write_text(text)
+    argv = [sys.executable, "-m", "tui", "--demo", "--config", str(home / "x.toml")]
+    with Terminal(argv, 100, 24, env=environment, cwd="/") as term:
+        assert term.exit() == 2
+        assert said in " ".join(term.lines())
+        assert b"1049" not in term.bytes_since()
 
 
 def test_without_a_terminal_it_says_so(environment: Environment) -> None:

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.model.query import QueryError, parse
+from tui.widgets.entry import Entry
 from tui.widgets.grid import Grid
 from tui.widgets.grid_columns import Cell, Column
 
@@ -48,9 +49,7 @@ class Palette(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -tall"):
-            field = Input(placeholder="type a few letters, enter runs, esc closes", compact=True)
-            field.cursor_blink = False
-            yield field
+            yield Entry(placeholder="type a few letters, enter runs, esc closes", compact=True)
             yield self.grid
 
     def on_mount(self) -> None:

@@ -17,6 +17,7 @@ from tui.actions.base import Field, FieldError, FieldKind
 from tui.dialogs.choice import ChoiceLine
 from tui.model.plan import Confirm, Plan
 from tui.model.text import clean, wrapped
+from tui.widgets.entry import Entry
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
 Planner = Callable[[dict[str, str]], Plan]
@@ -69,7 +70,7 @@ class PlanDialog(ModalScreen[Plan | None]):
                     yield LinesView([[Span(field.label, "dim")]], classes="label")
                     yield self._widget(field)
             yield self._preview
-            yield Input(id="phrase", compact=True, select_on_focus=False, classes="phrase")
+            yield Entry(id="phrase", compact=True, select_on_focus=False, classes="phrase")
             yield self._buttons
 
     def _widget(self, field: Field) -> ChoiceLine | Input:
@@ -77,11 +78,9 @@ class PlanDialog(ModalScreen[Plan | None]):
         if field.kind in (FieldKind.CHOICE, FieldKind.FLAG):
             choices = ("no", "yes") if field.kind is FieldKind.FLAG else field.choices
             return ChoiceLine(choices, value, id=f"field-{field.name}")
-        return Input(value, placeholder=field.help, id=f"field-{field.name}", compact=True)
+        return Entry(value, placeholder=field.help, id=f"field-{field.name}", compact=True)
 
     def on_mount(self) -> None:
-        for field in self.query(Input):
-            field.cursor_blink = False
         self._phrase().display = False
         first = next((self.query_one(f"#field-{field.name}") for field in self._fields), None)
         self.set_focus(first or self._buttons)

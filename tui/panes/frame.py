@@ -183,11 +183,10 @@ class PaneFrame(Horizontal):
         if existing:
             self.screen.set_focus(existing.first())
             return
-        from textual.widgets import Input
+        from tui.widgets.entry import Entry
 
-        field = Input(placeholder=f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50",
+        field = Entry(placeholder=f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50",
                       compact=True, select_on_focus=False, classes="filter")  # fmt: skip
-        field.cursor_blink = False
         self.query_one(".list").mount(field)
         self.screen.set_focus(field)
 

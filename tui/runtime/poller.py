@@ -85,8 +85,11 @@ class Poller:
         self._read_until_lost(connection)
 
     def _note_loss(self, problem: str, advice: str, *, quick: bool) -> None:
-        """Only the very first attempt can be refused; whoever was let in once, or had to wait, is reconnected."""
-        refused = quick and not self._tried and self._board.snapshot.domains_read_ns is None
+        """Only the very first attempt can be refused; whoever was let in once, or had to wait, is reconnected. It stays
+        refused until it is let in: who asks for the state may be late."""
+        before = self._board.snapshot
+        refused = quick and not self._tried and before.domains_read_ns is None
+        refused = refused or before.connection.state is LinkState.REFUSED
         self._tried = True
         state = LinkState.REFUSED if refused else LinkState.LOST
         self._board.set_link(state, problem, advice, read_ns=self.desk.read_ns)

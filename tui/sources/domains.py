@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import libvirt
 
-from tui.model.domain import Domain, reason_of, state_of
+from tui.model.domain import Domain, DomainState, reason_of, state_of
 from tui.model.text import clean
 from tui.sources.errors import is_gone, is_lost, words
 from tui.sources.stats import TrafficReader
@@ -110,10 +110,9 @@ class DomainReader:
         }
 
     def _renew(self, record: _Record, handle: Any, number: int, reason: int) -> None:
-        old, raw_name, ident = record.domain, handle.name(), handle.ID()
+        old, raw_name = record.domain, handle.name()
         state = state_of(number)
-        words = reason_of(state, reason)
-        ident = None if ident < 0 else ident
+        words, ident = reason_of(state, reason), _ident(handle, state)
         if (old.raw_name, old.id, old.state, old.reason) == (raw_name, ident, state, words):
             return
         if old.state.active != state.active or old.id != ident:
@@ -322,13 +321,19 @@ def _own_flags(handle: Any) -> dict[str, bool]:
     return flags
 
 
+def _ident(handle: Any, state: DomainState) -> int | None:
+    """The domain's id; a handle keeps the one that it was looked up with, even when the domain has stopped since."""
+    ident = int(handle.ID())
+    return None if ident < 0 or state is DomainState.SHUTOFF else ident
+
+
 def _domain(handle: Any, key: str, number: int, reason: int) -> Domain:
-    raw_name, ident, state = handle.name(), handle.ID(), state_of(number)
+    raw_name, state = handle.name(), state_of(number)
     return Domain(
         key=key,
         name=clean(raw_name),
         raw_name=raw_name,
-        id=None if ident < 0 else ident,
+        id=_ident(handle, state),
         state=state,
         reason=reason_of(state, reason),
     )
