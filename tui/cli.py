@@ -167,7 +167,11 @@ def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
         from tui.reports import why_unreachable
 
         if why := why_unreachable(options):
-            return _demo(options, stack, f"demo host, because {why}")
+            notice = f"demo host, because {clean(why)}"
+            if args.command:
+                # The screen says it in a toast.
+                print(f"virtdeck: {notice}", file=sys.stderr)
+            return _demo(options, stack, notice)
     return options
 
 
