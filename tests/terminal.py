@@ -179,7 +179,7 @@ class Terminal:
                 return x, y
         raise ScreenError(self._describe(f"{text!r} is not on the screen"))
 
-    def wait_for(self, what: str | re.Pattern[str] | Callable[[Terminal], bool], timeout: float = 10.0) -> float:
+    def wait_for(self, what: str | re.Pattern[str] | Callable[[Terminal], bool], timeout: float = 20.0) -> float:
         """Wait until the screen matches a regular expression (^ and $ per row) or a predicate is true; return the
         stamp of the bytes that made it so; raises ScreenError after `timeout` seconds or at the child's end."""
         shown = what if isinstance(what, str) else getattr(what, "pattern", getattr(what, "__name__", "predicate"))
@@ -198,7 +198,7 @@ class Terminal:
         reason = "the program ended" if self._ended else f"{timeout:g} s passed"
         raise ScreenError(self._describe(f"{reason} while waiting for {shown!r}"))
 
-    def wait_quiet(self, gap: float = 0.15, timeout: float = 10.0) -> float:
+    def wait_quiet(self, gap: float = 0.15, timeout: float = 20.0) -> float:
         """Wait until `gap` seconds pass without output and return the stamp of the last bytes before them."""
         deadline = time.monotonic() + timeout
         last = time.monotonic()

@@ -103,11 +103,11 @@ class Deck:
 
     # What is waited for
 
-    def expect(self, pattern: str, timeout: float = 10) -> float:
+    def expect(self, pattern: str, timeout: float = 20) -> float:
         """Wait until the screen holds a regular expression and return the stamp of the bytes that brought it."""
         return self.terminal.wait_for(pattern, timeout)
 
-    def expect_row(self, name: str, pattern: str, timeout: float = 10) -> float:
+    def expect_row(self, name: str, pattern: str, timeout: float = 20) -> float:
         """Wait until the row of `name` holds a regular expression."""
 
         def row(_terminal: Terminal) -> bool:
@@ -117,7 +117,7 @@ class Deck:
         row.__name__ = f"row {name} with {pattern}"
         return self.terminal.wait_for(row, timeout)
 
-    def expect_no_row(self, name: str, timeout: float = 10) -> float:
+    def expect_no_row(self, name: str, timeout: float = 20) -> float:
         """Wait until no row is called `name`."""
 
         def no_row(_terminal: Terminal) -> bool:
@@ -126,7 +126,7 @@ class Deck:
         no_row.__name__ = f"no row {name}"
         return self.terminal.wait_for(no_row, timeout)
 
-    def expect_cursor(self, name: str, timeout: float = 5) -> float:
+    def expect_cursor(self, name: str, timeout: float = 12) -> float:
         """Wait until the cursor is on the row of `name`."""
 
         def cursor(_terminal: Terminal) -> bool:
@@ -135,7 +135,7 @@ class Deck:
         cursor.__name__ = f"cursor on {name}"
         return self.terminal.wait_for(cursor, timeout)
 
-    def expect_toast(self, pattern: str, timeout: float = 10) -> float:
+    def expect_toast(self, pattern: str, timeout: float = 20) -> float:
         """Wait until a toast holds a regular expression; its line breaks count as blanks."""
 
         def toast(_terminal: Terminal) -> bool:
@@ -144,7 +144,7 @@ class Deck:
         toast.__name__ = f"toast {pattern}"
         return self.terminal.wait_for(toast, timeout)
 
-    def expect_dialog(self, pattern: str, timeout: float = 5) -> str:
+    def expect_dialog(self, pattern: str, timeout: float = 12) -> str:
         """Wait until a dialog is open that holds a regular expression, and return its text."""
 
         def dialog(_terminal: Terminal) -> bool:
@@ -154,7 +154,7 @@ class Deck:
         self.terminal.wait_for(dialog, timeout)
         return self.dialog()
 
-    def expect_no_dialog(self, timeout: float = 5) -> None:
+    def expect_no_dialog(self, timeout: float = 12) -> None:
         """Wait until no dialog is open."""
         self.terminal.wait_for(lambda _terminal: not self.dialog(), timeout)
 

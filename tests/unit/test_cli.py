@@ -130,6 +130,18 @@ def test_where_the_uri_comes_from(run: Run, tmp_path: Path) -> None:
     assert "by-option" in by_option.stderr
 
 
+def test_the_demo_host_stands_in_where_none_answers_and_says_so(run: Run) -> None:
+    nobody = "test+unix:///default?socket=/nowhere"
+    done = run("--demo-if-none", "domains", LIBVIRT_DEFAULT_URI=nobody)
+    assert done.returncode == 0
+    assert "gitlab" in done.stdout
+    assert f"virtdeck: demo host, because {nobody} does not answer: " in done.stderr
+    there = run("--demo-if-none", "domains", LIBVIRT_DEFAULT_URI="test:///default")
+    assert (there.returncode, there.stderr) == (0, "")
+    assert "gitlab" not in there.stdout
+    assert run("--demo-if-none", "-c", nobody, "domains").returncode == 3, "a host that was named is not replaced"
+
+
 def test_options_stand_before_or_behind_the_command(run: Run) -> None:
     assert run("domains", "-c", "test:///default").stdout == run("-c", "test:///default", "domains").stdout
 
