@@ -170,7 +170,7 @@ class VirtdeckApp(App[int]):
 
     def _after_resize(self) -> None:
         self.frame.draw_detail()
-        self._look()
+        self.look()
 
     # Data
 
@@ -233,6 +233,8 @@ class VirtdeckApp(App[int]):
         self._banner.set_lines([banner] if banner is not None else [])
         self.frame.show(view)
         self._draw_edges(view)
+        if self._changes is not None and self._changes.editor is not None:
+            self._changes.editor.show_snapshot(snapshot)
 
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
@@ -249,13 +251,18 @@ class VirtdeckApp(App[int]):
             self._draw_edges(self._view(self._store.snapshot))
 
     def on_pane_frame_looked(self) -> None:
-        self._look()
+        self.look()
         if self._store.snapshot is not None:
             self._draw_edges(self._view(self._store.snapshot))
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Tell the collector what is looked at."""
         visible, detail = self.frame.looked_at()
-        self.collector.focus(Focus(visible, detail))
+        editor = self._changes.editor if self._changes is not None else None
+        if editor is None:
+            self.collector.focus(Focus(visible, detail))
+        else:
+            self.collector.focus(Focus(visible, editor.watched or detail, editor.wants_host))
 
     def on_pane_frame_filter_error(self, event: PaneFrame.FilterError) -> None:
         self.toast(event.text, "warning")

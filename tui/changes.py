@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tui import keymap
 from tui.actions import ACTIONS, BY_ID
 from tui.actions.base import Action, Context, Field, Target, make_plan
+from tui.dialogs.editors import EDITORS, EditorScreen, Opening
 from tui.dialogs.palette import Offer, Palette
 from tui.dialogs.plan import PlanDialog, Planner
 from tui.model.journal import Status
@@ -37,6 +38,8 @@ class Changes:
         self._told: dict[str, Status] = {}
         self._missing: dict[tuple[str, str], str] = {}
         self._missing_since_ns = 0
+        self.editor: EditorScreen | None = None
+        """The screen that asks in place of a form while it is open."""
         self.keys = keymap.keys_of(configured)
         """The key of every action."""
         collector = app.collector
@@ -93,7 +96,31 @@ class Changes:
             plan = make_plan(action, context, targets, given)
             return replace(plan, notes=(*note, *plan.notes))
 
-        self._ask(action.title, fields, values, planner)
+        if action.editor:
+            self._edit(action, able, values, planner)
+        else:
+            self._ask(action.title, fields, values, planner)
+
+    def _edit(self, action: Action, targets: Sequence[Target], values: dict[str, str], planner: Planner) -> None:
+        app = self._app
+
+        def context() -> Context:
+            snapshot = app.snapshot
+            assert snapshot is not None, "the editor was opened from one"
+            return self.context(snapshot)
+
+        def run(plan: Plan) -> str:
+            return self.jobs.run(plan).job.entry.id
+
+        def done(given: dict[str, str] | None) -> None:
+            self.editor = None
+            app.look()
+            if given is not None:
+                self._ask(action.title, (), {**values, **given}, planner)
+
+        self.editor = EDITORS[action.editor](Opening(action, tuple(targets), values, context, planner, run))
+        app.push_screen(self.editor, done)
+        app.look()
 
     def _targets(self, action: Action) -> list[Target]:
         return [None] if action.kind is Kind.HOST else self._app.frame.targets(action.kind)
@@ -153,6 +180,8 @@ class Changes:
 
     def tell(self, job: Job) -> None:
         """Show what became of a job, once for every turn it takes."""
+        if self.editor is not None:
+            self.editor.show_entry(job.entry)
         if self._told.get(job.entry.id) is job.status:
             return
         self._told[job.entry.id] = job.status

@@ -18,7 +18,8 @@ import pytest
 from tests.lab.actions import Deck, Seen, run_commands, same
 from tests.lab.host import LabHost
 from tests.lab.namespaces import is_alive, wait_until
-from tests.lab.twins import CASES, OFF, RUNNING, Case, Make, Twin, any_reason, saved, twins
+from tests.lab.twin_cases import CASES
+from tests.lab.twins import OFF, RUNNING, Case, Make, Twin, any_reason, saved, twins
 from tui import ops
 from tui.actions import ACTIONS
 from tui.actions.base import FieldError, FieldKind

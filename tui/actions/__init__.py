@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.actions import define, lifecycle, process
+from tui.actions import define, lifecycle, memory, memory_devices, monitor, pins, process, tuning, vcpus
 
 if TYPE_CHECKING:
     from tui.actions.base import Action
 
-ACTIONS: tuple[Action, ...] = (*lifecycle.ACTIONS, *define.ACTIONS, *process.ACTIONS)
+ACTIONS: tuple[Action, ...] = (
+    *lifecycle.ACTIONS,
+    *vcpus.ACTIONS,
+    *pins.ACTIONS,
+    *memory.ACTIONS,
+    *memory_devices.ACTIONS,
+    *tuning.ACTIONS,
+    *monitor.ACTIONS,
+    *define.ACTIONS,
+    *process.ACTIONS,
+)
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # From this many targets on, a plan that can lose something wants the number typed.
 _TYPED_FROM = 20
 _NOTHING: Mapping[tuple[str, str], str] = MappingProxyType({})
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class FieldKind(StrEnum):
@@ -30,6 +31,10 @@ class FieldKind(StrEnum):
     CHOICE = "choice"
     FLAG = "flag"
     CPUS = "cpus"
+    AMOUNT = "amount"
+    """Memory, as parse_amount takes it."""
+    PINS = "pins"
+    """Threads and their CPUs, as parse_pins takes them."""
 
 
 Values = Mapping[str, str]
@@ -60,6 +65,10 @@ class Context:
     missing: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING)
     """Why this connection cannot carry out an action on what is in some state, by action id and state, as far as it
     was tried: to resume is one call for what is paused, another for what sleeps."""
+
+    unsettled: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    """What was asked of a guest and never confirmed, so that the same kind of change must not be made blindly: a
+    sentence by domain UUID, as the journal tells."""
 
     @property
     def uri(self) -> str:
@@ -106,6 +115,8 @@ class Action:
     bulk: bool = True
     confirm: Confirm = Confirm.NONE
     notes: Callable[[Context, Target, Values], Sequence[str]] = lambda _context, _target, _values: ()
+    editor: str = ""
+    """The screen that asks in place of the form, by its name in dialogs.editors; "" for the form."""
 
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same

@@ -79,6 +79,8 @@ class Domain:
     """Whether it has at least one DomainCheckpoint."""
     config: DomainConfig | None = None
     """Of the live XML when active, else of the persistent XML."""
+    persistent_config: DomainConfig | None = None
+    """Of the persistent XML; the same object as `config` when the domain is off, None when it is transient."""
     differences: tuple[Difference, ...] | None = None
     """Live against persistent configuration; () when equal or when there is only one."""
     config_read_ns: int | None = None

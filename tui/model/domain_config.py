@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from tui.model.tuning import Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class DomainConfig:
     graphics: tuple[str, ...]
     agent: AgentChannel | None
     tpm: bool
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,9 @@ from xml.etree import ElementTree as ET
 from tui.model import units
 from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
 from tui.model.text import clean
+from tui.model.tuning_xml import parse_tuning
+from tui.model.xml_values import attribute, integer, kib
 
-_KIB_PER_UNIT = {
-    "b": 1 / 1024, "bytes": 1 / 1024, "kb": 1000 / 1024, "k": 1, "kib": 1, "mb": 1000**2 / 1024, "m": 1024,
-    "mib": 1024, "gb": 1000**3 / 1024, "g": 1024**2, "gib": 1024**2, "tb": 1000**4 / 1024, "t": 1024**3,
-    "tib": 1024**3,
-}  # fmt: skip
 _AGENT_CHANNEL = "org.qemu.guest_agent.0"
 _SOURCE_ATTRIBUTES = ("file", "dev", "dir", "name", "volume")
 
@@ -24,8 +21,8 @@ def parse_domain_xml(xml: str) -> DomainConfig:
     root = ET.fromstring(xml)
     devices = root.find("devices")
     devices = ET.Element("devices") if devices is None else devices
-    vcpus_max = _int(root.findtext("vcpu"), 1)
-    memory_max = _memory(root.find("memory"), 0)
+    vcpus_max = integer(root.findtext("vcpu"), 1)
+    memory_max = kib(root.find("memory"), 0)
     os = root.find("os")
     os = ET.Element("os") if os is None else os
     kind = os.find("type")
@@ -35,11 +32,11 @@ def parse_domain_xml(xml: str) -> DomainConfig:
         raw_title=root.findtext("title") or "",
         description=clean((root.findtext("description") or "").strip()),
         raw_description=root.findtext("description") or "",
-        vcpus=_int(_attribute(root, "vcpu", "current"), vcpus_max),
+        vcpus=integer(attribute(root, "vcpu", "current"), vcpus_max),
         vcpus_max=vcpus_max,
         vcpu_pins=tuple(_pins(root.find("cputune"))),
         # The test driver says 0 for domains that it found running.
-        memory_kib=_memory(root.find("currentMemory"), memory_max) or memory_max,
+        memory_kib=kib(root.find("currentMemory"), memory_max) or memory_max,
         memory_max_kib=memory_max,
         virt_type=clean(root.get("type", "")),
         architecture=clean(kind.get("arch", "") if kind is not None else ""),
@@ -48,34 +45,16 @@ def parse_domain_xml(xml: str) -> DomainConfig:
         firmware="uefi" if os.get("firmware") == "efi" or os.find("loader[@type='pflash']") is not None else "bios",
         nvram=clean(nvram),
         raw_nvram=nvram,
-        cpu_mode=clean(_attribute(root, "cpu", "mode") or ""),
-        iothreads=_int(root.findtext("iothreads"), 0),
-        balloon=clean(_attribute(devices, "memballoon", "model") or ""),
+        cpu_mode=clean(attribute(root, "cpu", "mode") or ""),
+        iothreads=integer(root.findtext("iothreads"), 0),
+        balloon=clean(attribute(devices, "memballoon", "model") or ""),
         disks=tuple(_disk(disk) for disk in devices.iterfind("disk")),
         nics=tuple(_nic(nic) for nic in devices.iterfind("interface")),
         graphics=tuple(_graphics(graphics) for graphics in devices.iterfind("graphics")),
         agent=_agent(devices.iterfind("channel")),
         tpm=devices.find("tpm") is not None,
+        tuning=parse_tuning(root),
     )
-
-
-def _int(text: str | None, default: int) -> int:
-    try:
-        return int((text or "").strip())
-    except ValueError:
-        return default
-
-
-def _attribute(parent: ET.Element, path: str, name: str) -> str | None:
-    element = parent.find(path)
-    return None if element is None else element.get(name)
-
-
-def _memory(element: ET.Element | None, default: int) -> int:
-    if element is None:
-        return default
-    per_unit = _KIB_PER_UNIT.get(element.get("unit", "KiB").lower(), 1)
-    return int(_int(element.text, 0) * per_unit)
 
 
 def _pins(cputune: ET.Element | None) -> Iterable[tuple[str, str]]:
@@ -95,16 +74,16 @@ def _disk(disk: ET.Element) -> Disk:
     source = disk.find("source")
     raw_source = _disk_source(source)
     return Disk(
-        target=clean(_attribute(disk, "target", "dev") or "?"),
-        bus=clean(_attribute(disk, "target", "bus") or ""),
+        target=clean(attribute(disk, "target", "dev") or "?"),
+        bus=clean(attribute(disk, "target", "bus") or ""),
         device=clean(disk.get("device", "disk")),
         source_kind=clean(disk.get("type", "")),
         source=clean(raw_source),
         raw_source=raw_source,
-        format=clean(_attribute(disk, "driver", "type") or ""),
+        format=clean(attribute(disk, "driver", "type") or ""),
         read_only=disk.find("readonly") is not None,
         shareable=disk.find("shareable") is not None,
-        cache=clean(_attribute(disk, "driver", "cache") or ""),
+        cache=clean(attribute(disk, "driver", "cache") or ""),
         serial=clean(disk.findtext("serial") or ""),
     )
 
@@ -119,7 +98,7 @@ def _disk_source(source: ET.Element | None) -> str:
         return f"{pool}/{name}"
     if protocol is None:
         return name
-    host = _attribute(source, "host", "name") or ""
+    host = attribute(source, "host", "name") or ""
     return f"{protocol}://{host}/{name}"
 
 
@@ -130,19 +109,19 @@ def _nic(nic: ET.Element) -> Nic:
     kind = "network" if network else nic.get("type", "")
     names = () if source is None else (source.get(key) for key in (kind, "network", "bridge", "dev", "path", "name"))
     return Nic(
-        mac=clean(_attribute(nic, "mac", "address") or "?"),
+        mac=clean(attribute(nic, "mac", "address") or "?"),
         kind=clean(kind),
         source=clean(next((name for name in names if name), "")),
-        model=clean(_attribute(nic, "model", "type") or ""),
-        target=clean(_attribute(nic, "target", "dev") or ""),
-        link_up=_attribute(nic, "link", "state") != "down",
-        virtualport=clean(_attribute(nic, "virtualport", "type") or ""),
+        model=clean(attribute(nic, "model", "type") or ""),
+        target=clean(attribute(nic, "target", "dev") or ""),
+        link_up=attribute(nic, "link", "state") != "down",
+        virtualport=clean(attribute(nic, "virtualport", "type") or ""),
         vlan=",".join(clean(tag.get("id", "?")) for tag in nic.iterfind("vlan/tag")),
     )
 
 
 def _graphics(graphics: ET.Element) -> str:
-    listen = graphics.get("listen") or _attribute(graphics, "listen", "address") or ""
+    listen = graphics.get("listen") or attribute(graphics, "listen", "address") or ""
     port = graphics.get("port", "")
     where = f"{listen}:{port}" if port and port != "-1" else listen
     return clean(" ".join(part for part in (graphics.get("type", ""), where) if part))

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from tui.model.domain import Address, Domain, DomainEvent, MonitorState
     from tui.model.domain_detail import DomainDetail
     from tui.model.host import Connection, Host
+    from tui.model.host_cpus import HostCpus
     from tui.model.process import QemuProcess
     from tui.model.usage import DomainTraffic, DomainUsage
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NO_LOADS: Mapping[int, float] = MappingProxyType({})
 # libvirt tells of a domain when its QEMU is up and configured; so long after its birth a process may yet be one's.
 _BIRTH_NS = 3_000_000_000
 
@@ -28,6 +30,10 @@ class HostSnapshot:
     taken_ns: int
     connection: Connection
     host: Host | None = None
+    cpus: HostCpus | None = None
+    """Read only while somebody looks at the host's CPUs, and once for reports and plans; None: not read yet."""
+    cpu_loads: Mapping[int, float] = field(default_factory=lambda: _NO_LOADS)
+    """Percent busy of each host CPU by number, between the last two readings; empty while nobody looks."""
     domains: Mapping[str, Domain] = field(default_factory=lambda: _NOTHING)
     domains_read_ns: int | None = None
     """When the list and the states were last known to be right; None: never read."""

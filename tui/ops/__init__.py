@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tui.ops import define, lifecycle, process
+from tui.ops import define, lifecycle, memory, memory_devices, monitor, pins, process, tuning, vcpus
 from tui.ops.base import OpContext, OpError, Outcome, ReadOnlyError
 
 if TYPE_CHECKING:
     from tui.model.plan import Request
 
-FAMILIES = (lifecycle.OPS, define.OPS, process.OPS)
+FAMILIES = (
+    lifecycle.OPS,
+    vcpus.OPS,
+    pins.OPS,
+    memory.OPS,
+    memory_devices.OPS,
+    tuning.OPS,
+    monitor.OPS,
+    define.OPS,
+    process.OPS,
+)
 
 _OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {
     kind: op for family in FAMILIES for kind, op in family.items()

@@ -52,3 +52,19 @@ def domain(connection: Any, key: str, what: str) -> Any:
 def control_domain(context: OpContext, key: str, what: str) -> Any:
     """Return the virDomain of a UUID on the control connection; raises OpError."""
     return domain(context.control(), key, what)
+
+
+@contextmanager
+def long_domain(context: OpContext, key: str, what: str) -> Iterator[Any]:
+    """Give the virDomain of a UUID on a connection of its own, for a call that takes long; every libvirtError inside
+    becomes an OpError that says what was being done."""
+    connection = context.long()
+    try:
+        handle = domain(connection, key, what)
+        try:
+            with doing(what, handle.name()):
+                yield handle
+        finally:
+            del handle
+    finally:
+        context.release(connection)

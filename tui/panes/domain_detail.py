@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.cpuset import format_cpus
 from tui.model.text import clean_lines, wrapped
-from tui.panes.domain_rows import DomainRow, cpu_cell, memory_now_kib, state_cell
+from tui.panes.domain_rows import DomainRow, cpu_cell, detail_of, memory_now_kib, state_cell
+from tui.panes.memory_detail import memory
 from tui.panes.process_detail import PROCESS_TABS
 from tui.panes.spec import Tab, View
 from tui.panes.text import BLANK, heading, line, note, paragraph, table
+from tui.panes.tuning_detail import tuning
+from tui.panes.vcpu_detail import vcpus
 from tui.widgets.lines import Span, SpanLine
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
-    from tui.model.domain_detail import DomainDetail
 
 # The cells of the detail beside the list.
 _NARROW = 37
 _ADDRESS_WORDS = {"lease": "DHCP lease", "agent": "guest agent", "neighbour": "neighbour table", "arp": "ARP"}
 
 _OLD_NS = 15_000_000_000
-_STALE_REPORT_NS = 90_000_000_000
 
 
 def _yes_no(value: bool | None) -> str | None:
@@ -129,75 +129,6 @@ def _difference_lines(domain: Domain) -> list[SpanLine]:
     return lines
 
 
-def _detail(view: View, row: DomainRow) -> DomainDetail | None:
-    detail = view.snapshot.detail
-    return detail if detail is not None and detail.key == row.key else None
-
-
-def vcpus(view: View, row: DomainRow) -> list[SpanLine]:
-    """Return the vCPUs: where they run, may run, how busy they are, and how long they waited for a host CPU."""
-    if row.domain is None or row.domain.config is None:
-        return [note("not read yet")]
-    config = row.domain.config
-    lines = [line("vCPUs", f"{config.vcpus} of {config.vcpus_max}"), line("I/O threads", str(config.iothreads))]
-    if not row.active:
-        return [*lines, *_pin_lines(row.domain)]
-    detail = _detail(view, row)
-    used = {vcpu.number: vcpu for vcpu in (row.usage.vcpus if row.usage else ())}
-    rows = []
-    for place in detail.placements if detail and detail.placements else ():
-        usage = used.get(place.number)
-        rows.append([
-            str(place.number),
-            place.state,
-            "?" if place.host_cpu is None else str(place.host_cpu),
-            units.percent(usage.cpu_percent if usage else None),
-            units.percent(usage.delay_percent if usage else None),
-            "?" if place.affinity is None else format_cpus(place.affinity),
-        ])  # fmt: skip
-    if rows:
-        lines += [
-            BLANK,
-            *table(("vCPU", "state", "on CPU", "use %", "wait %", "may run on"), rows, frozenset({0, 2, 3, 4})),
-        ]
-    return [*lines, *_pin_lines(row.domain)]
-
-
-def _pin_lines(domain: Domain) -> list[SpanLine]:
-    pins = domain.config.vcpu_pins if domain.config else ()
-    return [BLANK, heading("Pinned"), *(line(thread, cpus) for thread, cpus in pins)] if pins else []
-
-
-def memory(_view: View, row: DomainRow) -> list[SpanLine]:
-    """Return memory as the host gives it and as the guest uses it."""
-    config = row.domain.config if row.domain else None
-    if config is None:
-        return [note("not read yet")]
-    lines = [line("Maximum", units.size(config.memory_max_kib)), line("Configured", units.size(config.memory_kib)),
-             line("Balloon", config.balloon or "none")]  # fmt: skip
-    usage = row.usage
-    if usage is None:
-        return lines if not row.active else [*lines, line("Actual", None)]
-    lines += [
-        line("Actual", units.size(usage.balloon_current_kib)),
-        line("On the host", units.size(usage.rss_kib)),
-        BLANK,
-        heading("Inside the guest"),
-        line("Total", units.size(usage.available_kib)),
-        line("Used", units.size(usage.guest_used_kib)),
-        line("Unused", units.size(usage.unused_kib)),
-        line("Usable", units.size(usage.usable_kib)),
-        line("Swapped in", units.size(usage.swap_in_kib)),
-        line("Swapped out", units.size(usage.swap_out_kib)),
-        line("Major faults", None if usage.major_faults is None else str(usage.major_faults)),
-    ]
-    if usage.balloon_updated_s is None:
-        return [*lines, note("the guest's balloon driver has not reported: figures are unknown", "warn")]
-    stale = usage.read_ns - usage.balloon_updated_s * 1_000_000_000 > _STALE_REPORT_NS
-    lines.append(line("Reported", units.moment(usage.balloon_updated_s), "warn" if stale else ""))
-    return [*lines, note("the guest's balloon driver reports no more", "warn")] if stale else lines
-
-
 def disks(_view: View, row: DomainRow) -> list[SpanLine]:
     """Return the disks with their rates."""
     config = row.domain.config if row.domain else None
@@ -255,7 +186,7 @@ def nics(_view: View, row: DomainRow) -> list[SpanLine]:
 
 def snapshots(view: View, row: DomainRow) -> list[SpanLine]:
     """Return the domain's snapshots, oldest first."""
-    detail = _detail(view, row)
+    detail = detail_of(view, row)
     if detail is None:
         return [note("reading…")]
     if detail.snapshots is None:
@@ -288,7 +219,7 @@ def events(view: View, row: DomainRow) -> list[SpanLine]:
 
 def xml(view: View, row: DomainRow) -> list[SpanLine]:
     """Return the XML as libvirt gives it, live first."""
-    detail = _detail(view, row)
+    detail = detail_of(view, row)
     if detail is None:
         return [note("reading…")]
     lines: list[SpanLine] = []
@@ -306,6 +237,7 @@ TABS: tuple[Tab[DomainRow], ...] = (
     Tab("overview", "Overview", overview, _is_domain),
     Tab("vcpus", "vCPUs", vcpus, _is_domain),
     Tab("memory", "Memory", memory, _is_domain),
+    Tab("tuning", "Tuning", tuning, _is_domain),
     Tab("disks", "Disks", disks, _is_domain),
     Tab("nics", "NICs", nics, _is_domain),
     Tab("snapshots", "Snapshots", snapshots, _is_domain),

@@ -15,6 +15,7 @@ from tui.widgets.grid_columns import Cell
 from tui.widgets.sparkline import sparkline
 
 if TYPE_CHECKING:
+    from tui.model.domain_detail import DomainDetail
     from tui.model.process import QemuProcess
     from tui.model.usage import DomainTraffic, DomainUsage
     from tui.panes.spec import View
@@ -50,6 +51,12 @@ class DomainRow:
     def active(self) -> bool:
         """Whether it runs."""
         return self.domain is None or self.domain.active
+
+
+def detail_of(view: View, row: DomainRow) -> DomainDetail | None:
+    """Return what is read only for the domain that is open; None until it has been read for this one."""
+    detail = view.snapshot.detail
+    return detail if detail is not None and detail.key == row.key else None
 
 
 def natural(name: str) -> tuple[object, ...]:

@@ -11,10 +11,12 @@ from tui.sources.events import DomainEvents
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """What the user looks at: domains whose rows are visible, and the one that is open in the detail."""
+    """What the user looks at: domains whose rows are visible, the one that is open in the detail, and whether the
+    host's own CPUs and memory are."""
 
     visible: tuple[str, ...] = ()
     detail: str | None = None
+    host: bool = False
 
 
 class Desk:

@@ -266,8 +266,9 @@ class DomainReader:
         elif record.persistent_hash is not None:
             record.persistent, record.persistent_hash, changed = None, None, True
         if changed or domain.config_read_ns is None:
-            later = _differences(record)
-            self._put(record, replace(domain, config=record.live, differences=later, config_read_ns=time.time_ns()))
+            later = record.persistent if both else None if domain.active else record.live
+            found = replace(domain, config=record.live, persistent_config=later, differences=_differences(record))
+            self._put(record, replace(found, config_read_ns=time.time_ns()))
 
 
 def _with_flags(domain: Domain, flags: Mapping[str, bool]) -> Domain:

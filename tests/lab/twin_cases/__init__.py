@@ -1,0 +1,16 @@
+"""All cases of tests/lab/test_twins.py: one for every action and value."""
+
+from __future__ import annotations
+
+from tests.lab import twins
+from tests.lab.twin_cases import memory, memory_devices, monitor, pins, tuning, vcpus
+
+CASES = (
+    *twins.CASES,
+    *vcpus.CASES,
+    *pins.CASES,
+    *memory.CASES,
+    *memory_devices.CASES,
+    *tuning.CASES,
+    *monitor.CASES,
+)

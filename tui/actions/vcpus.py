@@ -1,0 +1,7 @@
+"""vCPUs: how many, which, and how many there can be."""
+
+from __future__ import annotations
+
+from tui.actions.base import Action
+
+ACTIONS: tuple[Action, ...] = ()
