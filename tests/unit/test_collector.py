@@ -18,6 +18,7 @@ from tui.model.snapshot import HostSnapshot
 from tui.ops.base import OpError
 from tui.runtime.collector import Collector
 from tui.runtime.desk import Focus
+from tui.sources.domains import DomainReader
 
 
 def named(snapshot: HostSnapshot, name: str) -> Domain:
@@ -217,3 +218,21 @@ def test_titles_that_no_xml_parser_takes_do_not_hide_the_rest(plain: Collector) 
     assert config is not None
     assert config.title == "�[2Jtitle"
     assert config.disks
+
+
+def test_persistent_edits_are_found_wherever_the_domain_stands(tmp_path: Path) -> None:
+    """Rows on the screen are checked out of turn and must not keep the others from theirs."""
+    connection = libvirt.open(scaled_host(tmp_path, 100))
+    reader = DomainReader(connection)
+    reader.resync()
+    while reader.read_configs([], 1000):
+        pass
+    keys = list(reader.domains())
+    for key in keys:
+        connection.lookupByUUIDString(key).setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_TITLE, "edited", None, None, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        )
+    for _ in range(200):
+        reader.read_configs(keys[:30], 0.0)
+    titles = {domain.persistent_config.title for domain in reader.domains().values() if domain.persistent_config}
+    assert titles == {"edited"}

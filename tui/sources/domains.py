@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import re
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -49,7 +49,6 @@ class _Record:
     persistent_hash: int | None = None
     live: DomainConfig | None = None
     persistent: DomainConfig | None = None
-    stale: bool = True
     checked_s: float = 0.0
 
 
@@ -60,6 +59,10 @@ class DomainReader:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._records: dict[str, _Record] = {}
+        self._stale: dict[str, None] = {}
+        """Those whose XML may have changed, in the order in which that became known."""
+        self._turns: deque[str] = deque()
+        """All of them, about in the order in which their XML was checked last."""
         self._snapshot: Mapping[str, Domain] = {}
         self._changed = True
         self._flags_missing: set[str] = set()
@@ -99,8 +102,14 @@ class DomainReader:
             if key in self._records:
                 self._renew(self._records[key], handle, number, reason)
             else:
-                self._records[key] = _Record(handle, _domain(handle, key, number, reason))
-                self._changed = True
+                self._add(key, _domain(handle, key, number, reason), handle)
+
+    def _add(self, key: str, domain: Domain, handle: Any) -> _Record:
+        record = self._records[key] = _Record(handle, domain)
+        self._stale[key] = None
+        self._turns.append(key)
+        self._changed = True
+        return record
 
     def _states(self) -> dict[str, tuple[int, int]]:
         stats = self._connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
@@ -116,12 +125,14 @@ class DomainReader:
         if (old.raw_name, old.id, old.state, old.reason) == (raw_name, ident, state, words):
             return
         if old.state.active != state.active or old.id != ident:
-            record.stale = True
+            self._stale[old.key] = None
         record.handle = handle
         self._put(record, replace(old, name=clean(raw_name), raw_name=raw_name, id=ident, state=state, reason=words))
 
     def _drop(self, key: str) -> None:
-        self._records.pop(key, None)
+        if self._records.pop(key, None) is not None:
+            self._turns.remove(key)
+        self._stale.pop(key, None)
         self.traffic.forget(key)
         self._changed = True
 
@@ -143,7 +154,7 @@ class DomainReader:
             old = record.domain
             if any(getattr(old, name) != value for name, value in flags.items()):
                 if old.persistent is not None and flags.get("persistent") != old.persistent:
-                    record.stale = True
+                    self._stale[key] = None
                 self._put(record, _with_flags(old, flags))
 
     def tick(self) -> bool:
@@ -179,10 +190,9 @@ class DomainReader:
         state, reason = handle.state()
         record = self._records.get(key)
         if record is None:
-            record = self._records[key] = _Record(handle, _domain(handle, key, state, reason))
-            self._changed = True
+            record = self._add(key, _domain(handle, key, state, reason), handle)
         self._renew(record, handle, state, reason)
-        record.stale = True
+        self._stale[key] = None
         self._put(record, _with_flags(record.domain, _own_flags(handle)))
 
     def refresh_states(self, keys: Iterable[str]) -> None:
@@ -198,20 +208,20 @@ class DomainReader:
     def mark_stale(self, keys: Iterable[str]) -> None:
         """Have the XML of the named domains read again at the next chance."""
         for key in keys:
-            if (record := self._records.get(key)) is not None:
-                record.stale = True
+            if key in self._records:
+                self._stale[key] = None
 
     def read_configs(self, first: Iterable[str], max_age_s: float) -> bool:
         """Read the XML of stale domains, the named ones first; and of some of those not checked for `max_age_s`, since
         persistent-only edits have no event: all of the named ones, and as many others as a small budget allows.
         Returns whether stale ones remain."""
         now = time.monotonic()
-        named = [key for key in dict.fromkeys(first) if self._due(key, now, max_age_s)]
-        stale = [key for key, record in self._records.items() if record.stale]
-        self._read_until(now + _STALE_SLICE_S, dict.fromkeys([*named, *stale]))
-        if not stale:
-            self._read_until(time.monotonic() + _AGED_SLICE_S, self._oldest(now, max_age_s))
-        return any(record.stale for record in self._records.values())
+        named = [key for key in dict.fromkeys(first) if self._is_due(key, now, max_age_s)]
+        settled = not self._stale
+        self._read_until(now + _STALE_SLICE_S, [*named, *(key for key in self._stale if key not in named)])
+        if settled:
+            self._read_until(time.monotonic() + _AGED_SLICE_S, self._next_aged(now, max_age_s))
+        return bool(self._stale)
 
     def _read_until(self, end: float, keys: Iterable[str]) -> None:
         for key in keys:
@@ -219,13 +229,19 @@ class DomainReader:
                 return
             self._read_config(key)
 
-    def _due(self, key: str, now: float, max_age_s: float) -> bool:
+    def _is_due(self, key: str, now: float, max_age_s: float) -> bool:
         record = self._records.get(key)
-        return record is not None and (record.stale or now - record.checked_s > max_age_s)
+        return record is not None and (key in self._stale or now - record.checked_s > max_age_s)
 
-    def _oldest(self, now: float, max_age_s: float) -> list[str]:
-        aged = [(record.checked_s, key) for key, record in self._records.items() if now - record.checked_s > max_age_s]
-        return [key for _, key in heapq.nsmallest(_AGED_AT_ONCE, aged)]
+    def _next_aged(self, now: float, max_age_s: float) -> Iterator[str]:
+        """Those of the next few whose turn it is that are due; thousands are not gone through in one round."""
+        for _ in range(min(_AGED_AT_ONCE, len(self._turns))):
+            key = self._turns[0]
+            if self._is_due(key, now, max_age_s):
+                yield key
+            # Reading it may have shown that it is gone.
+            if key in self._records:
+                self._turns.rotate(-1)
 
     def _read_config(self, key: str) -> None:
         record = self._records.get(key)
@@ -233,7 +249,7 @@ class DomainReader:
             return
         with self._one_domain(key):
             self._read_xml(record)
-        record.stale = False
+        self._stale.pop(key, None)
         record.checked_s = time.monotonic()
 
     @contextmanager
