@@ -11,7 +11,7 @@ import libvirt
 
 from tui.model.plan import Request
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.ops.errors import control_domain, doing, domain, op_error
+from tui.ops.errors import control_domain, doing, domain, long_domain, op_error
 
 SHUTDOWN_PATIENCE_S = 15.0
 REBOOT_PATIENCE_S = 15.0
@@ -252,15 +252,8 @@ def _reset(request: Reset, context: OpContext) -> Outcome:
 
 
 def _destroy(request: Destroy, context: OpContext) -> Outcome:
-    connection = context.long()
-    try:
-        handle = domain(connection, request.key, "force off")
-        name = handle.name()
-        with doing("force off", name):
-            handle.destroyFlags(libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if request.graceful else 0)
-        del handle
-    finally:
-        context.release(connection)
+    with long_domain(context, request.key, "force off") as handle:
+        handle.destroyFlags(libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if request.graceful else 0)
     return Outcome("forced off")
 
 
@@ -285,14 +278,8 @@ def _resume(request: Resume, context: OpContext) -> Outcome:
 
 
 def _save(request: Save, context: OpContext) -> Outcome:
-    connection = context.long()
-    try:
-        handle = domain(connection, request.key, "save")
-        with doing("save", handle.name()):
-            handle.saveFlags(request.path, None, 0)
-        del handle
-    finally:
-        context.release(connection)
+    with long_domain(context, request.key, "save") as handle:
+        handle.saveFlags(request.path, None, 0)
     return Outcome(f"saved to {request.path}")
 
 
@@ -308,14 +295,8 @@ def _restore(request: Restore, context: OpContext) -> Outcome:
 
 
 def _managed_save(request: ManagedSave, context: OpContext) -> Outcome:
-    connection = context.long()
-    try:
-        handle = domain(connection, request.key, "save")
-        with doing("save", handle.name()):
-            handle.managedSave(0)
-        del handle
-    finally:
-        context.release(connection)
+    with long_domain(context, request.key, "save") as handle:
+        handle.managedSave(0)
     return Outcome("saved; the next start continues from here")
 
 
