@@ -115,6 +115,8 @@ class Action:
     bulk: bool = True
     confirm: Confirm = Confirm.NONE
     notes: Callable[[Context, Target, Values], Sequence[str]] = lambda _context, _target, _values: ()
+    rank: int = 50
+    """Its place in the hint bar, which has not room for all: lower comes first."""
     editor: str = ""
     """The screen that asks in place of the form, by its name in dialogs.editors; "" for the form."""
 

@@ -41,6 +41,8 @@ def needs_active(_context: Context, target: Target) -> Reason:
 
 def _needs_inactive(_context: Context, target: Target) -> Reason:
     domain = as_domain(target)
+    if domain.active and domain.state is DomainState.CRASHED:
+        return "it crashed and its QEMU is still there; force it off first"
     return f"it is {domain.state.value} already" if domain.active else None
 
 
@@ -245,33 +247,34 @@ ACTIONS: tuple[Action, ...] = (
         (
             flag("paused", "Paused", "start with the vCPUs stopped"),
             flag("force_boot", "Force boot", "boot afresh and throw a saved state away"),
-        ),
+        ), rank=10,
     ),
     Action(
         "domain.shutdown", "Shut down", "shutdown", "d", Kind.DOMAIN,
-        "Ask the guest to shut down; watched until it has.", _shutdown, _needs_running, (_MODE,),
+        "Ask the guest to shut down; watched until it has.", _shutdown, _needs_running, (_MODE,), rank=11,
     ),
     Action(
         "domain.reboot", "Reboot", "reboot", "r", Kind.DOMAIN, "Ask the guest to reboot; watched until it has.",
-        _reboot, _needs_running, (_MODE,),
+        _reboot, _needs_running, (_MODE,), rank=30,
     ),
     Action(
         "domain.destroy", "Force off", "force off", "x", Kind.DOMAIN,
         "Power off at once, like pulling the plug.", _destroy, needs_active,
         (choice("mode", "How", ("graceful, then force", "graceful", "force"),
-                "graceful lets QEMU flush its caches and never kills it"),),
+                "graceful lets QEMU flush its caches and never kills it"),), rank=12,
     ),
     Action(
         "domain.suspend", "Suspend", "pause", "p", Kind.DOMAIN, "Stop the vCPUs; memory stays.", _suspend,
-        _needs_running,
+        _needs_running, rank=13,
     ),
     Action(
         "domain.resume", "Resume", "resume", "p", Kind.DOMAIN, "Let the vCPUs run again.", _resume, _needs_paused,
+        rank=13,
     ),
     Action(
         "domain.managedsave", "Save", "save", "m", Kind.DOMAIN,
         "Save memory and state to libvirt's own place; the next start continues there.", _managed_save,
-        _needs_persistent,
+        _needs_persistent, rank=31,
     ),
     Action(
         "domain.managedsave-remove", "Remove saved state", "drop save", "M", Kind.DOMAIN,

@@ -101,20 +101,24 @@ def hints(
     keys: Mapping[str, str],
     width: int,
 ) -> SpanLine:
-    """Return the keys that work here and now, the most wanted first; those that do not are left out. On a short line
-    the frame's own keys give way to the actions."""
+    """Return the keys that work here and now, the most wanted first; those that do not are left out, and keys of one
+    word share it. On a short line the frame's own keys give way to the actions."""
     # Imported when first drawn, which is after the first picture.
     from tui.actions import ACTIONS
 
     line: list[Span] = [Span(f"{len(targets)} marked: ", "warn")] if len(targets) > 1 else []
     for key, word in pane.hints:
         line += _hint(key, word, f"key:{key}")
-    shown: set[str] = set()
-    for action in sorted(ACTIONS, key=lambda action: action.kind is Kind.HOST):
+    shown: dict[str, list[Action]] = {}
+    taken: set[str] = set()
+    for action in sorted(ACTIONS, key=lambda action: (action.kind is Kind.HOST, action.rank)):
         key = keys[action.id]
-        if action.kind in kinds and key not in shown and _works(action, context, targets):
-            shown.add(key)
-            line += _hint(key, action.hint, f"action:{action.id}")
+        if action.kind in kinds and key not in taken and _works(action, context, targets):
+            taken.add(key)
+            shown.setdefault(action.hint, []).append(action)
+    for word, actions in shown.items():
+        line += [Span(keys[action.id], "key", f"action:{action.id}") for action in actions]
+        line.append(Span(f" {word}  ", "", f"action:{actions[0].id}"))
     tail = list(_GENERAL)
     wanted = sum(cells(span.text) for span in line)
     while len(tail) > 1 and min(wanted, width * _ACTION_ROOM) + sum(len(k) + len(w) + 3 for k, w in tail) > width:
