@@ -28,6 +28,19 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """How many vCPUs a running domain was asked to go down to: the guest may give them up late, or never."""
+
+    target: str
+    """The domain's UUID."""
+    run: int
+    """libvirt's id of the domain while it ran so; another one is another run."""
+    vcpus: int
+    settled: bool
+    """Whether its host confirmed this, or another number after it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One change in the journal; `results` is one line a step, cleaned."""
 
@@ -43,3 +56,5 @@ class Entry:
     undo: tuple[Step, ...] = ()
     undoes: str = ""
     """The id of the entry that this one undid."""
+    asked: tuple[Asked, ...] = ()
+    """What of it is open or was settled; all of it from the begin on, so that it outlives the program."""

@@ -80,7 +80,7 @@ def _read_xml(path: str, what: str) -> str:
         raise OpError(what, path, str(error)) from error
 
 
-def _keep_xml(handle: Any, path: str) -> None:
+def keep_xml(handle: Any, path: str) -> None:
     """Write the persistent XML, secrets included, to a file that only its owner can read."""
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
     with doing("read the XML of", handle.name()):
@@ -98,7 +98,7 @@ def _define(request: Define, context: OpContext) -> Outcome:
     xml = _read_xml(request.path, "define")
     connection = context.control()
     if request.backup_key:
-        _keep_xml(control_domain(context, request.backup_key, "define"), request.backup)
+        keep_xml(control_domain(context, request.backup_key, "define"), request.backup)
     with doing("define", request.path):
         handle = connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE if request.validate else 0)
     return Outcome(f"defined {handle.name()}")
@@ -115,7 +115,7 @@ def _create(request: Create, context: OpContext) -> Outcome:
 
 def _undefine(request: Undefine, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "undefine")
-    _keep_xml(handle, request.backup)
+    keep_xml(handle, request.backup)
     flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if request.managed_save else 0
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA if request.snapshots else 0
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA if request.checkpoints else 0

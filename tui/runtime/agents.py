@@ -1,4 +1,5 @@
-"""Addresses that only a guest's agent knows, asked seldom and only for guests on the screen that have one.
+"""What only a guest's agent knows: addresses, asked seldom and only for guests on the screen that have one, and the
+vCPUs of the one that is open.
 
 An agent that hangs blocks the call for as long as libvirt likes, and its time limit is one setting for all clients of
 the domain, which is not ours to change. So these calls have a thread and a connection of their own: a hung agent costs
@@ -20,10 +21,12 @@ from tui.sources.monitor import MonitorLink
 
 if TYPE_CHECKING:
     from tui.model.domain import Address, Domain
+    from tui.model.domain_detail import GuestVcpus
     from tui.runtime.monitors import Targets
 
 _log = logging.getLogger("virtdeck.agents")
 _AGAIN_S = 30.0
+_VCPUS_AGAIN_S = 4.0
 _LOOK_S = 2.0
 # An answer older than this many asks that brought none is no longer true.
 _MISSES = 2
@@ -32,8 +35,17 @@ _MISSES = 2
 class AgentReader:
     """What agents said, by domain UUID; read from any thread."""
 
-    def __init__(self, open_link: Callable[[], Any], targets: Callable[[], Targets]) -> None:
+    def __init__(
+        self,
+        open_link: Callable[[], Any],
+        targets: Callable[[], Targets],
+        open_one: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Make a reader; `open_one` says which domain is open in the detail."""
         self._open_link = open_link
+        self._open_one = open_one
+        self._vcpus: tuple[str, GuestVcpus | None] = ("", None)
+        self._vcpus_asked_s = -_VCPUS_AGAIN_S
         self._targets = targets
         self._wake = threading.Event()
         self._stopped = False
@@ -54,20 +66,34 @@ class AgentReader:
         """Return the addresses; the same object while nothing changed."""
         return self._found
 
+    def vcpus(self, key: str) -> GuestVcpus | None:
+        """Return what the agent of the domain that is open said last of its vCPUs; None when it said nothing."""
+        asked, found = self._vcpus
+        return found if asked == key else None
+
+    def nudge(self) -> None:
+        """Ask the one that is open again at once."""
+        self._vcpus_asked_s = -_VCPUS_AGAIN_S
+        self._wake.set()
+
     def _run(self) -> None:
         link: MonitorLink | None = None
         while not self._stopped:
             try:
-                key = self._due()
-                if key is not None:
+                vcpus_of, key = self._vcpus_due(), self._due()
+                if vcpus_of is not None or key is not None:
                     link = link or MonitorLink(self._open_link())
-                    self._ask(link, key)
+                    if vcpus_of is not None:
+                        self._ask_vcpus(link, vcpus_of)
+                    if key is not None:
+                        self._ask(link, key)
                     continue
             except (ConnectError, LibvirtError) as error:
                 _log.info("%s", error)
                 self._drop(link)
                 link = None
             self._wake.wait(_LOOK_S)
+            self._wake.clear()
         self._drop(link)
 
     def _drop(self, link: MonitorLink | None) -> None:
@@ -86,6 +112,20 @@ class AgentReader:
             if _has_agent(targets.domains.get(key)) and now - self._asked_s.get(key, -_AGAIN_S) >= _AGAIN_S
         ]
         return min(waiting)[1] if waiting else None
+
+    def _vcpus_due(self) -> str | None:
+        """The domain that is open, when it is time to ask its agent."""
+        key = self._open_one()
+        if key is None or not _has_agent(self._targets().domains.get(key)):
+            return None
+        young = time.monotonic() - self._vcpus_asked_s < _VCPUS_AGAIN_S
+        return None if young and self._vcpus[0] == key else key
+
+    def _ask_vcpus(self, link: MonitorLink, key: str) -> None:
+        self._vcpus_asked_s = time.monotonic()
+        # Not what another domain's agent said, while this one's takes its time.
+        self._vcpus = key, self.vcpus(key)
+        self._vcpus = key, link.agent_vcpus(key)
 
     def _ask(self, link: MonitorLink, key: str) -> None:
         self._asked_s[key] = time.monotonic()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tui.model.journal import Asked, Status
 from tui.ops.base import OpContext, OpError, Outcome, Progress
+from tui.ops.vcpus import asked_of
 
 if TYPE_CHECKING:
-    from tui.model.plan import Step
+    from tui.model.plan import Plan, Step
 
 
 @dataclass(slots=True)
@@ -89,3 +91,21 @@ class Watch:
         """Give back what the watch holds."""
         if self.outcome.close is not None:
             self.outcome.close()
+
+
+def asked_by(plan: Plan) -> tuple[Asked, ...]:
+    """Return what a plan asks of guests that may never be confirmed."""
+    found = (asked_of(step.request) for step in plan.steps)
+    return tuple(asked for asked in found if asked is not None and not asked.settled)
+
+
+def left_open(ended: Iterable[tuple[Step, Status]]) -> tuple[Asked, ...]:
+    """Return what is open or settled after the steps that were begun: what was refused was never asked."""
+    found = []
+    for step, status in ended:
+        asked = asked_of(step.request)
+        if asked is not None and status is Status.DONE:
+            found.append(replace(asked, settled=True))
+        elif asked is not None and not asked.settled and status is not Status.FAILED:
+            found.append(asked)
+    return tuple(found)

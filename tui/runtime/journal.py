@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.model.journal import Entry, Status
+from tui.model.journal import Asked, Entry, Status
 from tui.model.text import clean
 from tui.runtime.journal_lines import entry_as_json, entry_from_json, parse_line
 
@@ -108,8 +108,9 @@ class Journal:
             for entry in self._snapshot
         )
 
-    def begin(self, plan: Plan, uri: str, undoes: str = "") -> Entry:
-        """Note a change that starts now and return its entry; the file gets it soon after."""
+    def begin(self, plan: Plan, uri: str, undoes: str = "", asked: tuple[Asked, ...] = ()) -> Entry:
+        """Note a change that starts now, with what may stay open of it, and return its entry; the file gets it soon
+        after."""
         now = time.time_ns()
         entry = Entry(
             id=f"{now:x}-{os.getpid():x}-{next(self._counter)}",
@@ -120,6 +121,7 @@ class Journal:
             commands=tuple(plan.command_lines()),
             status=Status.RUNNING,
             undoes=undoes,
+            asked=asked,
         )
         self._note(entry)
         return entry

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
-from tui.model.journal import Entry, Status
+from tui.model.journal import Asked, Entry, Status
 from tui.model.plan import Request, Step
 from tui.model.text import clean
 
@@ -20,7 +20,9 @@ _LATEST_NS = 2**63
 def entry_as_json(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON-able data."""
     data = {f.name: getattr(entry, f.name) for f in fields(entry)}
-    return data | {"status": entry.status.value, "undo": [_step_as_json(step) for step in entry.undo]}
+    asked = [{f.name: getattr(item, f.name) for f in fields(item)} for item in entry.asked]
+    undo = [_step_as_json(step) for step in entry.undo]
+    return data | {"status": entry.status.value, "undo": undo, "asked": asked}
 
 
 def _step_as_json(step: Step) -> dict[str, Any]:
@@ -60,7 +62,14 @@ def entry_from_json(data: Any, types: Mapping[str, type[Request]]) -> Entry:
         results=_texts(data, "results"),
         ended_ns=None if data["ended_ns"] is None else _instant(data["ended_ns"]),
         undo=tuple(_step_from_json(step, types) for step in _typed(data["undo"], list, "undo")),
+        # Lines of earlier versions have none.
+        asked=tuple(_asked_from_json(item) for item in _typed(data.get("asked", []), list, "asked")),
     )
+
+
+def _asked_from_json(data: Any) -> Asked:
+    data = _typed(data, dict, "asked")
+    return Asked(**{f.name: _typed(data[f.name], _hints(Asked)[f.name], f.name) for f in fields(Asked)})
 
 
 def _step_from_json(data: Any, types: Mapping[str, type[Request]]) -> Step:

@@ -9,10 +9,12 @@ import libvirt
 
 from tui.sources.addresses import read_agent_addresses
 from tui.sources.errors import is_gone
+from tui.sources.guest_vcpus import read_guest_vcpus
 from tui.sources.stats import MONITOR_GROUPS, usage_one_by_one
 
 if TYPE_CHECKING:
     from tui.model.domain import Address, Domain
+    from tui.model.domain_detail import GuestVcpus
     from tui.model.usage import DomainUsage
 
 _OCCUPIED = (libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, libvirt.VIR_DOMAIN_CONTROL_JOB)
@@ -56,6 +58,11 @@ class MonitorLink:
         if handle is None:
             return ()
         return read_agent_addresses(handle)
+
+    def agent_vcpus(self, key: str) -> GuestVcpus | None:
+        """Return what the guest's agent says of its vCPUs; None without one. Blocks as long as it does."""
+        handle = self.handle(key) if self._has_agents else None
+        return None if handle is None else read_guest_vcpus(handle)
 
 
 def is_occupied(state: tuple[int, int] | None) -> bool:
