@@ -225,3 +225,20 @@ def test_affinity_that_the_kernel_cuts_down_is_refused(emulator: Path) -> None:
         assert os.sched_getaffinity(process.pid) == before
         with pytest.raises(OpError, match="No CPU was given"):
             run(SetAffinity(found.key, ((process.pid, ()),)))
+
+
+def test_threads_have_rates_from_the_second_reading_on_and_a_cpuset(emulator: Path) -> None:
+    with running(emulator) as child:
+        source = ProcessSource()
+        process = find(source, child.pid)
+        assert process is not None
+        assert [thread.cpu_percent for thread in process.threads] == [None]
+        deadline = monotonic() + 20
+        while process is not None and process.threads[0].cpu_percent is None and monotonic() < deadline:
+            sleep(0.05)
+            process = find(source, child.pid)
+        assert process is not None
+        assert process.threads[0].cpu_percent is not None
+        assert process.threads[0].cpu_percent >= 0
+        assert (process.cpuset is None) is (process.allowed is None)
+        assert process.allowed is None or os.sched_getaffinity(child.pid) <= set(process.allowed)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice
+from tui.actions.base import (
+    Action,
+    Context,
+    Field,
+    FieldError,
+    FieldKind,
+    Reason,
+    Target,
+    UnchangedError,
+    Values,
+    choice,
+)
+from tui.actions.pins import PINS_HELP, read_pins, why_not
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.kind import Kind
+from tui.model.pin_table import host_cpus, pin_table, thread_key
+from tui.model.pins import expand, format_pins
 from tui.model.plan import Step
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
 from tui.ops.process import KillProcess, SetAffinity, TerminateProcess
@@ -38,16 +52,53 @@ def _kill(_context: Context, target: Target, _values: Values) -> Sequence[Step]:
 
 def _affinity_reason(_context: Context, target: Target) -> Reason:
     process = _as_process(target)
-    unreadable = not process.threads or all(thread.affinity is None for thread in process.threads)
-    return "its threads cannot be read; run as root" if unreadable else None
+    if not process.threads or all(thread.affinity is None for thread in process.threads):
+        return "its threads cannot be read; run as root"
+    if process.allowed is not None and len(process.allowed) == 1:
+        return f"its cpuset {process.cpuset} leaves it CPU {process.allowed[0]} alone"
+    return None
 
 
-def _affinity(_context: Context, target: Target, values: Values) -> Sequence[Step]:
+def _check_cpus(context: Context, process: QemuProcess, field: str, cpus: Iterable[int]) -> None:
+    if (reason := why_not(context.snapshot, cpus, process.allowed, process.cpuset)) is not None:
+        raise FieldError(field, f"{process.name}: {reason}")
+
+
+def _pin(context: Context, target: Target, values: Values) -> Sequence[Step]:
+    process = _as_process(target)
+    threads = {thread_key(thread): thread for thread in process.threads}
+    asked = expand(read_pins(values), list(threads))
+    if missing := [name for name in asked if name not in threads]:
+        raise FieldError("pins", f"{process.name} has no {', '.join(missing)}")
+    bound = {name: _everywhere(context, process) if cpus is None else cpus for name, cpus in asked.items()}
+    _check_cpus(context, process, "pins", {cpu for cpus in bound.values() for cpu in cpus})
+    due = [name for name, cpus in bound.items() if threads[name].affinity != cpus]
+    if not due:
+        raise UnchangedError("pins", f"{process.name} is pinned so already")
+    among = tuple(threads[name].tid for name in due)
+    return [_thread_step(process, threads[name], bound[name], among) for name in due]
+
+
+def _everywhere(context: Context, process: QemuProcess) -> tuple[int, ...]:
+    """The CPUs of a thread that is not bound."""
+    cpus = process.allowed or tuple(sorted(cpu.number for cpu in host_cpus(context.snapshot) if cpu.online))
+    if not cpus:
+        raise FieldError("pins", "the host's CPUs are not read yet")
+    return cpus
+
+
+def _pins_now(context: Context, targets: Sequence[Target]) -> str:
+    rows = pin_table(context.snapshot, _as_process(targets[0])).rows if targets else ()
+    return format_pins({row.thread: row.live for row in rows})
+
+
+def _affinity(context: Context, target: Target, values: Values) -> Sequence[Step]:
     process, role = _as_process(target), values["role"]
     try:
         cpus = parse_cpus(values["cpus"])
     except ValueError as error:
         raise FieldError("cpus", str(error)) from error
+    _check_cpus(context, process, "cpus", cpus)
     threads = [thread for thread in process.threads if role in (_ALL, thread.role.value)]
     if not threads:
         raise FieldError("role", f"{process.name} has no {role} thread")
@@ -123,5 +174,11 @@ ACTIONS: tuple[Action, ...] = (
             choice("role", "Threads", (_ALL, *(role.value for role in ThreadRole))),
             Field("cpus", "Host CPUs", FieldKind.CPUS, _cpus_now, help="such as 0-3,^2,8"),
         ),
+    ),
+    Action(
+        "process.pin", "Pin", "pin", "P", Kind.PROCESS,
+        "Bind each thread to host CPUs of its own.", _pin, _affinity_reason,
+        (Field("pins", "Pins", FieldKind.PINS, _pins_now, help=PINS_HELP),),
+        editor="pins",
     ),
 )  # fmt: skip

@@ -29,6 +29,10 @@ class QemuThread:
     affinity: tuple[int, ...] | None
     """Host CPUs the thread may run on; None: could not be read."""
     last_cpu: int | None
+    cpu_percent: float | None = None
+    """Of one host CPU, between the last two readings."""
+    wait_percent: float | None = None
+    """Of the time between them, how much it waited for a host CPU; None where the kernel does not count that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +96,7 @@ class QemuProcess:
     displays: tuple[str, ...] = ()
     """-display, -vnc, -spice ... as given, passwords blanked."""
     pidfile: str | None = None
+    cpuset: str | None = None
+    """The cpuset it is in, as the kernel spells it (/proc/PID/cpuset); of libvirt's the one of the whole domain."""
+    allowed: tuple[int, ...] | None = None
+    """The online CPUs that its cpuset leaves it; None: there is no cpuset, or it cannot be read."""

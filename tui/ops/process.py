@@ -132,9 +132,14 @@ def _status(place: str) -> tuple[str, str] | None:
     return fields[0].decode(), fields[19].decode()
 
 
-def _check_identity(what: str, key: str) -> None:
+def same_process(key: str) -> bool:
+    """Return whether the process that `key` (pid:START) names still runs; raises OpError for what is no such name."""
     status = _status(f"/proc/{_pid(key)}")
-    if status is None or status[1] != key.partition(":")[2]:
+    return status is not None and status[1] == key.partition(":")[2]
+
+
+def _check_identity(what: str, key: str) -> None:
+    if not same_process(key):
         raise OpError(what, _subject(key), "no such process (ESRCH)", advice=_GONE)
 
 

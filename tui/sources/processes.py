@@ -14,7 +14,9 @@ from tui.model.qemu_args import QemuArgs, QmpSocket, parse_qemu_args, show_args
 from tui.model.qemu_nics import join_taps
 from tui.model.text import clean
 from tui.sources import qemu_proc, qmp
+from tui.sources.cpusets import Cpusets
 from tui.sources.qemu_proc import PAGE_KIB, TICK_NS, OpenFiles, Stat
+from tui.sources.thread_rates import ThreadRates
 
 YOUNG_S = 10.0
 """How long a new process is looked at in every read: it may yet become a QEMU (exec), or open its files."""
@@ -75,6 +77,7 @@ class _Qemu:
     """What a monitor told."""
     running: dict[int, int] = field(default_factory=dict)
     """Thread → vCPU that it was seen to run under KVM."""
+    rates: ThreadRates = field(default_factory=ThreadRates)
     parent: int = 0
     session: int = 0
 
@@ -98,7 +101,9 @@ class ProcessSource:
                 del known[pid]
         for pid, inode in self._suspects(pids, now):
             self._examine(pid, inode, now)
-        found = [process for qemu in list(self._qemus.values()) if (process := self._refresh(qemu, now)) is not None]
+        cpusets = Cpusets()
+        read = (self._refresh(qemu, now, cpusets) for qemu in list(self._qemus.values()))
+        found = [process for process in read if process is not None]
         helpers = _helpers(list(self._qemus.values()))
         return tuple(sorted((item for item in found if item.pid not in helpers), key=lambda item: item.pid))
 
@@ -130,7 +135,7 @@ class ProcessSource:
         elif pid not in self._qemus and (qemu := _follow(pid, executable, architecture, now)) is not None:
             self._qemus[pid] = qemu
 
-    def _refresh(self, qemu: _Qemu, now: float) -> QemuProcess | None:
+    def _refresh(self, qemu: _Qemu, now: float, cpusets: Cpusets) -> QemuProcess | None:
         stat = qemu_proc.read_stat(f"/proc/{qemu.pid}")
         if stat is None or stat.start_ticks != qemu.start_ticks:
             del self._qemus[qemu.pid]
@@ -141,7 +146,9 @@ class ProcessSource:
         stats = _thread_stats(qemu.pid, [pid for pid, owner in self._vhosts.items() if owner == qemu.pid])
         _ask_roles(qemu, stats, now)
         _watch_vcpus(qemu, stats)
-        return _process(qemu, stat, _threads(qemu, stat, stats))
+        process = _process(qemu, stat, _threads(qemu, stat, stats, now))
+        cpuset, allowed = cpusets.of(qemu.pid, by_libvirt=qemu.args.libvirt_name is not None)
+        return replace(process, cpuset=cpuset, allowed=allowed)
 
 
 def _follow(pid: int, executable: str, architecture: str, now: float) -> _Qemu | None:
@@ -241,13 +248,24 @@ def _watch_vcpus(qemu: _Qemu, stats: dict[int, Stat]) -> None:
                 qemu.running[tid] = vcpus[descriptor]
 
 
-def _threads(qemu: _Qemu, main: Stat, stats: dict[int, Stat]) -> tuple[QemuThread, ...]:
+def _threads(qemu: _Qemu, main: Stat, stats: dict[int, Stat], now: float) -> tuple[QemuThread, ...]:
     threads = []
+    qemu.rates.keep(stats)
     for tid, stat in stats.items():
         role, index = (ThreadRole.EMULATOR, None) if tid == qemu.pid else _role(qemu, tid, stat, main.name)
-        affinity = qemu_proc.read_affinity(tid)
+        rates = qemu.rates.of(tid, f"/proc/{tid}", stat, now)
         threads.append(
-            QemuThread(tid, clean(stat.name), role, index, stat.cpu_ticks * TICK_NS, affinity, stat.last_cpu)
+            QemuThread(
+                tid=tid,
+                name=clean(stat.name),
+                role=role,
+                index=index,
+                cpu_time_ns=stat.cpu_ticks * TICK_NS,
+                affinity=qemu_proc.read_affinity(tid),
+                last_cpu=stat.last_cpu,
+                cpu_percent=rates.cpu_percent,
+                wait_percent=rates.wait_percent,
+            )
         )
     return tuple(threads)
 

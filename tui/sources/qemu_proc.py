@@ -63,7 +63,7 @@ def list_pids() -> dict[int, int]:
 
 def read_stat(directory: str) -> Stat | None:
     """Return the figures in `directory`/stat, of /proc/PID or /proc/PID/task/TID; None when it is gone."""
-    data = _read(directory + "/stat")
+    data = read_file(directory + "/stat")
     return parse_stat(data) if data else None
 
 
@@ -90,7 +90,7 @@ def executable_of(pid: int) -> str | None:
     try:
         return os.readlink(f"/proc/{pid}/exe").removesuffix(_DELETED)
     except PermissionError:
-        argument, _, _ = (_read(f"/proc/{pid}/cmdline") or b"").partition(b"\0")
+        argument, _, _ = (read_file(f"/proc/{pid}/cmdline") or b"").partition(b"\0")
         return os.fsdecode(argument) or None
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -106,7 +106,7 @@ def emulated_architecture(executable: str) -> str | None:
 
 def read_name(pid: int) -> str:
     """Return the name of a process; source: /proc/PID/comm; empty when it is gone."""
-    return os.fsdecode(_read(f"/proc/{pid}/comm") or b"").removesuffix("\n")
+    return os.fsdecode(read_file(f"/proc/{pid}/comm") or b"").removesuffix("\n")
 
 
 def list_threads(pid: int) -> list[int]:
@@ -144,14 +144,14 @@ def read_open_files(pid: int) -> OpenFiles | None:
 def running_vcpu(pid: int, tid: int) -> int | None:
     """Return the descriptor of the KVM vCPU that the thread runs, while it waits in ioctl(KVM_RUN), as the threads of
     idle vCPUs do; source: /proc/PID/task/TID/syscall, proc(5). None at other times, or when it may not be read."""
-    fields = (_read(f"/proc/{pid}/task/{tid}/syscall") or b"").split()
+    fields = (read_file(f"/proc/{pid}/task/{tid}/syscall") or b"").split()
     if len(fields) < 3 or int(fields[2], 16) & 0xFFFF != _KVM_RUN:
         return None
     return int(fields[1], 16)
 
 
 def _tap_name(pid: int, descriptor: int) -> str:
-    data = _read(f"/proc/{pid}/fdinfo/{descriptor}") or b""
+    data = read_file(f"/proc/{pid}/fdinfo/{descriptor}") or b""
     found = re.search(rb"^iff:\s*(\S+)$", data, re.MULTILINE)
     return os.fsdecode(found[1]) if found else ""
 
@@ -163,8 +163,8 @@ def _link(path: str) -> str:
         return ""
 
 
-def _read(path: str) -> bytes | None:
-    """Return up to 64 KiB of a file of /proc; None when the process is gone or closed to us."""
+def read_file(path: str) -> bytes | None:
+    """Return up to 64 KiB of a file of /proc or /sys; None when it is not there or closed to us."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
