@@ -30,3 +30,11 @@ def parse_amount(text: str, now_kib: int | None = None, whole_kib: int | None = 
     if now_kib is None:
         raise ValueError("what it is now is not known; give a size such as 512M")
     return now_kib + amount if match["sign"] == "+" else now_kib - amount
+
+
+def format_amount(kib: int) -> str:
+    """Return an amount exactly, as parse_amount takes it: `96M`, `1536M`, `2G`, `100K`."""
+    for unit in ("t", "g", "m"):
+        if kib and kib % _KIB[unit] == 0:
+            return f"{kib // _KIB[unit]}{unit.upper()}"
+    return f"{kib}K"

@@ -35,6 +35,8 @@ class Step:
     loses: str | None = None
     only_if_failed: bool = False
     """Run only when the step before it, for the same target, failed (`a || b` in a shell)."""
+    typed: bool = False
+    """Whether what it loses wants more than a yes: the target's name, typed."""
 
     def command_line(self) -> str:
         """Return the equivalent command quoted for a POSIX shell, safe to show."""
