@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from tui.model import units
 from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
 from tui.model.text import clean
+from tui.model.tuning_differences import tuning_differences
 from tui.model.tuning_xml import parse_tuning
 from tui.model.xml_values import attribute, integer, kib
 
@@ -137,9 +138,9 @@ def _agent(channels: Iterable[ET.Element]) -> AgentChannel | None:
 
 
 def differences(live: DomainConfig, persistent: DomainConfig) -> tuple[Difference, ...]:
-    """Return what the next boot will change of sizes, vCPUs, pins, texts, machine, firmware, TPM, agent channel,
-    graphics, disks and NICs; () when none of these differs. Other devices, features and the CPU model are not compared:
-    libvirt itself rewrites them in the live XML."""
+    """Return what the next boot will change of sizes, vCPUs, pins, tuning, texts, machine, firmware, TPM, agent
+    channel, graphics, disks and NICs; () when none of these differs. Other devices, features and the CPU model are not
+    compared: libvirt itself rewrites them in the live XML."""
     pairs = [
         ("vCPUs", str(live.vcpus), str(persistent.vcpus)),
         ("maximum vCPUs", str(live.vcpus_max), str(persistent.vcpus_max)),
@@ -157,6 +158,7 @@ def differences(live: DomainConfig, persistent: DomainConfig) -> tuple[Differenc
     return (
         *(Difference(what, now, later) for what, now, later in pairs if now != later),
         *_text_differences(live, persistent),
+        *tuning_differences(live.tuning, persistent.tuning),
         *_set_differences("pin", dict(live.vcpu_pins), dict(persistent.vcpu_pins)),
         *_graphics_differences(live.graphics, persistent.graphics),
         *_set_differences("disk", _disk_words(live.disks), _disk_words(persistent.disks)),

@@ -82,6 +82,33 @@ class CpuTune:
     iothread_quota_us: int | None = None
 
 
+UNLIMITED_KIB = 9007199254740991
+"""What libvirt writes for no limit of memory (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, which its Python binding lacks)."""
+
+PERIOD_US = 100_000
+"""What the kernel takes for a period that is not set (default_cfs_period, kernel/sched/fair.c)."""
+
+PARAMETERS: tuple[tuple[str, str], ...] = (
+    ("cpu_shares", "shares"),
+    ("vcpu_period", "period_us"),
+    ("vcpu_quota", "quota_us"),
+    ("emulator_period", "emulator_period_us"),
+    ("emulator_quota", "emulator_quota_us"),
+    ("global_period", "global_period_us"),
+    ("global_quota", "global_quota_us"),
+    ("iothread_period", "iothread_period_us"),
+    ("iothread_quota", "iothread_quota_us"),
+)
+"""libvirt's names (VIR_DOMAIN_SCHEDULER_*) of what CpuTune has, in the order in which virsh schedinfo sets them."""
+
+
+def quota_cpus(quota_us: int | None, period_us: int | None) -> float | None:
+    """Return how many host CPUs a quota is worth; None: no limit."""
+    if quota_us is None or quota_us <= 0:
+        return None
+    return quota_us / (period_us if period_us is not None and period_us > 0 else PERIOD_US)
+
+
 @dataclass(frozen=True, slots=True)
 class MemTune:
     """`<memtune>` in KiB; None: no limit."""
@@ -101,13 +128,17 @@ class Tuning:
     topology: Topology | None = None
     memory_ceiling_kib: int | None = None
     """`<maxMemory>`: up to where memory devices can be plugged; None: no slots."""
-    memory_slots: int = 0
+    slots: int = 0
     memory_devices: tuple[MemoryDevice, ...] = ()
     balloon_period_s: int = 0
     """How often the balloon driver reports figures; 0: it is not asked to."""
     iothread_ids: tuple[int, ...] = ()
     iothreads_in_use: tuple[int, ...] = ()
     """Those that a disk or controller is bound to."""
+    iothread_users: tuple[tuple[int, str], ...] = ()
+    """(I/O thread, disk or controller that is bound to it)."""
+    iothreads_tuned: tuple[int, ...] = ()
+    """Those with a thread pool, polling or a scheduler of their own."""
     cells: tuple[NumaCell, ...] = ()
     numatune: NumaTune | None = None
     cpu: CpuTune = CpuTune()

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from xml.etree import ElementTree as ET
 
+from tui.model.cpuset import parse_cpus
 from tui.model.text import clean
-from tui.model.tuning import CpuTune, MemoryDevice, MemTune, NumaCell, NumaTune, Topology, Tuning, VcpuSlot
+from tui.model.tuning import (
+    UNLIMITED_KIB,
+    CpuTune,
+    MemoryDevice,
+    MemTune,
+    NumaCell,
+    NumaTune,
+    Topology,
+    Tuning,
+    VcpuSlot,
+)
 from tui.model.xml_values import attribute, integer, kib
-
-# What libvirt writes for "no limit" (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
-_UNLIMITED_KIB = 9007199254740991
 
 
 def parse_tuning(root: ET.Element) -> Tuning:
     """Return what a `<domain>` element says of it; what is missing or is no number is taken as not set."""
-    ceiling, cputune = root.find("maxMemory"), root.find("cputune")
+    ceiling, cputune, users = root.find("maxMemory"), root.find("cputune"), tuple(_iothread_users(root))
     return Tuning(
         vcpu_placement=clean(attribute(root, "vcpu", "cpuset") or ""),
         vcpu_slots=tuple(_slots(root.iterfind("vcpus/vcpu"))),
         topology=_topology(root.find("cpu/topology")),
         memory_ceiling_kib=None if ceiling is None else kib(ceiling, 0),
-        memory_slots=0 if ceiling is None else integer(ceiling.get("slots"), 0),
+        slots=0 if ceiling is None else integer(ceiling.get("slots"), 0),
         memory_devices=tuple(_device(device) for device in root.iterfind("devices/memory")),
         balloon_period_s=integer(attribute(root, "devices/memballoon/stats", "period"), 0),
         iothread_ids=_iothreads(root),
-        iothreads_in_use=_used_iothreads(root),
+        iothreads_in_use=tuple(sorted({number for number, _user in users})),
+        iothread_users=users,
+        iothreads_tuned=_tuned_iothreads(root),
         cells=tuple(_cells(root.iterfind("cpu/numa/cell"))),
         numatune=_numatune(root.find("numatune")),
         cpu=CpuTune() if cputune is None else _cputune(cputune),
@@ -88,9 +99,30 @@ def _iothreads(root: ET.Element) -> tuple[int, ...]:
     return tuple(sorted(named))
 
 
-def _used_iothreads(root: ET.Element) -> tuple[int, ...]:
-    drivers = [*root.iterfind("devices/disk/driver"), *root.iterfind("devices/controller/driver")]
-    return tuple(sorted({integer(text, 0) for driver in drivers if (text := driver.get("iothread")) is not None}))
+def _iothread_users(root: ET.Element) -> Iterable[tuple[int, str]]:
+    """By one thread for the whole device, or by several of which each has some queues."""
+    for device in [*root.iterfind("devices/disk"), *root.iterfind("devices/controller")]:
+        named = [attribute(device, "driver", "iothread")]
+        named += [thread.get("id") for thread in device.iterfind("driver/iothreads/iothread")]
+        for number in dict.fromkeys(integer(text, 0) for text in named if text is not None):
+            if number > 0:
+                yield number, _device_name(device)
+
+
+def _device_name(device: ET.Element) -> str:
+    if device.tag == "disk":
+        return f"disk {clean(attribute(device, 'target', 'dev') or '?')}"
+    return f"controller {clean(device.get('type', '?'))} {clean(device.get('index', '?'))}"
+
+
+def _tuned_iothreads(root: ET.Element) -> tuple[int, ...]:
+    threads = root.findall("iothreadids/iothread")
+    found = {integer(thread.get("id"), 0) for thread in threads if len(thread) or set(thread.keys()) - {"id"}}
+    for scheduler in root.iterfind("cputune/iothreadsched"):
+        # A CPU list in form, as libvirt's parser takes it.
+        with suppress(ValueError):
+            found.update(parse_cpus(scheduler.get("iothreads", "")))
+    return tuple(sorted(found))
 
 
 def _cells(cells: Iterable[ET.Element]) -> Iterable[NumaCell]:
@@ -139,7 +171,7 @@ def _limit(element: ET.Element | None) -> int | None:
     if element is None:
         return None
     limit = kib(element, 0)
-    return None if limit >= _UNLIMITED_KIB else limit
+    return None if limit >= UNLIMITED_KIB else limit
 
 
 def _hugepages(element: ET.Element | None) -> Iterable[int]:

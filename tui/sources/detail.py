@@ -9,11 +9,16 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from tui.model.domain_detail import DomainDetail, DomainSnapshot, VcpuPlacement
+from tui.model.domain_detail import DomainDetail, DomainSnapshot, Enforced, VcpuPlacement
 from tui.model.text import clean
+from tui.model.tuning import PARAMETERS, UNLIMITED_KIB, CpuTune, MemTune
 from tui.sources.errors import is_gone, is_lost
 
 T = TypeVar("T")
+# The test driver refuses flags that it does not know (8).
+_NOT_THERE = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, libvirt.VIR_ERR_INVALID_ARG)
+_INVALID = "Requested operation is not valid: "
+_LIMITS = ("hard_limit", "soft_limit", "swap_hard_limit")
 _VCPU_STATES = ("offline", "running", "blocked")
 
 
@@ -39,7 +44,37 @@ def read_detail(handle: Any, *, active: bool, persistent: bool) -> DomainDetail:
         placements=part(lambda: _placements(handle)) if active else (),
         problem="; ".join(dict.fromkeys(problems)),
         read_ns=time.time_ns(),
+        enforced=_enforced(handle) if active else None,
     )
+
+
+def _enforced(handle: Any) -> Enforced:
+    """What libvirt reads from the control groups; where it has none, every live change of these fails as well (code
+    55, virDomainGetSchedulerParametersFlags and virDomainGetMemoryParameters)."""
+    live = libvirt.VIR_DOMAIN_AFFECT_LIVE
+    cpu, no_cpu = _asked(lambda: handle.schedulerParametersFlags(live))
+    memory, no_memory = _asked(lambda: handle.memoryParameters(live))
+    return Enforced(
+        None if cpu is None else CpuTune(**{field: cpu[name] for name, field in PARAMETERS if name in cpu}),
+        None if memory is None else MemTune(*(_limit(memory.get(name)) for name in _LIMITS)),
+        no_cpu,
+        no_memory,
+    )
+
+
+def _asked(call: Callable[[], dict[str, int]]) -> tuple[dict[str, int] | None, str]:
+    try:
+        return call(), ""
+    except libvirt.libvirtError as error:
+        if is_gone(error) or is_lost(error):
+            raise
+        if error.get_error_code() in _NOT_THERE:
+            return None, "this driver has no such limits"
+        return None, clean(error.get_error_message() or str(error)).removeprefix(_INVALID)
+
+
+def _limit(kib: int | None) -> int | None:
+    return None if kib is None or kib >= UNLIMITED_KIB else kib
 
 
 def _snapshots(handle: Any) -> tuple[DomainSnapshot, ...]:
