@@ -1,0 +1,65 @@
+"""Reading the host's CPUs and memory, only while somebody looks: with nobody looking it costs nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tui.sources.host_cpus import loads_between, read_counters, read_host_cpus
+
+if TYPE_CHECKING:
+    from tui.runtime.board import Board
+    from tui.sources.host_cpus import Counters
+
+LOADS_S = 1.0
+"""How often the loads are read while somebody looks, and of how long they are the mean."""
+TOPOLOGY_S = 30.0
+"""How often CPUs, cells and pages are."""
+# Whoever begins to look has the first loads after so long.
+_FIRST_S = 0.3
+
+
+class HostReader:
+    """The reading on one connection; used on the poller's thread."""
+
+    def __init__(self, connection: Any, uri: str, board: Board) -> None:
+        self._connection = connection
+        self._uri = uri
+        self._board = board
+        self._topology_due_s = self._loads_due_s = 0.0
+        self._counters: Counters = {}
+
+    def wait_s(self, looked_at: bool) -> float | None:
+        """Return the seconds until the next reading, None when none is wanted."""
+        return max(0.0, self._loads_due_s - time.monotonic()) if looked_at else None
+
+    def reread(self) -> None:
+        """Read all of it in the next round that somebody looks in."""
+        self._topology_due_s = 0.0
+
+    def round(self, looked_at: bool) -> None:
+        """Read and publish what is due; raises libvirtError when the connection is lost."""
+        if not looked_at:
+            self._rest()
+            return
+        now_s = time.monotonic()
+        if now_s >= self._topology_due_s:
+            self._board.update(cpus=read_host_cpus(self._connection, self._uri))
+            self._topology_due_s = now_s + TOPOLOGY_S
+        if now_s >= self._loads_due_s:
+            self._loads_due_s = now_s + (LOADS_S if self._counters else _FIRST_S)
+            self._read_loads()
+
+    def _read_loads(self) -> None:
+        cpus = self._board.snapshot.cpus
+        counters = read_counters(self._connection, self._uri, cpus.cpus if cpus is not None else ())
+        loads = loads_between(self._counters, counters)
+        self._counters = counters
+        self._board.update(cpu_loads=loads)
+
+    def _rest(self) -> None:
+        """Loads that nobody looked at are of another time."""
+        if self._counters or self._board.snapshot.cpu_loads:
+            self._counters = {}
+            self._loads_due_s = 0.0
+            self._board.update(cpu_loads={})
