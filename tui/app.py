@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -37,6 +37,7 @@ from tui.widgets.typeahead import TypeAhead
 if TYPE_CHECKING:
     from tui.changes import Changes
     from tui.config import Config
+    from tui.dialogs.live import LiveScreen
     from tui.model.snapshot import HostSnapshot
     from tui.runtime.collector import Collector
     from tui.runtime.jobs import Job
@@ -105,6 +106,7 @@ class VirtdeckApp(App[int]):
         self._painted = False
         self._pending: dict[str, str] = {}
         self._changes: Changes | None = None
+        self._live: LiveScreen[Any] | None = None
         self._header = LinesView(id="header")
         self._tab_line = LinesView(id="tabs")
         self._banner = LinesView(id="banner")
@@ -233,8 +235,8 @@ class VirtdeckApp(App[int]):
         self._banner.set_lines([banner] if banner is not None else [])
         self.frame.show(view)
         self._draw_edges(view)
-        if self._changes is not None and self._changes.editor is not None:
-            self._changes.editor.show_snapshot(snapshot)
+        if self._live is not None:
+            self._live.show_snapshot(snapshot)
 
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
@@ -258,11 +260,16 @@ class VirtdeckApp(App[int]):
     def look(self) -> None:
         """Tell the collector what is looked at."""
         visible, detail = self.frame.looked_at()
-        editor = self._changes.editor if self._changes is not None else None
-        if editor is None:
+        live = self._live
+        if live is None:
             self.collector.focus(Focus(visible, detail))
         else:
-            self.collector.focus(Focus(visible, editor.watched or detail, editor.wants_host))
+            self.collector.focus(Focus(visible, live.watched or detail, live.wants_host))
+
+    def keep_live(self, screen: LiveScreen[Any] | None) -> None:
+        """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""
+        self._live = screen
+        self.look()
 
     def on_pane_frame_filter_error(self, event: PaneFrame.FilterError) -> None:
         self.toast(event.text, "warning")

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from tui import keymap
 from tui.actions import ACTIONS, BY_ID
 from tui.actions.base import Action, Context, Field, Target, make_plan
+from tui.actions.undoing import as_of_now, undo_reason
 from tui.dialogs.editors import EDITORS, EditorScreen, Opening
 from tui.dialogs.palette import Offer, Palette
 from tui.dialogs.plan import PlanDialog, Planner
 from tui.model.journal import Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
+from tui.model.unsettled import unsettled
 from tui.paths import kept_dir
 from tui.runtime.jobs import Job, Jobs
 
@@ -38,6 +40,8 @@ class Changes:
         self._told: dict[str, Status] = {}
         self._missing: dict[tuple[str, str], str] = {}
         self._missing_since_ns = 0
+        self._unsettled: dict[str, str] = {}
+        self._unsettled_of: tuple[object, ...] = ()
         self.editor: EditorScreen | None = None
         """The screen that asks in place of a form while it is open."""
         self.keys = keymap.keys_of(configured)
@@ -51,7 +55,18 @@ class Changes:
         if connection.live and connection.since_ns != self._missing_since_ns:
             # What answers after a break may be another libvirt.
             self._missing, self._missing_since_ns = {}, connection.since_ns
-        return Context(snapshot, kept_dir(), self._missing)
+        return Context(snapshot, kept_dir(), self._missing, self._open_ones(snapshot))
+
+    def _open_ones(self, snapshot: HostSnapshot) -> Mapping[str, str]:
+        """What was asked for and never confirmed; worked out anew when something of it changed."""
+        entries = self._app.journal.entries()
+        parts = (entries, snapshot.domains, snapshot.processes)
+        if len(parts) != len(self._unsettled_of) or any(
+            a is not b for a, b in zip(parts, self._unsettled_of, strict=True)
+        ):
+            self._unsettled_of = parts
+            self._unsettled = unsettled(entries, snapshot)
+        return self._unsettled
 
     def _learn(self, job: Job) -> None:
         """Offer no longer what the driver of this connection has no call for. Code 84 (operation unsupported) says as
@@ -114,13 +129,13 @@ class Changes:
 
         def done(given: dict[str, str] | None) -> None:
             self.editor = None
-            app.look()
+            app.keep_live(None)
             if given is not None:
                 self._ask(action.title, (), {**values, **given}, planner)
 
         self.editor = EDITORS[action.editor](Opening(action, tuple(targets), values, context, planner, run))
         app.push_screen(self.editor, done)
-        app.look()
+        app.keep_live(self.editor)
 
     def _targets(self, action: Action) -> list[Target]:
         return [None] if action.kind is Kind.HOST else self._app.frame.targets(action.kind)
@@ -172,28 +187,44 @@ class Changes:
             app.toast(f"this change was made on {entry.uri}", "warning")
         elif app.collector.read_only:
             app.toast("Undo: virtdeck runs with --read-only", "warning")
+        elif (reason := undo_reason(entry.undo, self._unsettled)) is not None:
+            app.toast(f"Undo: {reason}", "warning")
         else:
             confirm = Confirm.ASK if any(step.loses for step in entry.undo) else Confirm.NONE
-            plan = Plan("undo", f"Undo: {entry.title}", entry.undo, confirm)
+            steps = as_of_now(entry.undo, app.snapshot) if app.snapshot is not None else entry.undo
+            plan = Plan("undo", f"Undo: {entry.title}", steps, confirm)
             self._ask(plan.title, [], {}, lambda _values: plan, entry.id)
         return True
 
     def tell(self, job: Job) -> None:
         """Show what became of a job, once for every turn it takes."""
-        if self.editor is not None:
-            self.editor.show_entry(job.entry)
+        shown = self._tell_editor(job)
         if self._told.get(job.entry.id) is job.status:
             return
         self._told[job.entry.id] = job.status
         if job.status is Status.FAILED:
             self._learn(job)
         text, severity = job_words(job)
-        if text:
+        if text and not shown:
             self._app.toast(text, severity, _LIGHT_S if severity == "information" else _GRAVE_S)
 
+    def _tell_editor(self, job: Job) -> bool:
+        """Tell an open editor of a job; whether it shows the user itself what became of it."""
+        editor = self.editor
+        if editor is None:
+            return False
+        for result in job.results:
+            if result.output:
+                editor.show_output(job.entry.id, result.output)
+        editor.show_entry(job.entry)
+        return editor.tells_results and job.plan.action == editor.opening.action.id
+
     def pending(self) -> dict[str, str]:
-        """Return what the host or a guest has been asked and has not done, with what to do about it, by target."""
-        return {
+        """Return what the host or a guest has been asked and has not done, with what to do about it, by target; what an
+        earlier session asked for too."""
+        snapshot = self._app.snapshot
+        left = self._open_ones(snapshot) if snapshot is not None else {}
+        return {**left} | {
             result.step.target: f"{result.step.title}: {result.hint or 'not done yet'}"
             for job in self.jobs.running()
             for result in job.results

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     ":": "palette",
     "ctrl+p": "palette",
     "u": "undo",
+    "H": "host",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
@@ -43,6 +44,7 @@ class Commands:
             "quit": self._quit,
             "palette": self._palette,
             "undo": lambda: app.changes.undo(app.frame.journal_id()),
+            "host": self._host,
         }
 
     def press(self, name: str, key: str) -> bool:
@@ -98,6 +100,17 @@ class Commands:
 
         lines = help_lines(self._app.changes.keys, min(self._app.size.width, DIALOG_WIDTH) - DIALOG_EDGES)
         self._app.push_screen(TextDialog("virtdeck: keys and signs", lines))
+        return True
+
+    def _host(self) -> bool:
+        from tui.dialogs.host import HostDialog
+
+        app, snapshot = self._app, self._app.snapshot
+        if snapshot is None:
+            return False
+        dialog = HostDialog(snapshot)
+        app.push_screen(dialog, lambda _none: app.keep_live(None))
+        app.keep_live(dialog)
         return True
 
     def _quit(self) -> bool:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from tui.actions import BY_ID
 from tui.actions.base import Action, Context, FieldError, FieldKind, Target, key_of, make_plan
-from tui.model.journal import Status
+from tui.model.journal import Entry, Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
 from tui.model.snapshot import HostSnapshot, as_json
-from tui.model.text import clean
+from tui.model.text import clean, clean_lines
+from tui.model.unsettled import unsettled
 from tui.ops import request_types
 from tui.paths import journal_file, kept_dir
 from tui.reports import print_json, read_host
@@ -30,6 +31,8 @@ GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
 _EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid"}
 # After the deadline the job has this long to note in the journal that it was left.
 _LEAVE_S = 1.0
+# The journal's file may lie on a server that does not answer.
+_EARLIER_S = 5.0
 
 
 class UsageError(Exception):
@@ -43,13 +46,13 @@ def do(options: Options, args: argparse.Namespace) -> int:
         values = _values(action, args.set)
     except UsageError as error:
         return _say(str(error), USAGE)
-    parts = ("domains", "configs", "processes") if action.kind is Kind.PROCESS else ("domains", "configs")
-    read = read_host(options, parts)
+    read = read_host(options, _parts(action))
     if read is None:
         return NO_CONNECTION
     collector, seen = read
     try:
-        targets, context = _targets(action, seen, args.targets), Context(seen, kept_dir())
+        targets = _targets(action, seen, args.targets)
+        context = Context(seen, kept_dir(), unsettled=unsettled(_earlier(options), seen))
         plan = make_plan(action, context, targets, values)
         skipped = any(action.reason(context, target) is not None for target in targets)
         journal = Journal(None if options.demo else journal_file(), request_types)
@@ -61,6 +64,23 @@ def do(options: Options, args: argparse.Namespace) -> int:
         return _say(str(error), BAD if error.field == action.title else USAGE)
     finally:
         collector.stop()
+
+
+def _parts(action: Action) -> list[str]:
+    """What has to be read for it: where host CPUs are named, also which of them are online and who may use them."""
+    kinds = {field.kind for field in action.fields}
+    named = bool(kinds & {FieldKind.PINS, FieldKind.CPUS})
+    processes = action.kind is Kind.PROCESS or FieldKind.PINS in kinds
+    return ["domains", "configs", *(["cpus"] if named else []), *(["processes"] if processes else [])]
+
+
+def _earlier(options: Options) -> tuple[Entry, ...]:
+    """The changes of other sessions, as far as their file can be read within 5 s."""
+    journal = Journal(None if options.demo else journal_file(), request_types)
+    reader = threading.Thread(target=journal.load, name="journal", daemon=True)
+    reader.start()
+    reader.join(_EARLIER_S)
+    return journal.entries()
 
 
 def _say(text: str, code: int) -> int:
@@ -210,6 +230,8 @@ def _print_result(result: StepResult) -> None:
     # What was begun is carried out to its end, whether anybody reads on or not.
     with suppress(BrokenPipeError):
         print(clean(f"{result.line}{hint}"), file=stream, flush=True)
+        for line in clean_lines(result.output.rstrip()) if result.output.strip() else ():
+            print(line, flush=True)
 
 
 def _job_json(job: Job) -> dict[str, object]:
@@ -218,6 +240,7 @@ def _job_json(job: Job) -> dict[str, object]:
         "status": job.status.value,
         "results": [
             {"step": r.step.title, "command": r.step.command_line(), "status": r.status.value, "message": r.message}
+            | ({"output": r.output} if r.output else {})
             for r in job.results
         ],
     }

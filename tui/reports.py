@@ -65,7 +65,8 @@ def why_unreachable(options: Options) -> str:
 
 def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSnapshot] | None:
     """Return a collector whose named parts have been read, and its snapshot; None after saying on standard error why
-    the host cannot be reached."""
+    the host cannot be reached. Besides the sources that a snapshot can say to be unread there is the part `cpus`: the
+    host's CPUs and memory."""
     from tui.runtime.desk import Focus
 
     wanted = frozenset(parts)
@@ -78,10 +79,14 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
         collector.stop()
         return None
     # Drivers without bulk statistics are asked domain by domain, and only for those that somebody looks at.
-    collector.focus(Focus(tuple(collector.board.snapshot.domains)))
+    collector.focus(Focus(tuple(collector.board.snapshot.domains), host="cpus" in wanted))
     collector.start_slow()
-    collector.board.wait(lambda snapshot: not snapshot.unread & wanted, READ_S)
+    collector.board.wait(lambda snapshot: _has_read(snapshot, wanted), READ_S)
     return collector, collector.board.snapshot
+
+
+def _has_read(snapshot: HostSnapshot, parts: frozenset[str]) -> bool:
+    return not snapshot.unread & parts and ("cpus" not in parts or snapshot.cpus is not None)
 
 
 def say_unreachable(snapshot: HostSnapshot) -> None:
@@ -101,7 +106,7 @@ def print_json(data: object) -> None:
 
 def snapshot(options: Options) -> int:
     """Print everything that was seen of the host as JSON; returns the exit code."""
-    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes"))
+    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "cpus"))
     if read is None:
         return NO_CONNECTION
     collector, seen = read

@@ -173,6 +173,10 @@ class Seen:
     files: tuple[str, ...] = ()
     console: tuple[int, ...] = ()
     """How often the guest was ready, saw its power button, was told to shut down by its agent."""
+    also: str = ""
+    """What a case compares besides."""
+    affinities: tuple[tuple[str, str], ...] = ()
+    """(thread, CPUs) of its QEMU as the kernel has them; threads that come and go as they have work are left out."""
 
 
 _MARKS = ("GUEST-READY", "POWER-BUTTON", "AGENT-SHUTDOWN")
@@ -212,7 +216,33 @@ def look(lab: LabHost, name: str, uuid: str, folder: Path | None = None) -> Seen
             config=alike(found.XMLDesc(_SECURE | libvirt.VIR_DOMAIN_XML_INACTIVE)) if persistent else "",
             files=files,
             console=_console(found.XMLDesc(0)),
+            affinities=affinities(lab, found.name()) if active else (),
         )
+
+
+_LASTING = re.compile(r"(CPU \d+)/.*|(IO .*)")
+
+
+def affinities(lab: LabHost, name: str) -> tuple[tuple[str, str], ...]:
+    """Where the kernel lets the threads of a running domain's QEMU run, by name: the main thread, vCPUs, I/O threads;
+    source: Cpus_allowed_list in /proc/PID/task/TID/status."""
+    found = []
+    with suppress(RuntimeError, ValueError, FileNotFoundError, ProcessLookupError):
+        pid = lab.qemu_pid(name)
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            thread = _LASTING.fullmatch((task / "comm").read_text().strip())
+            if thread or int(task.name) == pid:
+                words = "emulator" if thread is None else thread[1] or thread[2]
+                found.append((words, allowed_list(int(task.name))))
+    return tuple(sorted(found))
+
+
+def allowed_list(tid: int) -> str:
+    """The CPUs of a thread as its status spells them."""
+    status = Path(f"/proc/{tid}/status").read_text()
+    found = re.search(r"^Cpus_allowed_list:\s*(\S+)$", status, re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def _lookup(connection: Any, name: str, uuid: str) -> Any | None:

@@ -7,13 +7,16 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import libvirt
 import pytest
 
 from tests.lab.actions import Deck, Seen, look_at_all, virtdeck
+from tests.lab.domain import Shape, blank_xml, element
 from tests.lab.host import LabHost
 from tests.lab.namespaces import is_alive, wait_until
+from tests.lab.twin_cases.memory_devices import DIMM, VIRTIO
 from tests.lab.twins import Twin
 from tui import cli, ops
 from tui.actions import ACTIONS
@@ -21,11 +24,28 @@ from tui.actions.base import Action, FieldError
 from tui.model.kind import Kind
 from tui.model.plan import Request
 from tui.model.snapshot import HostSnapshot
-from tui.ops import define, lifecycle, process
+from tui.ops import (
+    define,
+    lifecycle,
+    memory,
+    memory_devices,
+    monitor,
+    pins,
+    process,
+    tuning,
+    vcpu_layout,
+    vcpus,
+)
 from tui.ops.base import OpError, ReadOnlyError
 
 Build = Callable[[Twin, str, str], Request]
 """Makes a request of a domain of one's own file, the key of a running domain, the key of a process."""
+
+
+def _file(new: Twin) -> str:
+    """Where an op writes what it hands to libvirt, before libvirt is asked."""
+    return str(new.folder.parent / "handed" / "new.xml")
+
 
 REQUESTS: dict[type[Request], Build] = {
     lifecycle.Start: lambda new, on, qemu: lifecycle.Start(new.uuid),
@@ -45,6 +65,28 @@ REQUESTS: dict[type[Request], Build] = {
     define.Undefine: lambda new, on, qemu: define.Undefine(on, str(new.folder / "kept" / "on.xml")),
     define.Rename: lambda new, on, qemu: define.Rename(new.uuid, "other"),
     define.Describe: lambda new, on, qemu: define.Describe(on, "title", "other", True, True),
+    vcpus.SetVcpus: lambda new, on, qemu: vcpus.SetVcpus(on, 2, live=False),
+    vcpus.SetVcpu: lambda new, on, qemu: vcpus.SetVcpu(on, "1", on=True, live=False, count=2),
+    vcpus.SetGuestVcpus: lambda new, on, qemu: vcpus.SetGuestVcpus(on, 1),
+    vcpu_layout.SetVcpusMax: lambda new, on, qemu: vcpu_layout.SetVcpusMax(on, 2),
+    vcpu_layout.ReshapeVcpus: lambda new, on, qemu: vcpu_layout.ReshapeVcpus(
+        on, 2, 1, (2, 1, 1, 1, 1), str(new.folder / "kept" / "on.xml")
+    ),
+    pins.PinThread: lambda new, on, qemu: pins.PinThread(on, "vcpu 0", (0,), False),
+    memory.SetMemory: lambda new, on, qemu: memory.SetMemory(on, 8192, False),
+    memory.SetMaxMemory: lambda new, on, qemu: memory.SetMaxMemory(on, 32768),
+    memory.SetStatsPeriod: lambda new, on, qemu: memory.SetStatsPeriod(on, 7, False),
+    memory_devices.AttachMemory: lambda new, on, qemu: memory_devices.AttachMemory(new.uuid, False, DIMM, _file(new)),
+    memory_devices.DetachMemory: lambda new, on, qemu: memory_devices.DetachMemory(new.uuid, False, "ua-dimm0"),
+    memory_devices.ResizeMemory: lambda new, on, qemu: memory_devices.ResizeMemory(new.uuid, False, 0, "ua-virtiomem0"),
+    memory_devices.SetMemorySlots: lambda new, on, qemu: memory_devices.SetMemorySlots(
+        on, 1 << 20, 4, _file(new), _file(new)
+    ),
+    tuning.SetScheduler: lambda new, on, qemu: tuning.SetScheduler(new.uuid, False, (("cpu_shares", 512),)),
+    tuning.SetMemoryLimits: lambda new, on, qemu: tuning.SetMemoryLimits(on, False, 1 << 20),
+    tuning.AddIOThread: lambda new, on, qemu: tuning.AddIOThread(on, False, 1),
+    tuning.DeleteIOThread: lambda new, on, qemu: tuning.DeleteIOThread(on, False, 1),
+    monitor.MonitorCommand: lambda new, on, qemu: monitor.MonitorCommand(on, "stop"),
     process.TerminateProcess: lambda new, on, qemu: process.TerminateProcess(qemu),
     process.KillProcess: lambda new, on, qemu: process.KillProcess(qemu),
     process.SetAffinity: lambda new, on, qemu: process.SetAffinity(qemu, ((int(qemu.partition(":")[0]), (0,)),)),
@@ -59,15 +101,17 @@ class Prey:
     def __init__(self, lab: LabHost, folder: Path) -> None:
         self.lab = lab
         self.folder = folder
-        self.on = lab.define_blank("on", start=True)
+        shape = Shape("on", memory_mib=16, vcpus=2, vcpus_max=3, machine="pc")
+        self.on = lab.define(blank_xml(shape, lab.emulator), start=True)
         off = lab.define_blank("off", start=True)
         lab.virsh("managedsave", "off")
         self.new = Twin(lab, "off", off.uuid, folder)
+        rich = lab.define(_rich_xml(lab))
         paused = lab.define_blank("saved", paused=True)
         lab.virsh("save", "saved", self.new.saved)
         self.new.file()
         self.pid = lab.spawn_unmanaged("by-hand", arguments=["-S"])
-        self.domains = (self.on.name, off.name, paused.name)
+        self.domains = (self.on.name, off.name, rich.name, paused.name)
         self.process = key_of(self.pid)
 
     def request(self, kind: type[Request]) -> Request:
@@ -78,6 +122,18 @@ class Prey:
         """All that could have changed."""
         files = sorted(f"{path} {path.stat().st_size}" for path in self.folder.rglob("*") if path.is_file())
         return look_at_all(self.lab), files, is_alive(self.pid), os.sched_getaffinity(self.pid)
+
+
+def _rich_xml(lab: LabHost) -> ET.Element:
+    """A domain with one of each that can be taken from it: an I/O thread, memory devices, a balloon."""
+    root = blank_xml(Shape("rich", memory_mib=128, max_memory_mib=1024, machine="pc"), lab.emulator)
+    root.extend([element("iothreads", text="1"), element("currentMemory", text="96", unit="MiB")])
+    devices = root.find("devices")
+    assert devices is not None
+    for balloon in devices.findall("memballoon"):
+        balloon.set("model", "virtio")
+    devices.extend([ET.fromstring(DIMM), ET.fromstring(VIRTIO)])
+    return root
 
 
 def key_of(pid: int) -> str:
@@ -104,8 +160,21 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.restore": {"path": prey.new.saved},
         "domain.rename": {"name": "other"},
         "domain.describe": {"title": "other"},
+        "domain.vcpus": {"count": "3"},
+        "domain.vcpus-max": {"maximum": "6"},
         "domain.save": {"path": str(prey.folder / "other.save")},
+        "domain.pin": {"pins": "vcpu 0=0"},
+        "domain.memory": {"amount": "12M"},
+        "domain.memory-max": {"maximum": "512M"},
+        "domain.memory-stats": {"period": "7"},
+        "domain.memory-attach": {"size": "128M"},
+        "domain.memory-resize": {"size": "64M"},
+        "domain.scheduler": {"shares": "512"},
+        "domain.memtune": {"hard": "512M"},
+        "domain.iothread-del": {"number": "1"},
+        "domain.monitor": {"command": "stop"},
         "process.affinity": {"cpus": "0"},
+        "process.pin": {"pins": "emulator=0"},
     }
     return given.get(action.id, {})
 

@@ -18,7 +18,7 @@ import pytest
 from tests.lab.actions import Deck, Seen, run_commands, same
 from tests.lab.host import LabHost
 from tests.lab.namespaces import is_alive, wait_until
-from tests.lab.twin_cases import CASES
+from tests.lab.twin_cases import CASES, tuning
 from tests.lab.twins import OFF, RUNNING, Case, Make, Twin, any_reason, saved, twins
 from tui import ops
 from tui.actions import ACTIONS
@@ -28,6 +28,8 @@ from tui.model.plan import Plan, Step
 from tui.ops.base import Outcome
 from tui.ops.define import Define, Undefine
 from tui.ops.lifecycle import SetAutostart
+from tui.ops.memory_devices import AttachMemory, DetachMemory, ResizeMemory, SetMemorySlots
+from tui.ops.vcpu_layout import ReshapeVcpus
 from tui.runtime.jobs import Job
 from tui.sources.connection import start_event_loop
 
@@ -51,20 +53,22 @@ def try_case(lab: LabHost, deck: Deck, folder: Path, case: Case) -> None:
     ours, theirs = twins(lab, folder, next(_numbers), named=case.named)
     both((ours, theirs), case.make)
     values = [{**case.values, **case.paths(twin)} for twin in (ours, theirs)]
-    before = same(ours.seen, theirs.seen, lambda _seen: True)
+    our_state, their_state = (partial(twin.seen_with, case.also) for twin in (ours, theirs))
+    before = same(our_state, their_state, lambda _seen: True)
     reading = deck.read()
     plan, by_hand = (
         deck.plan_of(reading, case.action, [twin.name], given)
         for twin, given in zip((ours, theirs), values, strict=True)
     )
     job = change(deck, theirs, plan, by_hand.steps)
-    after = same(ours.seen, theirs.seen, case.reached)
+    after = same(our_state, their_state, case.reached)
     assert after != before or case.action == "domain.reset"
     assert bool(job.entry.undo) is case.undo
     if case.undo:
         assert job.entry.undo == plan.undo_steps()
+    if case.undo and case.taken_back:
         take_back(deck, job, theirs, by_hand)
-        back = same(ours.seen, theirs.seen, lambda seen: case.forgiven(seen) == case.forgiven(before))
+        back = same(our_state, their_state, lambda seen: case.forgiven(seen) == case.forgiven(before))
         assert back != after
 
 
@@ -86,13 +90,20 @@ def change(deck: Deck, theirs: Twin, plan: Plan, by_hand: tuple[Step, ...], undo
 
 
 def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
-    """Keep the XML that undo needs, as our op does before it changes it; virsh would write it to standard output."""
+    """Keep the XML that undo needs and commands read, as our op does before it changes anything; virsh would write it
+    to standard output."""
     for step in steps:
         request = step.request
-        path = request.backup if isinstance(request, (Define, Undefine)) else ""
-        if path:
+        files: dict[str, str] = {}
+        if isinstance(request, (Define, Undefine, ReshapeVcpus, SetMemorySlots)) and request.backup:
+            files[request.backup] = twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout
+        if isinstance(request, SetMemorySlots):
+            files[request.file] = request.edited(files[request.backup])
+        elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory)) and request.file:
+            files[request.file] = request.xml
+        for path, xml in files.items():
             Path(path).parent.mkdir(exist_ok=True)
-            Path(path).write_text(twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout)
+            Path(path).write_text(xml)
 
 
 def take_back(deck: Deck, job: Job, theirs: Twin, by_hand: Plan) -> None:
@@ -208,6 +219,11 @@ PROCESS_CASES = (
     ProcessCase("process.affinity", {"role": "iothread", "cpus": "0"}, moved="iothread"),
     ProcessCase("process.affinity", {"role": "emulator", "cpus": "0"}, moved="emulator"),
     ProcessCase("process.affinity", {"role": "worker", "cpus": "0"}, moved="worker"),
+    ProcessCase("process.pin", {"pins": "vcpu 1=0"}, moved="vcpu 1"),
+    ProcessCase("process.pin", {"pins": "vcpu *=0; vcpu 0=all"}, moved="vcpu 1"),
+    ProcessCase("process.pin", {"pins": "emulator=0"}, moved="emulator"),
+    ProcessCase("process.pin", {"pins": "iothread 1=0"}, moved="iothread"),
+    ProcessCase("process.pin", {"pins": "worker *=0"}, moved="worker"),
 )
 
 
@@ -281,6 +297,7 @@ def test_every_action_and_every_value_has_a_twin() -> None:
         ("domain.reset", {}),
         *((case.action, case.values) for case in PROCESS_CASES),
         ("process.affinity", {"role": "vhost"}),
+        *tuning.ELSEWHERE,
     ]
     assert {action for action, _values in cases} == {action.id for action in ACTIONS}
     for action in ACTIONS:

@@ -31,6 +31,10 @@ class Twin:
         """What there is of it now."""
         return look(self.lab, self.name, self.uuid, self.folder)
 
+    def seen_with(self, also: Callable[[Twin], str]) -> Seen:
+        """What there is of it now, and what `also` tells."""
+        return replace(self.seen(), also=also(self))
+
     def virsh(self, verb: str, *words: str) -> None:
         """Have the real virsh do something to it."""
         self.lab.virsh(verb, self.name, *words)
@@ -83,6 +87,10 @@ class Case:
     forgiven: Callable[[Seen], Seen] = lambda seen: seen
     named: bool = True
     """Whether the domain's UUID is known beforehand."""
+    taken_back: bool = True
+    """Whether the undo can be tried here: no emulated guest gives back what it was plugged."""
+    also: Callable[[Twin], str] = lambda _twin: ""
+    """What else is compared, of that which no XML tells: `Seen.also`."""
 
     @property
     def id(self) -> str:

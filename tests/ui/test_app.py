@@ -46,7 +46,7 @@ async def test_enter_opens_the_detail_and_escape_leads_back(demo: OpenDeck) -> N
         await deck.focus("db-primary")
         await deck.press("enter")
         assert "PostgreSQL 16, primary" in deck.text()
-        for title in ("vCPUs", "Memory", "Disks", "NICs", "Snapshots", "Events", "XML"):
+        for title in ("vCPUs", "Memory", "Tuning", "Disks", "NICs", "Snapshots", "Events", "XML"):
             await deck.press("]")
             assert deck.app.frame._current(deck.app.frame._tabs()).title == title
         await deck.until(lambda: "<name>db-primary</name>" in deck.detail())

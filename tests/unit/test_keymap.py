@@ -18,14 +18,14 @@ def test_without_a_configuration_each_action_has_its_own_key() -> None:
 
 
 def test_a_configured_key_replaces_the_actions_own() -> None:
-    keys = keys_of({"domain.start": "S"})
-    assert keys["domain.start"] == "S"
+    keys = keys_of({"domain.start": "Y"})
+    assert keys["domain.start"] == "Y"
     assert keys["domain.destroy"] == "x"
 
 
 def test_two_keys_can_be_swapped_over_a_third() -> None:
-    keys = keys_of({"domain.start": "S", "domain.destroy": "s"})
-    assert (keys["domain.start"], keys["domain.destroy"]) == ("S", "s")
+    keys = keys_of({"domain.start": "Y", "domain.destroy": "s"})
+    assert (keys["domain.start"], keys["domain.destroy"]) == ("Y", "s")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ class FieldError(Exception):
         return f"{self.field}: {self.reason}"
 
 
+class UnchangedError(FieldError):
+    """A target that is as the values say already: of many it is left out, alone it is no plan."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What an action may look at: the newest snapshot and where kept files go."""
@@ -166,19 +170,35 @@ def make_plan(action: Action, context: Context, targets: Sequence[Target], value
         if (reason := action.reason(context, target)) is not None:
             notes.append(f"{name_of(target)}: skipped, {reason}")
             continue
+        try:
+            steps += action.steps(context, target, given)
+        except UnchangedError as error:
+            if len(targets) == 1:
+                raise
+            notes.append(f"{name_of(target)}: skipped, {error.reason}")
+            continue
         used.append(target)
-        steps += action.steps(context, target, given)
         notes += action.notes(context, target, given)
     if not used:
         raise FieldError(action.title, notes[0].partition("skipped, ")[2] if len(notes) == 1 else "; ".join(notes))
     what = name_of(used[0]) if len(used) == 1 else f"{len(used)} {action.kind.plural}"
-    loses = any(step.loses for step in steps)
-    confirm = Confirm.ASK if loses and action.confirm is Confirm.NONE else action.confirm
-    phrase = ""
-    if loses and len(used) >= _TYPED_FROM:
-        confirm, phrase = Confirm.TYPE, str(len(used))
+    confirm, phrase = _asking(action, steps, used)
     title = action.title if action.kind is Kind.HOST else f"{action.title} {what}"
     return Plan(action.id, title, tuple(steps), confirm, phrase, tuple(dict.fromkeys(notes)))
+
+
+def _asking(action: Action, steps: Sequence[Step], used: Sequence[Target]) -> tuple[Confirm, str]:
+    """How much the plan asks, and what has to be typed: the name of the one target, or how many there are."""
+    loses = any(step.loses for step in steps)
+    if any(step.typed for step in steps) or (loses and len(used) >= _TYPED_FROM):
+        return Confirm.TYPE, _typable(used[0]) if len(used) == 1 else str(len(used))
+    return (Confirm.ASK if loses and action.confirm is Confirm.NONE else action.confirm), ""
+
+
+def _typable(target: Target) -> str:
+    """The name, or the key where the name has what no keyboard has."""
+    name = name_of(target)
+    return name if name.isascii() and name == name.strip() != "" else key_of(target)
 
 
 def _check(action: Action, values: Values) -> None:

@@ -25,6 +25,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name"),
     ("2 7", "panes: domains, journal"),
+    ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("u", "in the journal: undo the change under the cursor"),
     ("↓ ↑ ← → enter y", "in a dialog: next field, next choice, go ahead; `esc` leaves it"),
     ("F5 ctrl+l", "read and draw everything again"),

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textual.screen import ModalScreen
+from tui.dialogs.live import LiveScreen
 
 if TYPE_CHECKING:
     from tui.actions.base import Action, Context, Target
     from tui.model.journal import Entry
     from tui.model.plan import Plan
-    from tui.model.snapshot import HostSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +31,38 @@ class Opening:
     """Carry out a plan while the editor stays open; returns the id of its journal entry."""
 
 
-class EditorScreen(ModalScreen[dict[str, str] | None]):
+class EditorScreen(LiveScreen[dict[str, str] | None]):
     """Base of the editors: leaves with the values to plan with, or with None. It is told of what it may have to draw
-    anew; `watched` and `wants_host` are what it needs read while it is open."""
+    anew."""
 
-    watched: str | None = None
-    """The UUID of the domain whose detail has to be read."""
-    wants_host = False
-    """Whether the host's CPUs and memory have to be read."""
+    tells_results = False
+    """Whether it tells the user itself what became of changes that `opening.run` began; no toast does then."""
 
     def __init__(self, opening: Opening) -> None:
         super().__init__()
         self.opening = opening
 
-    def show_snapshot(self, snapshot: HostSnapshot) -> None:
-        """Take news of the host."""
-
     def show_entry(self, entry: Entry) -> None:
         """Take news of a change that `opening.run` began."""
+
+    def show_output(self, ident: str, output: str) -> None:
+        """Take what a step of that journal entry printed, as it came and not cleaned; it may come more than once."""
 
 
 Maker = Callable[[Opening], EditorScreen]
 
-EDITORS: dict[str, Maker] = {}
+
+def _monitor(opening: Opening) -> EditorScreen:
+    from tui.dialogs.monitor import MonitorScreen
+
+    return MonitorScreen(opening)
+
+
+def _pins(opening: Opening) -> EditorScreen:
+    from tui.dialogs.pins import PinsEditor
+
+    return PinsEditor(opening)
+
+
+EDITORS: dict[str, Maker] = {"monitor": _monitor, "pins": _pins}
 """The makers, each importing its screen when it is opened."""

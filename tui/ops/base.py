@@ -48,8 +48,16 @@ class Outcome:
     """Seconds of PENDING after which the job tells the user that the host or guest has not complied."""
     hint: str = ""
     """What to do when patience runs out, e.g. to force off a guest that ignores ACPI."""
+    output: str = ""
+    """What it printed, as it came: not cleaned."""
     close: Callable[[], None] | None = None
     """Called once when nobody polls `watch` any more."""
+    told: Callable[[], str] | None = None
+    """Says in place of the hint how far it has come, from what `watch` saw last: it asks nobody, and raises nothing."""
+
+    def hint_now(self) -> str:
+        """Return the hint as it stands."""
+        return self.hint if self.told is None else self.told()
 
 
 class OpContext(Protocol):

@@ -10,7 +10,7 @@ from tui.model.text import cells
 from tui.widgets.lines import Span, SpanLine
 
 LABEL = 13
-_PARAGRAPH = 38
+_PARAGRAPH = 37
 UNKNOWN = Span("?", "unknown")
 
 

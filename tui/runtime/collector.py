@@ -63,7 +63,7 @@ class Collector:
             one_by_one=one_by_one,
             failed=lambda problem: self.board.note_problem("monitors", problem),
         )
-        self.agents = AgentReader(self._monitor_link, self._targets)
+        self.agents = AgentReader(self._monitor_link, self._targets, lambda: self._focus.detail)
         self.poller = Poller(
             uri,
             read_only=read_only,
@@ -114,6 +114,7 @@ class Collector:
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
         self.poller.desk.ask(keys)
+        self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
 

@@ -16,7 +16,7 @@ from tui.model.journal import Entry, Status
 from tui.model.text import clean
 from tui.ops import execute
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext
+from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext, asked_by, left_open
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
@@ -52,6 +52,8 @@ class StepResult:
     hint: str = ""
     code: int | None = None
     """libvirt's error code of a step that failed."""
+    output: str = ""
+    """What the step printed, as it came: not cleaned, and kept nowhere else."""
 
     @property
     def line(self) -> str:
@@ -116,7 +118,7 @@ class Jobs:
 
     def run(self, plan: Plan, undoes: str = "") -> _Run:
         """Start a plan on threads of its own and return a handle that can be waited for."""
-        run = _Run(plan, self._journal.begin(plan, self._uri, undoes), self)
+        run = _Run(plan, self._journal.begin(plan, self._uri, undoes, asked_by(plan)), self)
         run.start()
         return run
 
@@ -286,7 +288,7 @@ class _Run:
             with self._lock:
                 del self._calls[index]
         if outcome.watch is not None:
-            self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint))
+            self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint_now(), output=outcome.output))
         watch = self._watches[index] = Watch(lane, index, step, outcome, time.monotonic())
         self._look(watch)
 
@@ -297,7 +299,7 @@ class _Run:
         if progress is Progress.PENDING and waited_s < _EXPIRE_S:
             if waited_s > watch.outcome.patience_s and not watch.told:
                 watch.told = True
-                hint = watch.outcome.hint
+                hint = watch.outcome.hint_now()
                 self._set(watch.index, StepResult(watch.step, Status.PENDING, "still pending", hint))
             self._later(min(max(_LOOK_S, waited_s / 10), _SLOWEST_LOOK_S), partial(self._look, watch))
             return
@@ -311,7 +313,7 @@ class _Run:
             return watch.look()
         except Exception:  # noqa: BLE001 - a worker that dies unseen leaves a job that never ends
             _log.exception("watching %s", watch.step.title)
-            watch.outcome = replace(watch.outcome, hint="it could not be watched; look at its state")
+            watch.outcome = replace(watch.outcome, hint="it could not be watched; look at its state", told=None)
             return Progress.FAILED
 
     def _close(self, watch: Watch) -> None:
@@ -358,7 +360,8 @@ class _Run:
             if self._open:
                 statuses.add(Status.EXPIRED)
             worst = next((s for s in (Status.FAILED, Status.EXPIRED) if s in statuses), Status.DONE)
-            self._update(worst, ended_ns=time.time_ns(), undo=self._undo())
+            ended = [(result.step, result.status) for result in self._results.values()]
+            self._update(worst, ended_ns=time.time_ns(), undo=self._undo(), asked=left_open(ended))
         self._report()
         self._jobs.recorded()
         self._done.set()
@@ -382,10 +385,10 @@ class _Run:
 def _result(step: Step, outcome: Outcome, progress: Progress) -> StepResult:
     """How a step ended by what the host reported last."""
     if progress is Progress.CONFIRMED:
-        return StepResult(step, Status.DONE, clean(outcome.message))
+        return StepResult(step, Status.DONE, clean(outcome.message), output=outcome.output)
     if progress is Progress.FAILED:
-        return StepResult(step, Status.FAILED, f"{step.title}: accepted, but it came to nothing", outcome.hint)
-    return _unconfirmed(step, outcome.hint)
+        return StepResult(step, Status.FAILED, f"{step.title}: accepted, but it came to nothing", outcome.hint_now())
+    return _unconfirmed(step, outcome.hint_now())
 
 
 def _unconfirmed(step: Step, hint: str) -> StepResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import Host, LinkState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tui.runtime.agents import AgentReader
     from tui.runtime.board import Board
     from tui.runtime.desk import Desk
+    from tui.runtime.host_reader import HostReader
     from tui.runtime.monitors import MonitorReader
 
 RESYNC_S = 12.0
@@ -56,6 +58,7 @@ class Session:
         self._told = agents.addresses()
         self._detail: DomainDetail | None = None
         self._xml_left = False
+        self._host_reader: HostReader | None = None
 
     def run(self) -> None:
         """Read and publish until stopped or the connection breaks."""
@@ -75,6 +78,8 @@ class Session:
         if self._xml_left:
             return 0.0
         rest_s = max(0.0, min(self._due.values(), default=0.0) - time.monotonic())
+        if self._host_reader is not None and (host_s := self._host_reader.wait_s(self._desk.focus.host)) is not None:
+            rest_s = min(rest_s, host_s)
         return min(rest_s, _PROBE_S) if self._monitors.probing else rest_s
 
     def _check_link(self) -> None:
@@ -130,6 +135,8 @@ class Session:
         if self._desk.take_reread():
             self._due = dict.fromkeys(self._due, 0.0)
             self._reader.mark_stale(self._desk.focus.visible)
+            if self._host_reader is not None:
+                self._host_reader.reread()
         self._try("changed domains", self._take_dirty)
         resync_s = RESYNC_S if self._has_events else self._interval_s
         self._every("resync", resync_s, self._reader.resync)
@@ -140,6 +147,8 @@ class Session:
         self._monitors.supervise(self._control_info)
         self._try("configurations", self._read_configs)
         self._try("detail", self._read_detail)
+        self._take_guest()
+        self._try("host CPUs", self._read_host_cpus)
         if self._agents.addresses() is not self._told:
             self._publish_addresses()
         self._publish_domains()
@@ -198,6 +207,16 @@ class Session:
             self._host = refresh_host(self._connection, self._host)
             self._board.update(host=self._host)
 
+    def _read_host_cpus(self) -> None:
+        looked_at = self._desk.focus.host
+        if self._host_reader is None:
+            if not looked_at and not self._board.snapshot.cpu_loads:
+                return
+            from tui.runtime.host_reader import HostReader
+
+            self._host_reader = HostReader(self._connection, self._uri, self._board)
+        self._host_reader.round(looked_at)
+
     def _control_info(self, key: str) -> tuple[int, int] | None:
         handle = self._reader.handle(key)
         if handle is None:
@@ -240,8 +259,15 @@ class Session:
             if not is_gone(error):
                 raise
             return
-        self._detail = fresh
-        self._board.update(detail=fresh)
+        self._detail = replace(fresh, guest=self._agents.vcpus(key))
+        self._board.update(detail=self._detail)
+
+    def _take_guest(self) -> None:
+        """Publish what the agent of the open domain said since its detail was read."""
+        if self._detail is None or (guest := self._agents.vcpus(self._detail.key)) == self._detail.guest:
+            return
+        self._detail = replace(self._detail, guest=guest)
+        self._board.update(detail=self._detail)
 
     def _detail_is_old(self, domain: Domain) -> bool:
         detail = self._detail
