@@ -64,8 +64,9 @@ class Changes:
         if len(parts) != len(self._unsettled_of) or any(
             a is not b for a, b in zip(parts, self._unsettled_of, strict=True)
         ):
-            self._unsettled_of = parts
+            # In this order: plans are made on a thread of their own, which may look at the same time.
             self._unsettled = unsettled(entries, snapshot)
+            self._unsettled_of = parts
         return self._unsettled
 
     def _learn(self, job: Job) -> None:
@@ -108,7 +109,9 @@ class Changes:
         note = _hidden_words(self._app.frame.hidden_marks()) if action.kind is not Kind.HOST else ()
 
         def planner(given: dict[str, str]) -> Plan:
-            plan = make_plan(action, context, targets, given)
+            # Of the newest picture: what a screen shows while it asks is what its plan has to be made of.
+            now = self._app.snapshot or snapshot
+            plan = make_plan(action, self.context(now), [_as_of(now, target) for target in targets], given)
             return replace(plan, notes=(*note, *plan.notes))
 
         if action.editor:
@@ -127,15 +130,20 @@ class Changes:
         def run(plan: Plan) -> str:
             return self.jobs.run(plan).job.entry.id
 
-        def done(given: dict[str, str] | None) -> None:
+        def ask(given: dict[str, str]) -> None:
+            def leave(_plan: Plan) -> None:
+                editor.dismiss(None)
+
+            self._ask(action.title, (), {**values, **given}, planner, then=leave)
+
+        def done(_none: None) -> None:
             self.editor = None
             app.keep_live(None)
-            if given is not None:
-                self._ask(action.title, (), {**values, **given}, planner)
 
-        self.editor = EDITORS[action.editor](Opening(action, tuple(targets), values, context, planner, run))
-        app.push_screen(self.editor, done)
-        app.keep_live(self.editor)
+        editor = EDITORS[action.editor](Opening(action, tuple(targets), values, context, planner, ask, run))
+        self.editor = editor
+        app.push_screen(editor, done)
+        app.keep_live(editor)
 
     def _targets(self, action: Action) -> list[Target]:
         return [None] if action.kind is Kind.HOST else self._app.frame.targets(action.kind)
@@ -148,11 +156,18 @@ class Changes:
         return None if None in reasons else reasons[0]
 
     def _ask(
-        self, title: str, fields: Sequence[Field], values: dict[str, str], planner: Planner, undoes: str = ""
+        self,
+        title: str,
+        fields: Sequence[Field],
+        values: dict[str, str],
+        planner: Planner,
+        undoes: str = "",
+        then: Callable[[Plan], None] = lambda _plan: None,
     ) -> None:
         def go(plan: Plan | None) -> None:
             if plan is not None:
                 self.jobs.run(plan, undoes)
+                then(plan)
 
         # Without fields no planner reads a file, so that this thread may ask it.
         if self._preview == "loss" and not fields and (plan := planner(values)).confirm is Confirm.NONE:
@@ -234,6 +249,13 @@ class Changes:
     def running(self) -> int:
         """Return how many changes have requests that were not made yet."""
         return sum(job.status is Status.RUNNING for job in self.jobs.running())
+
+
+def _as_of(snapshot: HostSnapshot, target: Target) -> Target:
+    """The same thing as it is in that snapshot; as it was where it is gone."""
+    if target is None:
+        return None
+    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or target
 
 
 def _hidden_words(names: Sequence[str]) -> tuple[str, ...]:

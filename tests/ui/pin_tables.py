@@ -102,18 +102,20 @@ class PinsApp(App[None]):
         super().__init__()
         self.tables = {one.name: one for one in tables or (table(),)}
         self.refusal = refusal
-        self.left_with: list[dict[str, str] | None] = []
+        self.asked: list[dict[str, str]] = []
+        """The values of which the user was shown the plan."""
+        self.left: list[None] = []
         self.planned: list[dict[str, str]] = []
         self.booms = 0
         targets: tuple[Target, ...] = tuple(domain(name) for name in self.tables)
         action = Action("domain.pin", "Pin", "pin", "P", Kind.DOMAIN, "", lambda *_: ())
         values = {"pins": ""} if where is None else {"pins": "", "where": where}
         context = Context(snapshot(*(domain(name) for name in self.tables)), Path("/nowhere"))
-        opening = Opening(action, targets, values, lambda: context, self._plan, lambda _plan: "")
+        opening = Opening(action, targets, values, lambda: context, self._plan, self.asked.append, lambda _plan: "")
         self.editor = PinsEditor(opening, lambda _snapshot, target: self.tables[target.name])
 
     def on_mount(self) -> None:
-        self.push_screen(self.editor, self.left_with.append)
+        self.push_screen(self.editor, self.left.append)
 
     def _plan(self, values: dict[str, str]) -> Plan:
         self.planned.append(values)

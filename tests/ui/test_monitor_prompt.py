@@ -78,7 +78,10 @@ async def prompt_of(deck: Deck) -> Prompt:
         prompt.sent.append(plan)
         return str(len(prompt.sent))
 
-    opening = Opening(ACTION, (domain,), ACTION.defaults(context(), [domain]), context, planner, run)
+    def ask(_values: dict[str, str]) -> None:
+        raise AssertionError("the prompt asks by itself")
+
+    opening = Opening(ACTION, (domain,), ACTION.defaults(context(), [domain]), context, planner, ask, run)
     prompt = Prompt(deck, MonitorScreen(opening))
     deck.app.push_screen(prompt.screen)
     await deck.settle()

@@ -70,7 +70,7 @@ async def test_five_presses_to_a_pin_and_only_changed_rows_are_planned() -> None
         assert "1 row changed" in foot(text)[3]
         assert "vcpu 3    *■" in text
         await shown(screen, "enter")
-        assert app.left_with == [{"pins": "vcpu 3=0", "where": "both"}]
+        assert app.asked == [{"pins": "vcpu 3=0", "where": "both"}]
 
 
 async def test_the_side_is_turned_and_tells_where_the_other_differs() -> None:
@@ -85,14 +85,14 @@ async def test_the_side_is_turned_and_tells_where_the_other_differs() -> None:
         assert "may run on 60-61 (now: 50-51)" in foot(later)[0]
         assert "vcpu 2     ······■■·◇" in later, "there is no drift from what holds at the next boot"
         await shown(screen, "u", "enter")
-        assert app.left_with == [{"pins": "vcpu 5=all", "where": "persistent"}]
+        assert app.asked == [{"pins": "vcpu 5=all", "where": "persistent"}]
 
 
 async def test_both_sides_are_made_the_same_by_touching_the_row() -> None:
     app = PinsApp()
     async with captured(app, size=(80, 24)) as screen:
         await shown(screen, *"jjjjj", "space", "space", "enter")
-        assert app.left_with == [{"pins": "vcpu 5=50-51", "where": "both"}]
+        assert app.asked == [{"pins": "vcpu 5=50-51", "where": "both"}]
 
 
 async def test_a_row_that_drifted_is_set_right_by_touching_it() -> None:
@@ -101,7 +101,7 @@ async def test_a_row_that_drifted_is_set_right_by_touching_it() -> None:
         text = await shown(screen, "j", "j", "space", "space")
         assert "vcpu 2    *" in text
         await shown(screen, "enter")
-        assert app.left_with == [{"pins": "vcpu 2=6-7", "where": "both"}]
+        assert app.asked == [{"pins": "vcpu 2=6-7", "where": "both"}]
 
 
 async def test_a_pin_to_all_cpus_is_none() -> None:
@@ -112,7 +112,7 @@ async def test_a_pin_to_all_cpus_is_none() -> None:
         assert foot(text)[0] == "vcpu 0: not pinned"
         assert foot(await shown(screen, "u", "enter"))[3] == "nothing changed"
         await shown(screen, "space", "enter")
-        assert app.left_with == [{"pins": "vcpu 0=0", "where": "both"}]
+        assert app.asked == [{"pins": "vcpu 0=0", "where": "both"}]
 
 
 async def test_an_affinity_of_no_cpu_is_none_that_was_seen() -> None:
@@ -129,7 +129,7 @@ async def test_what_has_one_side_alone() -> None:
         assert "edits apply now ·" in foot(await shown(screen))[3]
         assert "no other side: edits apply now" in foot(await shown(screen, "w"))[3]
         await shown(screen, "space", "enter")
-        assert app.left_with == [{"pins": "vcpu 0=0"}]
+        assert app.asked == [{"pins": "vcpu 0=0"}]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_placements_by_one_key(keys: str, pins: str) -> None:
     app = PinsApp(table([*EIGHT[:2], row("emulator", None, real=tuple(range(63)), on_cpu=0)]))
     async with captured(app, size=(80, 24)) as screen:
         await shown(screen, *({"]": "right_square_bracket"}.get(key, key) for key in keys), "enter")
-        assert [left and left["pins"] for left in app.left_with] == [pins]
+        assert [asked["pins"] for asked in app.asked] == [pins]
 
 
 async def test_spread_gives_each_vcpu_a_cpu_of_its_own() -> None:
@@ -169,14 +169,14 @@ async def test_refusals_are_told_and_change_nothing() -> None:
         assert foot(await shown(screen, "end", "space"))[3] == "CPU 63 is offline"
         assert foot(await shown(screen, "h", "space"))[3] == "CPU 62 is outside the cpuset of its process"
         await shown(screen, "c", "escape", "escape")
-        assert app.left_with == [None]
+        assert app.left == [None]
 
 
 async def test_a_cpuset_does_not_bind_the_next_boot() -> None:
     app = PinsApp(table(allowed=tuple(range(32))))
     async with captured(app, size=(80, 24)) as screen:
         await shown(screen, "w", "w", "end", "h", "space", "enter")
-        assert app.left_with == [{"pins": "vcpu 0=0-3,62", "where": "persistent"}]
+        assert app.asked == [{"pins": "vcpu 0=0-3,62", "where": "persistent"}]
 
 
 async def test_what_the_plan_refuses_leaves_the_edits_there() -> None:
@@ -184,7 +184,7 @@ async def test_what_the_plan_refuses_leaves_the_edits_there() -> None:
     async with captured(app, size=(80, 24)) as screen:
         text = await shown(screen, "u", "enter")
         assert foot(text)[3] == "CPU 1 is in the ␛[31mway"
-        assert app.left_with == []
+        assert app.asked == app.left == []
         assert app.planned == [{"pins": "vcpu 0=all", "where": "both"}]
         assert "vcpu 0    *" in text
 
@@ -195,9 +195,9 @@ async def test_esc_drops_edits_only_when_asked_twice() -> None:
         assert foot(await shown(screen, "u", "escape"))[3] == "esc again drops the edits of 1 row; enter shows them"
         assert "1 row changed" in foot(await shown(screen, "j"))[3]
         await shown(screen, "v", "escape", "escape")
-        assert app.left_with == []
+        assert app.asked == app.left == []
         await shown(screen, "escape")
-        assert app.left_with == [None]
+        assert app.left == [None]
 
 
 async def test_news_of_the_host_move_what_is_seen_and_leave_the_edits() -> None:
@@ -214,7 +214,7 @@ async def test_news_of_the_host_move_what_is_seen_and_leave_the_edits() -> None:
         assert "CPU 0: node 0, core 0, 99 % busy" in text
         assert "load       █??" in text
         await shown(screen, "enter")
-        assert app.left_with == [{"pins": "vcpu 0=1-3", "where": "both"}]
+        assert app.asked == [{"pins": "vcpu 0=1-3", "where": "both"}]
 
 
 async def test_a_guest_that_is_gone_is_told_and_what_was_seen_last_stays() -> None:
@@ -233,7 +233,7 @@ async def test_nothing_read_yet_takes_every_key(empty: dict[str, tuple[()]]) -> 
         text = await shown(screen, "space", "a", "j", "end", "v", "c", "c", "m", "w", "tab", "enter")
         assert ("CPUs are not read yet" in text) == ("cpus" in empty)
         assert ("no threads to pin" in text) == ("rows" in empty)
-        assert app.left_with == []
+        assert app.asked == app.left == []
         app.tell(table())
         assert "vcpu 0     ◆■■■" in await shown(screen)
 
@@ -247,7 +247,7 @@ async def test_many_domains_show_the_first_and_the_threads_that_all_have() -> No
         assert [line[:8].strip() for line in text.split("\n")[6:9]] == ["vcpu 0", "vcpu 1", "emulator"]
         assert "vcpu 0  ≠" in text
         await shown(screen, "y", "enter")
-        assert app.left_with == [{"pins": "vcpu 0-1=0-3", "where": "both"}]
+        assert app.asked == [{"pins": "vcpu 0-1=0-3", "where": "both"}]
 
 
 async def test_hostile_names_are_shown_as_they_are() -> None:

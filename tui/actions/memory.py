@@ -232,17 +232,17 @@ ACTIONS: tuple[Action, ...] = (
             Field("amount", "Memory", FieldKind.AMOUNT, _amount_default, help="as in 1.5G, +256M, -1G or 50%"),
             WHERE,
         ),
-        notes=_amount_notes,
+        notes=_amount_notes, rank=23,
     ),
     Action(
         "domain.memory-more", "A step more memory", "memory", "}", Kind.DOMAIN,
         "Give the guest an eighth of its maximum more, now and for the next boot.", _more_steps, _more_reason,
-        notes=_more_notes,
+        notes=_more_notes, rank=23,
     ),
     Action(
         "domain.memory-less", "A step less memory", "memory", "{", Kind.DOMAIN,
         "Take an eighth of its maximum from the guest, never below what it needs, now and for the next boot.",
-        _less_steps, _less_reason, notes=_less_notes,
+        _less_steps, _less_reason, notes=_less_notes, rank=23,
     ),
     *LIMITS,
 )  # fmt: skip

@@ -181,7 +181,7 @@ ACTIONS: tuple[Action, ...] = (
         "domain.pin", "Pin", "pin", "P", Kind.DOMAIN,
         "Bind vCPUs, emulator and I/O threads to host CPUs.", _pin, _reason,
         (Field("pins", "Pins", FieldKind.PINS, _pins_now, help=PINS_HELP), WHERE),
-        notes=_notes, editor="pins",
+        notes=_notes, editor="pins", rank=22,
     ),
 )  # fmt: skip
 """Which host CPUs the threads of domains run on."""

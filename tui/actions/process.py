@@ -179,6 +179,6 @@ ACTIONS: tuple[Action, ...] = (
         "process.pin", "Pin", "pin", "P", Kind.PROCESS,
         "Bind each thread to host CPUs of its own.", _pin, _affinity_reason,
         (Field("pins", "Pins", FieldKind.PINS, _pins_now, help=PINS_HELP),),
-        editor="pins",
+        editor="pins", rank=20,
     ),
 )  # fmt: skip

@@ -300,12 +300,12 @@ def _set_default(_context: Context, targets: Sequence[Target]) -> str:
 
 ACTIONS: tuple[Action, ...] = (
     Action(
-        "domain.vcpus-more", "One vCPU more", "vCPU", "+", Kind.DOMAIN,
+        "domain.vcpus-more", "One vCPU more", "vCPUs", "+", Kind.DOMAIN,
         "Plug one vCPU more, now and for the next boot, up to the maximum.", _more_steps, _more_reason,
         notes=_more_notes, rank=20,
     ),
     Action(
-        "domain.vcpus-fewer", "One vCPU fewer", "vCPU", "-", Kind.DOMAIN,
+        "domain.vcpus-fewer", "One vCPU fewer", "vCPUs", "-", Kind.DOMAIN,
         "Take one vCPU away, now and for the next boot; the guest has to give it up.", _fewer_steps, _fewer_reason,
         notes=_fewer_notes, rank=20,
     ),

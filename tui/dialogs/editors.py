@@ -27,13 +27,15 @@ class Opening:
     """What actions may look at, as of now."""
     planner: Callable[[dict[str, str]], Plan]
     """The plan of the values given; raises FieldError."""
+    ask: Callable[[dict[str, str]], None]
+    """Show the plan of the values given over the editor; when the user says go it is carried out and the editor closed,
+    else the editor is there again as it was."""
     run: Callable[[Plan], str]
     """Carry out a plan while the editor stays open; returns the id of its journal entry."""
 
 
-class EditorScreen(LiveScreen[dict[str, str] | None]):
-    """Base of the editors: leaves with the values to plan with, or with None. It is told of what it may have to draw
-    anew."""
+class EditorScreen(LiveScreen[None]):
+    """Base of the editors. It is told of what it may have to draw anew."""
 
     tells_results = False
     """Whether it tells the user itself what became of changes that `opening.run` began; no toast does then."""

@@ -232,7 +232,7 @@ class PinsEditor(EditorScreen):
         except FieldError as error:
             self._note = clean(error.reason)
             return
-        self.dismiss(given)
+        self.opening.ask(given)
 
     def _leave(self, awaited: bool, leaving: bool) -> None:
         """Drop what was begun, then what was edited, the latter only when asked twice."""
