@@ -261,10 +261,8 @@ class VirtdeckApp(App[int]):
         """Tell the collector what is looked at."""
         visible, detail = self.frame.looked_at()
         live = self._live
-        if live is None:
-            self.collector.focus(Focus(visible, detail))
-        else:
-            self.collector.focus(Focus(visible, live.watched or detail, live.wants_host))
+        watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
+        self.collector.focus(Focus(visible, watched or detail, host, self.pane.wants_storage))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -13,6 +13,7 @@ from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan, Step
 from tui.model.process import QemuProcess
+from tui.model.storage import Pool, Volume
 
 if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
@@ -40,7 +41,7 @@ class FieldKind(StrEnum):
 Values = Mapping[str, str]
 """Field values as typed; flags are "yes" or "no"."""
 
-Target = Domain | QemuProcess | None
+Target = Domain | QemuProcess | Pool | Volume | None
 """The thing an action is applied to; None for actions on the host itself."""
 
 
@@ -127,7 +128,8 @@ class Action:
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
         for every action; then what the connection was found not to have."""
-        missing = context.missing.get((self.id, target.state if target is not None else ""))
+        state = "" if target is None or isinstance(target, Volume) else target.state
+        missing = context.missing.get((self.id, state))
         return _common_reason(context, self.kind) or missing or self.unavailable(context, target)
 
     def asked(self, context: Context, targets: Sequence[Target]) -> list[Field]:

@@ -22,6 +22,8 @@ class Disk:
     shareable: bool
     cache: str
     serial: str
+    raw_backing: tuple[str, ...] = ()
+    """The images below, nearest first, as libvirt tells of a running domain (`<backingStore>`)."""
 
 
 @dataclass(frozen=True, slots=True)

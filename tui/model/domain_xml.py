@@ -86,7 +86,16 @@ def _disk(disk: ET.Element) -> Disk:
         shareable=disk.find("shareable") is not None,
         cache=clean(attribute(disk, "driver", "cache") or ""),
         serial=clean(disk.findtext("serial") or ""),
+        raw_backing=tuple(_backing(disk)),
     )
+
+
+def _backing(disk: ET.Element) -> Iterable[str]:
+    """The sources of the nested `<backingStore>` elements; an empty one ends the chain."""
+    layer = disk.find("backingStore")
+    while layer is not None and (source := layer.find("source")) is not None:
+        yield _disk_source(source)
+        layer = layer.find("backingStore")
 
 
 def _disk_source(source: ET.Element | None) -> str:

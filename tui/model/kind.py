@@ -10,6 +10,8 @@ class Kind(StrEnum):
 
     DOMAIN = "domain"
     PROCESS = "process"
+    POOL = "pool"
+    VOLUME = "volume"
     HOST = "host"
 
     @property

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
     from tui.model.process import QemuProcess
+    from tui.model.storage import Storage
     from tui.model.usage import DomainTraffic, DomainUsage
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -47,8 +48,10 @@ class HostSnapshot:
     events: tuple[DomainEvent, ...] = ()
     processes: Mapping[str, QemuProcess] = field(default_factory=lambda: _NOTHING)
     processes_read_ns: int | None = None
+    storage: Storage | None = None
+    """Pools and volumes; None: not read yet, or the driver has none."""
     detail: DomainDetail | None = None
-    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes"})
+    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage"})
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

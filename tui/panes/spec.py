@@ -69,6 +69,8 @@ class PaneSpec(Generic[T]):
     """What the row is called above its detail; None: by its words."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
+    wants_storage: bool = False
+    """Whether pools and volumes are read every few seconds while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this row needs to be read."""
 

@@ -13,6 +13,7 @@ from tui.runtime.desk import Focus
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.poller import Poller
 from tui.runtime.scanner import Scanner
+from tui.runtime.storage import StorageWatcher
 from tui.sources.connection import ConnectError, close, driver_of, is_alive, is_local, is_shared_only, open_within
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class Collector:
             agents=self.agents,
             prepare=prepare,
         )
+        self._storage = StorageWatcher(
+            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.storage
+        )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
 
     def start(self) -> None:
@@ -85,6 +89,7 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
+        self._storage.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -95,21 +100,25 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
+        self._storage.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
         if focus != self._focus:
-            news = set(focus.visible) - set(self._focus.visible)
+            before, news = self._focus, set(focus.visible) - set(self._focus.visible)
             self._focus = focus
             self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
+            if focus.storage and not before.storage:
+                self._storage.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._storage.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -117,6 +126,7 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._storage.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains

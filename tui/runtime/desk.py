@@ -17,6 +17,8 @@ class Focus:
     visible: tuple[str, ...] = ()
     detail: str | None = None
     host: bool = False
+    storage: bool = False
+    """Whether pools and volumes are looked at."""
 
 
 class Desk:

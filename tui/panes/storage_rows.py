@@ -1,0 +1,255 @@
+"""Rows of the storage pane: pools, each with its volumes below it, and images that lie in no pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui.model import units
+from tui.model.storage import Pool, PoolState, Volume
+from tui.model.text import clean
+from tui.model.used_by import Use, used_by
+from tui.panes.domain_rows import natural
+from tui.widgets.grid_columns import Cell
+
+if TYPE_CHECKING:
+    from tui.model.domain import Domain
+    from tui.model.storage import Storage
+    from tui.panes.spec import View
+    from tui.widgets.grid_filter import Fact
+
+_FULL, _FILLING = 95, 85
+_OUTSIDE = "outside any pool"
+_LAST = "￿"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StorageRow:
+    """A pool, a volume, or an image of a domain outside any pool; the same object while nothing changed."""
+
+    key: str
+    name: str
+    pool: Pool | None
+    volume: Volume | None
+    image: str
+    """The path of an image outside any pool, cleaned; "" for pools and volumes."""
+    uses: tuple[Use, ...]
+    order: tuple[object, ...]
+    volumes: int = 0
+    """How many volumes the pool has."""
+    promised_bytes: int | None = None
+    """What the volumes of the pool may grow to, all together."""
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether it is a pool rather than something in one."""
+        return self.volume is None and not self.image
+
+    @property
+    def raw_path(self) -> str:
+        """Its path on the host."""
+        if self.volume is not None:
+            return self.volume.raw_path
+        return self.pool.raw_path if self.pool is not None else self.key
+
+    @property
+    def percent(self) -> float | None:
+        """How full a pool is, or how much of a volume is allocated; None: not known."""
+        thing = self.volume or self.pool
+        if thing is None or not thing.capacity_bytes or thing.allocation_bytes is None:
+            return None
+        return thing.allocation_bytes * 100 / thing.capacity_bytes
+
+
+class StorageRows:
+    """Makes the rows of a view; what did not change is not made again."""
+
+    def __init__(self) -> None:
+        self._made_of: tuple[Storage | None, Mapping[str, Domain]] | None = None
+        self._rows: tuple[StorageRow, ...] = ()
+
+    def __call__(self, view: View) -> Sequence[StorageRow]:
+        """Return pools by name, each followed by its volumes, then images outside any pool."""
+        seen = view.snapshot
+        if self._made_of is not None and self._made_of[0] is seen.storage and self._made_of[1] is seen.domains:
+            return self._rows
+        self._made_of = (seen.storage, seen.domains)
+        before = {row.key: row for row in self._rows}
+        self._rows = tuple(_kept(before.get(row.key), row) for row in _rows(seen.storage, seen.domains))
+        return self._rows
+
+
+def _kept(old: StorageRow | None, new: StorageRow) -> StorageRow:
+    if old is not None and all(getattr(old, name) == getattr(new, name) for name in StorageRow.__slots__):
+        return old
+    return new
+
+
+def _rows(storage: Storage | None, domains: Mapping[str, Domain]) -> list[StorageRow]:
+    if storage is None:
+        return []
+    uses = used_by(domains.values(), storage)
+    of_pool: dict[str, list[Volume]] = {key: [] for key in storage.pools}
+    for volume in storage.volumes.values():
+        of_pool[volume.pool].append(volume)
+    rows: list[StorageRow] = []
+    for pool in storage.pools.values():
+        volumes, place = of_pool[pool.key], natural(pool.name)
+        promised = sum(volume.capacity_bytes or 0 for volume in volumes) if volumes else None
+        rows.append(StorageRow(pool.key, pool.name, pool, None, "", (), (place, ()), len(volumes), promised))
+        rows += [
+            StorageRow(v.key, v.name, pool, v, "", uses.get(v.raw_path, ()), (place, natural(v.name))) for v in volumes
+        ]
+    known = {volume.raw_path for volume in storage.volumes.values()}
+    place = natural(_LAST)
+    rows += [
+        StorageRow(path, clean(path), None, None, clean(path), found, (place, natural(path)))
+        for path, found in uses.items()
+        if path not in known and path
+    ]
+    return sorted(rows, key=lambda row: row.order)
+
+
+_STATES = {
+    PoolState.RUNNING: ("●", "good"),
+    PoolState.BUILDING: ("◔", "warn"),
+    PoolState.DEGRADED: ("⚠", "warn"),
+    PoolState.INACCESSIBLE: ("✖", "bad"),
+    PoolState.INACTIVE: ("○", "dim"),
+}
+
+
+def name_cell(row: StorageRow) -> Cell:
+    """Return the name; what is in a pool stands in from it."""
+    return Cell(row.name, "title") if row.is_pool else Cell("  " + row.name)
+
+
+def state_cell(row: StorageRow) -> Cell:
+    """Return the state of a pool, the format of a volume."""
+    if row.volume is not None:
+        return Cell(row.volume.format or row.volume.kind or "?", "" if row.volume.format else "unknown")
+    if row.pool is None:
+        return Cell(_OUTSIDE, "warn")
+    if row.pool.problem:
+        return Cell("⚠ cannot be listed", "bad")
+    glyph, style = _STATES[row.pool.state]
+    return Cell(f"{glyph} {row.pool.state.value}", style)
+
+
+def kind_cell(row: StorageRow) -> Cell:
+    """Return the type of a pool; of a volume whether it is an overlay."""
+    if row.volume is not None:
+        return Cell("overlay" if row.volume.backing_path else "", "dim")
+    return Cell(row.pool.kind if row.pool is not None else "")
+
+
+def capacity_cell(row: StorageRow) -> Cell:
+    """Return the size."""
+    thing = row.volume or row.pool
+    return _size(thing.capacity_bytes if thing is not None else None, row)
+
+
+def allocation_cell(row: StorageRow) -> Cell:
+    """Return what is taken of it."""
+    thing = row.volume or row.pool
+    return _size(thing.allocation_bytes if thing is not None else None, row)
+
+
+def available_cell(row: StorageRow) -> Cell:
+    """Return what a pool has left."""
+    if row.pool is None or row.volume is not None:
+        return Cell("")
+    return _size(row.pool.available_bytes, row)
+
+
+def percent_cell(row: StorageRow) -> Cell:
+    """Return how full it is; a pool that fills up is coloured."""
+    percent = row.percent
+    if percent is None:
+        return Cell("")
+    if not row.is_pool:
+        return Cell(units.percent(percent), "dim")
+    return Cell(units.percent(percent), "bad" if percent >= _FULL else "warn" if percent >= _FILLING else "")
+
+
+def _size(count: int | None, row: StorageRow) -> Cell:
+    if count is not None:
+        return Cell(units.byte_size(count))
+    inactive = row.pool is not None and not row.pool.state.active
+    return Cell("") if inactive or row.image else Cell("?", "unknown")
+
+
+def use_cell(row: StorageRow) -> Cell:
+    """Return who uses it: running domains first; of a pool the number of its volumes."""
+    if row.is_pool:
+        return Cell(f"{row.volumes} volumes" if row.volumes else "", "dim")
+    if not row.uses:
+        return Cell("")
+    names = dict.fromkeys(use.name for use in sorted(row.uses, key=lambda use: not use.running))
+    first, more = next(iter(names)), len(names) - 1
+    return Cell(first + (f" +{more}" if more else ""), "good" if any(use.running for use in row.uses) else "")
+
+
+def path_of(row: StorageRow) -> str:
+    """Return the path, cleaned."""
+    if row.volume is not None:
+        return row.volume.path
+    return row.pool.path if row.pool is not None else row.image
+
+
+FACTS = (
+    "name",
+    "pool",
+    "kind",
+    "state",
+    "format",
+    "size",
+    "used",
+    "free",
+    "full",
+    "by",
+    "path",
+    "backing",
+    "autostart",
+)
+
+
+def fact(row: StorageRow, name: str) -> Fact:
+    """Return what the filter language calls `name`: sizes in bytes, shares in percent, None for unknown."""
+    texts = {
+        "name": row.name,
+        "path": path_of(row),
+        "pool": row.pool.name if row.pool is not None else _OUTSIDE,
+        "by": " ".join(dict.fromkeys(use.name for use in row.uses)),
+    }
+    if name in texts:
+        return texts[name]
+    if name == "full":
+        return row.percent
+    if row.volume is not None:
+        return _volume_fact(row.volume, name)
+    return _pool_fact(row.pool, name) if row.pool is not None else None
+
+
+def _pool_fact(pool: Pool, name: str) -> Fact:
+    facts: dict[str, Fact] = {
+        "kind": pool.kind,
+        "state": pool.state.value,
+        "size": pool.capacity_bytes,
+        "used": pool.allocation_bytes,
+        "free": pool.available_bytes,
+        "autostart": "yes" if pool.autostart else "no",
+    }
+    return facts.get(name)
+
+
+def _volume_fact(volume: Volume, name: str) -> Fact:
+    facts: dict[str, Fact] = {
+        "kind": "volume",
+        "format": volume.format,
+        "size": volume.capacity_bytes,
+        "used": volume.allocation_bytes,
+        "backing": volume.backing_path,
+    }
+    return facts.get(name)

@@ -1,0 +1,95 @@
+"""The thread that reads storage: a pool that hangs (a dead NFS server) holds up nothing else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tui.runtime.threads import run_forever
+from tui.sources.connection import ConnectError, close, is_alive
+from tui.sources.errors import LibvirtError, words
+
+if TYPE_CHECKING:
+    from tui.runtime.board import Board
+    from tui.sources.storage import StorageReader
+
+_WATCHED_S, _UNWATCHED_S = 5.0, 120.0
+# What reading may cost of one CPU while nobody looks; a host of thousands of volumes is read less often.
+_SHARE = 0.0005
+_AGAIN_S = 5.0
+
+
+class StorageWatcher:
+    """Publishes the pools and volumes of one host: at once when asked, every few seconds while somebody looks, seldom
+    otherwise. No event tells of volumes that come and go."""
+
+    def __init__(
+        self, open_link: Callable[[], Any], board: Board, *, owns_link: bool, watched: Callable[[], bool]
+    ) -> None:
+        self._open_link = open_link
+        self._board = board
+        self._owns_link = owns_link
+        self._watched = watched
+        self._wake = threading.Event()
+        self._stopped = False
+        self._cost_s = 0.0
+        self._connection: Any | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        run_forever("storage reader", self._run, self._failed, lambda: self._stopped)
+
+    def stop(self) -> None:
+        """Ask the thread to leave; it does so after the call it is in."""
+        self._stopped = True
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """Read at once."""
+        self._wake.set()
+
+    def _failed(self, problem: str) -> None:
+        self._board.note_problem("storage", problem)
+
+    def _run(self) -> None:
+        reader: StorageReader | None = None
+        while not self._stopped:
+            try:
+                reader = reader or self._open()
+                self._read(reader)
+                pause_s = self._pause_s()
+            except (ConnectError, LibvirtError) as error:
+                # That the connection is lost the poller says; here it only means to open another.
+                if self._connection is not None and is_alive(self._connection):
+                    self._failed(
+                        f"storage cannot be read: {words(error) if isinstance(error, LibvirtError) else error}"
+                    )
+                reader, pause_s = None, _AGAIN_S
+                self._drop()
+            self._wake.wait(pause_s)
+            self._wake.clear()
+        del reader
+        self._drop()
+
+    def _open(self) -> StorageReader:
+        from tui.sources.storage import StorageReader
+
+        self._connection = self._open_link()
+        return StorageReader(self._connection)
+
+    def _drop(self) -> None:
+        if self._connection is not None and self._owns_link:
+            close(self._connection)
+        self._connection = None
+
+    def _read(self, reader: StorageReader) -> None:
+        before = time.thread_time()
+        found = reader.read(lambda: self._stopped)
+        self._cost_s = time.thread_time() - before
+        self._board.update(done="storage", storage=found)
+        self._failed("")
+
+    def _pause_s(self) -> float:
+        return _WATCHED_S if self._watched() else max(_UNWATCHED_S, self._cost_s / _SHARE)
