@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.actions import define, lifecycle, memory, memory_devices, monitor, pins, process, tuning, vcpus
+from tui.actions import (
+    define,
+    disks,
+    lifecycle,
+    memory,
+    memory_devices,
+    monitor,
+    pins,
+    pools,
+    ports,
+    process,
+    tuning,
+    vcpus,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from tui.actions.base import Action
@@ -17,6 +31,10 @@ ACTIONS: tuple[Action, ...] = (
     *memory_devices.ACTIONS,
     *tuning.ACTIONS,
     *monitor.ACTIONS,
+    *disks.ACTIONS,
+    *ports.ACTIONS,
+    *pools.ACTIONS,
+    *volumes.ACTIONS,
     *define.ACTIONS,
     *process.ACTIONS,
 )

@@ -45,7 +45,7 @@ class PinsEditor(EditorScreen):
 
     def __init__(self, opening: Opening, table: Table = pin_table) -> None:
         super().__init__(opening)
-        self._targets = [target for target in opening.targets if target is not None]
+        self._targets = [target for target in opening.targets if isinstance(target, (Domain, QemuProcess))]
         first = self._targets[0]
         self.watched = first.key if isinstance(first, Domain) else None
         self._plural = opening.action.kind.plural

@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tui.ops import define, lifecycle, memory, memory_devices, monitor, pins, process, tuning, vcpus
+from tui.ops import (
+    define,
+    disks,
+    lifecycle,
+    memory,
+    memory_devices,
+    monitor,
+    pins,
+    pools,
+    ports,
+    process,
+    tuning,
+    vcpus,
+    volumes,
+)
 from tui.ops.base import OpContext, OpError, Outcome, ReadOnlyError
 
 if TYPE_CHECKING:
@@ -19,6 +33,10 @@ FAMILIES = (
     memory_devices.OPS,
     tuning.OPS,
     monitor.OPS,
+    disks.OPS,
+    ports.OPS,
+    pools.OPS,
+    volumes.OPS,
     define.OPS,
     process.OPS,
 )

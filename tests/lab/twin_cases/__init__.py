@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lab import twins
-from tests.lab.twin_cases import memory, memory_devices, monitor, pins, tuning, vcpus
+from tests.lab.twin_cases import disks, memory, memory_devices, monitor, pins, ports, tuning, vcpus
 
 CASES = (
     *twins.CASES,
@@ -13,4 +13,6 @@ CASES = (
     *memory_devices.CASES,
     *tuning.CASES,
     *monitor.CASES,
+    *disks.CASES,
+    *ports.CASES,
 )
