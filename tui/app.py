@@ -222,7 +222,7 @@ class VirtdeckApp(App[int]):
         if pending != self._pending:
             self._pending = pending
         entries, problem = self.journal.entries(), self.journal.problem
-        return View(snapshot, self._store.cpu_history, entries, problem, self._pending)
+        return View(snapshot, self._store.cpu_history, entries, problem, self._pending, self._store.disk_history)
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot
@@ -230,8 +230,11 @@ class VirtdeckApp(App[int]):
             return
         view = self._view(snapshot)
         self._header.set_lines([chrome.header(snapshot, demo=self._demo)])
-        banner = chrome.banner(snapshot)
+        trouble = chrome.banner(snapshot)
+        # Trouble of the connection comes before what is under way on it.
+        banner = trouble or chrome.under_way(view.entries)
         self._banner.set_class(banner is not None, "-shown")
+        self._banner.set_class(trouble is None, "-calm")
         self._banner.set_lines([banner] if banner is not None else [])
         self.frame.show(view)
         self._draw_edges(view)
@@ -262,6 +265,7 @@ class VirtdeckApp(App[int]):
         visible, detail = self.frame.looked_at()
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
+        self._store.look_at((*visible, *((detail,) if detail else ())))
         self.collector.focus(Focus(visible, watched or detail, host, self.pane.wants_storage))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:

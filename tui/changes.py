@@ -211,6 +211,15 @@ class Changes:
             self._ask(plan.title, [], {}, lambda _values: plan, entry.id)
         return True
 
+    def cancel(self, ident: str | None) -> bool:
+        """End the change of that journal entry early, as far as that can be done; False when there is no such entry."""
+        entry = self._app.journal.get(ident) if ident else None
+        if entry is None:
+            return False
+        words = self.jobs.cancel(entry.id)
+        self._app.toast(words or "this change is not under way here", "information" if words else "warning")
+        return True
+
     def tell(self, job: Job) -> None:
         """Show what became of a job, once for every turn it takes."""
         shown = self._tell_editor(job)
@@ -275,6 +284,8 @@ def job_words(job: Job) -> tuple[str, str]:
         case Status.PENDING:
             first = problems[0] if problems else None
             return (f"{first.step.title}: {first.hint or 'still pending'}" if first else ""), "warning"
+        case Status.CANCELLED:
+            return (problems[0].message if problems else f"{job.plan.title}: cancelled"), "warning"
         case Status.FAILED | Status.EXPIRED:
             text = problems[0].message if problems else job.plan.title
             more = f" (and {len(problems) - 1} more; 7 shows the journal)" if len(problems) > 1 else ""

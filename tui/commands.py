@@ -27,6 +27,9 @@ COMMANDS: Mapping[str, str] = {
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
+CANCEL = "c"
+"""The key of a pane of changes alone: it ends the one under the cursor early."""
+
 
 class Commands:
     """What keys mean that neither the grid nor the detail took."""
@@ -58,6 +61,8 @@ class Commands:
             return True
         if name.isdecimal():
             self._app.frame.grid.begin_count(name)
+            return True
+        if name == CANCEL and self._app.changes.cancel(self._app.frame.journal_id()):
             return True
         return self._app.changes.key(name)
 

@@ -20,17 +20,19 @@ from tui.model.unsettled import unsettled
 from tui.ops import request_types
 from tui.paths import journal_file, kept_dir
 from tui.reports import print_json, read_host
-from tui.runtime.jobs import Job, Jobs, StepResult
+from tui.runtime.jobs import Job, Jobs, Run, StepResult
 from tui.runtime.journal import Journal
 
 if TYPE_CHECKING:
     from tui.cli import Options
+    from tui.model.storage import Storage
     from tui.runtime.collector import Collector
 
 GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
-_EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid"}
+_EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid", Kind.POOL: "UUID", Kind.VOLUME: "POOL/VOLUME"}
 # After the deadline the job has this long to note in the journal that it was left.
 _LEAVE_S = 1.0
+_BAR = 20
 # The journal's file may lie on a server that does not answer.
 _EARLIER_S = 5.0
 
@@ -71,7 +73,9 @@ def _parts(action: Action) -> list[str]:
     kinds = {field.kind for field in action.fields}
     named = bool(kinds & {FieldKind.PINS, FieldKind.CPUS})
     processes = action.kind is Kind.PROCESS or FieldKind.PINS in kinds
-    return ["domains", "configs", *(["cpus"] if named else []), *(["processes"] if processes else [])]
+    parts = ["domains", "configs", *(["cpus"] if named else []), *(["processes"] if processes else [])]
+    parts += ["storage"] if action.kind in (Kind.POOL, Kind.VOLUME) else []
+    return [*parts, *action.reads]
 
 
 def _earlier(options: Options) -> tuple[Entry, ...]:
@@ -126,11 +130,14 @@ def _targets(action: Action, seen: HostSnapshot, words: Sequence[str]) -> list[T
 
 
 def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
-    """A domain by name, UUID or id; a process by pid, key or name. More than one match is an error."""
+    """A domain by name, UUID or id; a process by pid, key or name; a pool by name or UUID; a volume as POOL/VOLUME or
+    by path. More than one match is an error."""
     found: list[Target]
     if kind is Kind.PROCESS:
         processes = seen.unmanaged().values()
         found = [p for p in processes if word in (str(p.pid), p.key)] or [p for p in processes if p.name == word]
+    elif kind in (Kind.POOL, Kind.VOLUME):
+        found = _stored(kind, seen.storage, word)
     else:
         domains = seen.domains.values()
         found = [d for d in domains if word in (d.raw_name, d.key)] or [d for d in domains if str(d.id) == word]
@@ -139,6 +146,19 @@ def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
     if len(found) > 1:
         raise UsageError(f"{len(found)} {kind.plural} are called {word}; name one by {_EXACT[kind]}")
     return found[0]
+
+
+def _stored(kind: Kind, storage: Storage | None, word: str) -> list[Target]:
+    """The pools, or volumes, that a word says."""
+    if storage is None:
+        raise UsageError("the storage of this host is not read, or its driver has none")
+    if kind is Kind.POOL:
+        return [pool for pool in storage.pools.values() if word in (pool.raw_name, pool.key)]
+    found: list[Target] = [volume for volume in storage.volumes.values() if word in (volume.raw_path, volume.key)]
+    # Names of pools hold no slash, those of volumes may.
+    pool_name, _, name = word.partition("/")
+    named = {f"{pool.key}/{name}" for pool in storage.pools.values() if pool.raw_name == pool_name}
+    return found or [volume for key, volume in storage.volumes.items() if key in named]
 
 
 def _plan(plan: Plan, collector: Collector, journal: Journal, args: argparse.Namespace) -> int:
@@ -153,7 +173,7 @@ def _plan(plan: Plan, collector: Collector, journal: Journal, args: argparse.Nam
     jobs = Jobs(collector, journal, collector.uri, collector.nudge, report)
     run = jobs.run(plan)
     try:
-        job = run.wait(args.timeout)
+        job = _wait(run, jobs, args.timeout)
         report.silent = report.silent or not job.status.ended
         jobs.stop()
         run.wait(_LEAVE_S)
@@ -166,6 +186,44 @@ def _plan(plan: Plan, collector: Collector, journal: Journal, args: argparse.Nam
     if journal.problem:
         _say(f"not written to the journal: {journal.problem}", BAD)
     return GOOD if job.status is Status.DONE else BAD
+
+
+def _wait(run: Run, jobs: Jobs, timeout_s: float) -> Job:
+    """The job once it ended, or once the host had its time to comply; bytes that this program carries have theirs.
+    Ctrl+C cancels, and leaves when it comes again."""
+    bar = _Bar()
+    try:
+        while True:
+            job = run.wait(timeout_s, bar)
+            if job.status.ended or job.entry.work is None:
+                return job
+    except KeyboardInterrupt:
+        words = jobs.cancel(run.job.entry.id)
+        _say(f"{words or 'it has ended'}; Ctrl+C again leaves it", BAD)
+        return run.wait(timeout_s, bar)
+    finally:
+        bar.clear()
+
+
+class _Bar:
+    """The line of long work on a terminal, drawn over itself."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def __call__(self, job: Job) -> None:
+        work = job.entry.work
+        if not sys.stderr.isatty() or work is None:
+            return
+        line = f"{work.bar(_BAR)} {work.percent()} {work.words()}"
+        if line != self._shown:
+            print(f"\r{line.ljust(len(self._shown))}", end="", file=sys.stderr, flush=True)
+            self._shown = line
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            print(f"\r{' ' * len(self._shown)}\r", end="", file=sys.stderr, flush=True)
 
 
 def _say_pending(job: Job, timeout_s: float) -> None:

@@ -65,8 +65,8 @@ def why_unreachable(options: Options) -> str:
 
 def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSnapshot] | None:
     """Return a collector whose named parts have been read, and its snapshot; None after saying on standard error why
-    the host cannot be reached. Besides the sources that a snapshot can say to be unread there is the part `cpus`: the
-    host's CPUs and memory."""
+    the host cannot be reached. Besides the sources that a snapshot can say to be unread there are the parts `cpus`, the
+    host's CPUs and memory, and `pool_hosts`, the filesystems and disks under its pools."""
     from tui.runtime.desk import Focus
 
     wanted = frozenset(parts)
@@ -86,6 +86,8 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
 
 
 def _has_read(snapshot: HostSnapshot, parts: frozenset[str]) -> bool:
+    if "pool_hosts" in parts and snapshot.pool_hosts is None:
+        return False
     return not snapshot.unread & parts and ("cpus" not in parts or snapshot.cpus is not None)
 
 

@@ -22,6 +22,8 @@ from tests.bench.idle import idle
 from tests.bench.key_to_paint import key_to_paint
 from tests.bench.memory import memory
 from tests.bench.program import Bench, installed_program
+from tests.bench.storage_pane import storage_pane
+from tests.bench.streams import streams
 
 BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     first_paint,
@@ -30,6 +32,8 @@ BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     key_to_paint,
     memory,
     collector_cost,
+    streams,
+    storage_pane,
 )
 _SWITCH_INTERVAL_S = 0.0002
 """How soon the thread that stamps the bytes gets its turn while the screen is being drawn."""

@@ -127,6 +127,19 @@ class LabHost(PrivateLibvirtd):
             connection.networkDefineXML(domain.text(xml)).create()
         return self._subnets
 
+    def define_pool(self, name: str, path: Path, *, start: bool = True, autostart: bool = False) -> str:
+        """Define a pool of a directory, which is made for it, and start it if asked to; its UUID."""
+        path.mkdir(parents=True, exist_ok=True)
+        root = domain.element("pool", domain.element("name", text=name), type="dir")
+        root.append(domain.element("target", domain.element("path", text=str(path))))
+        with self.connect() as connection:
+            made = connection.storagePoolDefineXML(domain.text(root), 0)
+            if autostart:
+                made.setAutostart(1)
+            if start:
+                made.create(0)
+            return str(made.UUIDString())
+
     def create_image(self, name: str, *, size_mib: int = 16, kind: str = "qcow2") -> Path:
         """The path of a new disk image in the images folder."""
         path = self.images / name

@@ -27,8 +27,10 @@ from tui.model.journal import Status
 from tui.model.plan import Plan, Step
 from tui.ops.base import Outcome
 from tui.ops.define import Define, Undefine
+from tui.ops.disks import AttachDisk
 from tui.ops.lifecycle import SetAutostart
 from tui.ops.memory_devices import AttachMemory, DetachMemory, ResizeMemory, SetMemorySlots
+from tui.ops.ports import SetRootPorts
 from tui.ops.vcpu_layout import ReshapeVcpus
 from tui.runtime.jobs import Job
 from tui.sources.connection import start_event_loop
@@ -95,11 +97,11 @@ def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
     for step in steps:
         request = step.request
         files: dict[str, str] = {}
-        if isinstance(request, (Define, Undefine, ReshapeVcpus, SetMemorySlots)) and request.backup:
+        if isinstance(request, (Define, Undefine, ReshapeVcpus, SetMemorySlots, SetRootPorts)) and request.backup:
             files[request.backup] = twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout
-        if isinstance(request, SetMemorySlots):
+        if isinstance(request, (SetMemorySlots, SetRootPorts)):
             files[request.file] = request.edited(files[request.backup])
-        elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory)) and request.file:
+        elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory, AttachDisk)) and request.file:
             files[request.file] = request.xml
         for path, xml in files.items():
             Path(path).parent.mkdir(exist_ok=True)

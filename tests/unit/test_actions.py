@@ -140,6 +140,7 @@ def test_read_only_and_a_lost_connection_come_first(context: Context, process: Q
 def test_no_request_of_any_kind_escapes_read_only() -> None:
     class ReadOnly:
         read_only = True
+        cancelled = False
 
         def control(self) -> Any:
             raise AssertionError("a connection was asked for")
@@ -151,6 +152,9 @@ def test_no_request_of_any_kind_escapes_read_only() -> None:
 
         def leave(self) -> None:
             raise AssertionError("a connection was given up")
+
+        def progress(self, done: int, total: int | None) -> None:
+            raise AssertionError("work was begun")
 
     assert len(request_types()) >= 17
     for kind in request_types().values():

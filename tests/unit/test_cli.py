@@ -213,7 +213,7 @@ def test_the_model_itself_names_its_units() -> None:
     sized = re.compile(
         r"(^|_)(memory|capacity|allocation|physical|rss|balloon|swap|time|latency|delay|since|free)(_|$)"
     )
-    units = re.compile(r"_(ns|s|kib|bytes|percent|per_s)$")
+    units = re.compile(r"_(ns|s|kib|bytes|percent|per_s)$|^free_slots$")
     for module in (domain, domain_config, host, process, snapshot, usage):
         for kind in vars(module).values():
             for field in fields(kind) if hasattr(kind, "__dataclass_fields__") else ():

@@ -18,14 +18,14 @@ def test_without_a_configuration_each_action_has_its_own_key() -> None:
 
 
 def test_a_configured_key_replaces_the_actions_own() -> None:
-    keys = keys_of({"domain.start": "Y"})
-    assert keys["domain.start"] == "Y"
+    keys = keys_of({"domain.start": "V"})
+    assert keys["domain.start"] == "V"
     assert keys["domain.destroy"] == "x"
 
 
 def test_two_keys_can_be_swapped_over_a_third() -> None:
-    keys = keys_of({"domain.start": "Y", "domain.destroy": "s"})
-    assert (keys["domain.start"], keys["domain.destroy"]) == ("Y", "s")
+    keys = keys_of({"domain.start": "V", "domain.destroy": "s"})
+    assert (keys["domain.start"], keys["domain.destroy"]) == ("V", "s")
 
 
 @pytest.mark.parametrize(

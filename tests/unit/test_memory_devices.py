@@ -292,6 +292,7 @@ class Calls:
     """What an op may use, on libvirt's in-process test driver."""
 
     read_only = False
+    cancelled = False
 
     def __init__(self) -> None:
         self.connection = libvirt.open("test:///default")
@@ -306,6 +307,9 @@ class Calls:
 
     def release(self, connection: Any) -> None:
         """Nothing to give back."""
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Nobody looks."""
 
 
 @pytest.fixture

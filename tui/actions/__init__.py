@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.actions import (
+    block_scheduler,
     define,
     disks,
     lifecycle,
@@ -35,6 +36,7 @@ ACTIONS: tuple[Action, ...] = (
     *ports.ACTIONS,
     *pools.ACTIONS,
     *volumes.ACTIONS,
+    *block_scheduler.ACTIONS,
     *define.ACTIONS,
     *process.ACTIONS,
 )

@@ -124,6 +124,8 @@ class Action:
     """Its place in the hint bar, which has not room for all: lower comes first."""
     editor: str = ""
     """The screen that asks in place of the form, by its name in dialogs.editors; "" for the form."""
+    reads: tuple[str, ...] = ()
+    """Sources that have to be read for it besides domains, e.g. "storage" (HostSnapshot.unread names them)."""
 
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same

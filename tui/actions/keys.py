@@ -27,6 +27,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("2 7", "panes: domains, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("u", "in the journal: undo the change under the cursor"),
+    ("c", "in the journal: cancel the change under the cursor that is under way"),
     ("↓ ↑ ← → enter y", "in a dialog: next field, next choice, go ahead; `esc` leaves it"),
     ("F5 ctrl+l", "read and draw everything again"),
     ("?", "help"),

@@ -24,6 +24,15 @@ class Disk:
     serial: str
     raw_backing: tuple[str, ...] = ()
     """The images below, nearest first, as libvirt tells of a running domain (`<backingStore>`)."""
+    discard: str = ""
+    io: str = ""
+    iothread: int | None = None
+    iotune: tuple[tuple[str, int], ...] = ()
+    """Its limits by libvirt's names, as ("total_bytes_sec", 1048576); bytes and requests a second; no zeros."""
+    iotune_group: str = ""
+    """The group of disks that share these limits; "" for its own."""
+    xml: str = ""
+    """The `<disk>` as it was read, for putting it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,13 @@ class DomainConfig:
     agent: AgentChannel | None
     tpm: bool
     tuning: Tuning = field(default_factory=Tuning)
+    free_slots: int | None = None
+    """How many virtio disks and NICs can yet be plugged in while it runs (model.pcie.free_ports): PCIe root ports of
+    q35, PCI slots of i440fx; None: they are not counted on this machine."""
+    controllers: frozenset[str] = frozenset()
+    """The types of its controllers, as scsi, sata, usb."""
+    pcie_buses: frozenset[int] | None = None
+    """The numbers of its PCI buses, where its machine takes PCIe root ports; None: it takes none."""
 
 
 @dataclass(frozen=True, slots=True)

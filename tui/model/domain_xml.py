@@ -7,7 +7,9 @@ from itertools import zip_longest
 from xml.etree import ElementTree as ET
 
 from tui.model import units
+from tui.model.disk_xml import iotune_of
 from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
+from tui.model.pcie import free_ports, pcie_buses
 from tui.model.text import clean
 from tui.model.tuning_differences import tuning_differences
 from tui.model.tuning_xml import parse_tuning
@@ -55,6 +57,9 @@ def parse_domain_xml(xml: str) -> DomainConfig:
         agent=_agent(devices.iterfind("channel")),
         tpm=devices.find("tpm") is not None,
         tuning=parse_tuning(root),
+        free_slots=free_ports(root),
+        controllers=frozenset(clean(found.get("type", "")) for found in devices.iterfind("controller")),
+        pcie_buses=pcie_buses(root),
     )
 
 
@@ -87,6 +92,12 @@ def _disk(disk: ET.Element) -> Disk:
         cache=clean(attribute(disk, "driver", "cache") or ""),
         serial=clean(disk.findtext("serial") or ""),
         raw_backing=tuple(_backing(disk)),
+        discard=clean(attribute(disk, "driver", "discard") or ""),
+        io=clean(attribute(disk, "driver", "io") or ""),
+        iothread=integer(attribute(disk, "driver", "iothread"), 0) or None,
+        iotune=iotune_of(disk),
+        iotune_group=clean((disk.findtext("iotune/group_name") or "").strip()),
+        xml=ET.tostring(disk, encoding="unicode").strip(),
     )
 
 
@@ -218,6 +229,10 @@ def _disk_words(disks: tuple[Disk, ...]) -> dict[str, str]:
             "read-only" if disk.read_only else "",
             "shareable" if disk.shareable else "",
             disk.serial and f"serial {disk.serial}",
+            disk.discard and f"discard {disk.discard}",
+            disk.io and f"io {disk.io}",
+            f"iothread {disk.iothread}" if disk.iothread else "",
+            *(f"{name} {value}" for name, value in disk.iotune),
         )
         for disk in disks
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui.model.plan import Step
+    from tui.model.work import Work
 
 
 class Status(StrEnum):
@@ -17,6 +18,7 @@ class Status(StrEnum):
     PENDING = "pending"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNKNOWN = "unknown"
     """The program ended before the change did."""
@@ -58,3 +60,5 @@ class Entry:
     """The id of the entry that this one undid."""
     asked: tuple[Asked, ...] = ()
     """What of it is open or was settled; all of it from the begin on, so that it outlives the program."""
+    work: Work | None = None
+    """How far its long work has come, while it is at it; never written to the file."""

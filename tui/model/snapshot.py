@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tui.model.domain_detail import DomainDetail
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
+    from tui.model.pool_host import PoolHost
     from tui.model.process import QemuProcess
     from tui.model.storage import Storage
     from tui.model.usage import DomainTraffic, DomainUsage
@@ -50,6 +51,9 @@ class HostSnapshot:
     processes_read_ns: int | None = None
     storage: Storage | None = None
     """Pools and volumes; None: not read yet, or the driver has none."""
+    pool_hosts: Mapping[str, PoolHost] | None = None
+    """Filesystem and disks of the active pools, by pool UUID; None: not read yet, empty where the host is not this
+    machine."""
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage"})
     """Sources that have not finished their first pass."""

@@ -87,6 +87,8 @@ class Storage:
     pools: dict[str, Pool]
     volumes: dict[str, Volume]
     read_ns: int
+    pool_types: frozenset[str] | None = None
+    """The types of pool that this libvirt has a backend for; None: it does not tell."""
 
     def volumes_of(self, pool: str) -> list[Volume]:
         """Return the volumes of a pool by its UUID."""

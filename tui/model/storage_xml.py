@@ -13,6 +13,9 @@ _BYTES = {
     "pb": 1000**5, "p": 1024**5, "pib": 1024**5,
 }  # fmt: skip
 
+HOLDS_ITS_PATH = frozenset({"dir", "fs", "netfs", "logical", "vstorage"})
+"""Types of pool that all that lies below their target path is part of; others share theirs, as /dev."""
+
 
 def _bytes(element: ET.Element | None) -> int | None:
     if element is None or element.text is None:
@@ -44,6 +47,15 @@ def parse_pool(xml: str, state: PoolState, *, autostart: bool, persistent: bool)
         raw_path=raw_path,
         source=clean(_source(root.find("source"))),
     )
+
+
+def parse_pool_types(xml: str) -> frozenset[str] | None:
+    """Return the types of pool that are supported (`<storagepoolCapabilities>`); None when `xml` tells of none."""
+    try:
+        found = ET.fromstring(xml).findall("pool")
+    except ET.ParseError:
+        return None
+    return frozenset(pool.get("type", "") for pool in found if pool.get("supported") == "yes") if found else None
 
 
 def _source(source: ET.Element | None) -> str:

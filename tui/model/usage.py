@@ -27,6 +27,14 @@ class DiskUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskReading:
+    """What is kept of a disk's earlier readings; None: not told, or nothing was asked of it."""
+
+    requests_per_s: float | None
+    latency_ns: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class VcpuUsage:
     """One vCPU's counters (virDomainStats vcpu.*): time run, time waited for a host CPU (delay), both ns."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tui.ops import (
+    block_scheduler,
     define,
     disks,
     lifecycle,
@@ -37,6 +38,7 @@ FAMILIES = (
     ports.OPS,
     pools.OPS,
     volumes.OPS,
+    block_scheduler.OPS,
     define.OPS,
     process.OPS,
 )

@@ -33,6 +33,10 @@ class OpError(Exception):
         return f"{self.what} {self.subject}: {self.text}{code}.{advice}"
 
 
+class CancelledError(OpError):
+    """Work that ended because the user asked for it; the text says what is left of it."""
+
+
 class ReadOnlyError(OpError):
     """A change refused because the program was started with --read-only."""
 
@@ -83,4 +87,14 @@ class OpContext(Protocol):
 
     def release(self, connection: Any) -> None:
         """Give back what `long` returned; domains taken from it must have been dropped."""
+        ...
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the user wants this work to end early: an op that can stop cleans up and raises CancelledError."""
+        ...
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Say how far long work has come, in bytes; cheap enough to be called for every piece. `total` None: not
+        known."""
         ...

@@ -14,9 +14,12 @@ from tui.widgets.lines import FILL, Span, SpanLine
 
 if TYPE_CHECKING:
     from tui.actions.base import Action, Context, Target
+    from tui.model.journal import Entry
     from tui.model.snapshot import HostSnapshot
     from tui.panes.spec import AnyPane, View
 
+# Work under way is among the newest entries; all of them would be gone through at every picture.
+_RECENT = 100
 _LINKS = {
     LinkState.LIVE: ("● live", "good"),
     LinkState.CONNECTING: ("◌ connecting", "warn"),
@@ -86,6 +89,26 @@ def banner(snapshot: HostSnapshot) -> SpanLine | None:
         line.append(Span(f"what you see is as of {units.clock(snapshot.domains_read_ns)}; ", "warn"))
     # The reason comes last: on a narrow screen it is what can be spared.
     return [*line, Span("reconnecting by itself" + (f": {connection.problem}" if connection.problem else ""), "dim")]
+
+
+_BAR = 20
+
+
+def under_way(entries: Sequence[Entry]) -> SpanLine | None:
+    """Return the line of long work that is under way: the newest, and how many more there are; None when none is."""
+    found = [entry for entry in reversed(entries[-_RECENT:]) if entry.work is not None]
+    if not found or (work := found[0].work) is None:
+        return None
+    bar = [] if work.share is None else [Span(work.bar(_BAR), "accent"), Span(f" {work.percent()}  ", "")]
+    more = f"  (+{len(found) - 1} more)" if len(found) > 1 else ""
+    return [
+        Span("▸ ", "accent"),
+        *bar,
+        Span(work.words()),
+        Span(f"  {found[0].title}{more}"),
+        FILL,
+        Span(" 7 journal", "dim"),
+    ]
 
 
 # The frame's own keys, in the order in which they give way when the line is short.

@@ -17,6 +17,7 @@ from tui.widgets.lines import Span, SpanLine
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
+    from tui.model.domain_config import Disk
 
 # The cells of the detail beside the list.
 _NARROW = 37
@@ -129,6 +130,13 @@ def _difference_lines(domain: Domain) -> list[SpanLine]:
     return lines
 
 
+def _disk_words(disk: Disk) -> str:
+    options = (("cache", disk.cache), ("discard", disk.discard), ("io", disk.io), ("iothread", disk.iothread))
+    marks = (("read-only", disk.read_only), ("shareable", disk.shareable), (f"serial={disk.serial}", disk.serial))
+    words = (disk.bus, disk.device, disk.format, *(f"{name}={value}" for name, value in options if value))
+    return " ".join(filter(None, (*words, *(mark for mark, on in marks if on))))
+
+
 def disks(_view: View, row: DomainRow) -> list[SpanLine]:
     """Return the disks with their rates."""
     config = row.domain.config if row.domain else None
@@ -137,12 +145,11 @@ def disks(_view: View, row: DomainRow) -> list[SpanLine]:
     used = {disk.target: disk for disk in (row.usage.disks if row.usage else ())}
     lines: list[SpanLine] = []
     for disk in config.disks:
-        marks = [mark for mark, on in (("read-only", disk.read_only), ("shareable", disk.shareable)) if on]
-        words = " ".join(
-            filter(None, (disk.bus, disk.device, disk.format, disk.cache and f"cache={disk.cache}", *marks))
-        )
-        lines.append([Span(f"{disk.target:<6}", "title"), Span(words)])
+        lines.append([Span(f"{disk.target:<6}", "title"), Span(_disk_words(disk))])
         lines.append([Span("      "), Span(disk.source or "empty", "" if disk.source else "dim")])
+        if disk.iotune:
+            limits = ", ".join(f"{name} {value}" for name, value in disk.iotune)
+            lines.append([Span("      "), Span(f"limited: {limits}", "warn")])
         usage = used.get(disk.target)
         if usage is not None:
             figures = f"rd {units.rate(usage.read_bytes_per_s)}/s  wr {units.rate(usage.write_bytes_per_s)}/s"

@@ -22,9 +22,13 @@ _STYLES = {
     Status.PENDING: ("◔", "warn"),
     Status.DONE: ("●", "good"),
     Status.FAILED: ("✖", "bad"),
+    Status.CANCELLED: ("■", "warn"),
     Status.EXPIRED: ("◌", "warn"),
     Status.UNKNOWN: ("?", "unknown"),
 }
+# With the sign before it and the share behind it, the width of the column.
+_BAR = 9
+_DETAIL_BAR = 24
 _WORDS = {Status.EXPIRED: "not confirmed", Status.UNKNOWN: "interrupted"}
 
 
@@ -61,7 +65,14 @@ class JournalRows:
 def _status(row: JournalRow) -> Cell:
     glyph, style = _STYLES[row.entry.status]
     words = _WORDS.get(row.entry.status, row.entry.status.value)
+    if row.entry.work is not None and row.entry.work.share is not None:
+        words = f"{row.entry.work.bar(_BAR)}{row.entry.work.percent():>4}"
     return Cell(f"{glyph} {words}", style)
+
+
+def _title(row: JournalRow) -> Cell:
+    work = row.entry.work
+    return Cell(row.entry.title if work is None else f"{row.entry.title}: {work.words()}")
 
 
 def _undo(row: JournalRow) -> Cell:
@@ -95,7 +106,8 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
         line("What", entry.title, "title"),
         line("When", f"{units.moment(entry.at_ns / 1e9)}:{units.clock(entry.at_ns)[-2:]}, {ago(entry.at_ns / 1e9)}"),
         line("Host", entry.uri),
-        line("Status", status.text, status.style),
+        line("Status", _STYLES[entry.status][0] + " " + _WORDS.get(entry.status, entry.status.value), status.style),
+        *_work(entry),
         *([line("Took", f"{(entry.ended_ns - entry.at_ns) / 1e9:.1f} s")] if entry.ended_ns else []),
         BLANK,
         heading("Does the same"),
@@ -110,6 +122,15 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
         return [*lines, BLANK, note("cannot be undone")]
     undo = [note(step.command_line(), "") for step in entry.undo]
     return [*lines, BLANK, [Span("u", "key"), Span(" undoes it:", "title")], *undo]
+
+
+def _work(entry: Entry) -> list[SpanLine]:
+    """How far long work has come, and how to end it."""
+    work = entry.work
+    if work is None:
+        return []
+    bar = [] if work.share is None else [line("Progress", f"{work.bar(_DETAIL_BAR)} {work.percent()}", "accent")]
+    return [*bar, line("", work.words()), [Span("c", "key"), Span(" cancels it", "dim")]]
 
 
 def _moment(row: JournalRow) -> Cell:
@@ -128,7 +149,7 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     columns=(
         Column("when", "When", 14, _moment, lambda row: row.entry.at_ns),
         Column("status", "Status", 15, _status, lambda row: row.entry.status.value),
-        Column("what", "What", 20, lambda row: Cell(row.entry.title), lambda row: row.entry.title, grow=1),
+        Column("what", "What", 20, _title, lambda row: row.entry.title, grow=1),
         Column("undo", "Undo", 6, _undo, lambda row: _undo(row).text),
         Column("command", "Command", 24, _command, lambda row: _command(row).text, grow=2, priority=1),
     ),
@@ -144,5 +165,5 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     target=lambda _row: None,
     summary=_summary,
     journal_id=lambda row: row.entry.id,
-    hints=(("u", "undo"),),
+    hints=(("u", "undo"), ("c", "cancel")),
 )

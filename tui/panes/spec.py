@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tui.model.journal import Entry
     from tui.model.kind import Kind
     from tui.model.snapshot import HostSnapshot
+    from tui.model.usage import DiskReading
     from tui.widgets.grid_columns import Column
     from tui.widgets.grid_filter import Fact
     from tui.widgets.lines import SpanLine
@@ -29,6 +30,8 @@ class View:
     journal_problem: str = ""
     pending: Mapping[str, str] = field(default_factory=dict)
     """What was asked of a thing and has not come about yet, and what to do about it, by its key."""
+    disk_history: Callable[[str, str, int], tuple[DiskReading, ...]] = lambda _key, _target, _length: ()
+    """The last readings of a disk of a domain that is looked at, by domain UUID and target, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.text import wrapped
+from tui.panes.pool_host import host_lines
 from tui.panes.spec import Tab, View
 from tui.panes.storage_rows import StorageRow, state_cell
 from tui.panes.text import BLANK, heading, line, note, paragraph
@@ -24,7 +25,7 @@ def overview(view: View, row: StorageRow) -> list[SpanLine]:
     if row.volume is not None:
         return _volume_lines(view, row, row.volume)
     if row.pool is not None:
-        return _pool_lines(row, row.pool)
+        return [*_pool_lines(row, row.pool), *host_lines(view, row.pool)]
     return [
         line("Image", row.image, "title"),
         line("Pool", "none: libvirt does not manage it", "warn"),

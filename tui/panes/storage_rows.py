@@ -132,7 +132,7 @@ def state_cell(row: StorageRow) -> Cell:
     if row.pool is None:
         return Cell(_OUTSIDE, "warn")
     if row.pool.problem:
-        return Cell("⚠ cannot be listed", "bad")
+        return Cell("⚠ incomplete" if row.volumes else "⚠ cannot be listed", "bad")
     glyph, style = _STATES[row.pool.state]
     return Cell(f"{glyph} {row.pool.state.value}", style)
 

@@ -12,6 +12,7 @@ from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.poller import Poller
+from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
 from tui.runtime.storage import StorageWatcher
 from tui.sources.connection import ConnectError, close, driver_of, is_alive, is_local, is_shared_only, open_within
@@ -74,8 +75,13 @@ class Collector:
             agents=self.agents,
             prepare=prepare,
         )
+        self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
-            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.storage
+            self._monitor_link,
+            self.board,
+            owns_link=not self._shared,
+            watched=lambda: self._focus.storage,
+            told=self._pool_hosts.nudge,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
 
@@ -89,6 +95,7 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
+        self._pool_hosts.start()
         self._storage.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
@@ -101,6 +108,7 @@ class Collector:
         self.agents.stop()
         self._scanner.stop()
         self._storage.stop()
+        self._pool_hosts.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -199,6 +207,14 @@ class Collector:
         """Close a connection that `long` gave."""
         if not self._shared:
             close(connection)
+
+    @property
+    def cancelled(self) -> bool:
+        """Nobody cancels what is asked of the connections alone."""
+        return False
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Nobody looks at how far it has come."""
 
     def _open_within_deadline(self) -> Any:
         return open_within(self.uri, read_only=self.read_only, deadline_s=_OPEN_DEADLINE_S)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tui.model.journal import Asked, Status
+from tui.model.work import Meter, Work
 from tui.ops.base import OpContext, OpError, Outcome, Progress
 from tui.ops.vcpus import asked_of
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
+
+_READ_S = 0.5
 
 
 @dataclass(slots=True)
@@ -24,14 +28,36 @@ class Call:
     long: bool = False
     """Whether it is one that may take minutes, by its nature."""
     told: bool = False
+    cancelled: bool = False
+    """Whether the user wants it to end early."""
+    reports: bool = False
+    """Whether it says how far it has come."""
+    meter: Meter = field(default_factory=Meter)
+    read_s: float = 0.0
+    """When it was read last (monotonic)."""
+
+    def read(self, done: int, total: int | None) -> Work | None:
+        """Return how far it has come, at most every half second; None in between."""
+        now = time.monotonic()
+        self.reports = True
+        if not self.read_s:
+            # The first reading is where the rate is counted from; work that ends at once shows no bar.
+            self.read_s = now
+            self.meter.read(now, done, total)
+        if now - self.read_s < _READ_S:
+            return None
+        self.read_s = now
+        return self.meter.read(now, done, total, cancelling=self.cancelled)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedContext:
-    """The context as one call sees it; notes when the call turns out to be a long one."""
+    """The context as one call sees it; notes when the call turns out to be a long one, and how far it has come."""
 
     context: OpContext
     call: Call
+    moved: Callable[[Call, Work], None] = lambda _call, _work: None
+    """Told of every reading that is to be shown."""
 
     @property
     def read_only(self) -> bool:
@@ -54,6 +80,16 @@ class WatchedContext:
     def release(self, connection: Any) -> None:
         """Give back what `long` returned."""
         self.context.release(connection)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the user wants the call to end early."""
+        return self.call.cancelled
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Note how far the call has come, in bytes."""
+        if (work := self.call.read(done, total)) is not None:
+            self.moved(self.call, work)
 
 
 def _ask(watch: Callable[[], Progress]) -> Progress:
@@ -106,6 +142,30 @@ def left_open(ended: Iterable[tuple[Step, Status]]) -> tuple[Asked, ...]:
         asked = asked_of(step.request)
         if asked is not None and status is Status.DONE:
             found.append(replace(asked, settled=True))
-        elif asked is not None and not asked.settled and status is not Status.FAILED:
+        elif asked is not None and not asked.settled and status not in (Status.FAILED, Status.CANCELLED):
             found.append(asked)
     return tuple(found)
+
+
+def together(works: Iterable[Work]) -> Work | None:
+    """Return how far all of them have come; None when there is none. What is not known of one is not known of all."""
+    found = list(works)
+    if len(found) <= 1:
+        return found[0] if found else None
+    totals, rates = [work.total for work in found], [work.rate for work in found]
+    return Work(
+        sum(work.done for work in found),
+        None if None in totals else sum(total or 0 for total in totals),
+        None if None in rates else sum(rate or 0.0 for rate in rates),
+        any(work.cancelling for work in found),
+    )
+
+
+def cancel_words(calls: Iterable[Call], plan: Plan) -> str:
+    """Return what comes of cancelling a plan while these calls are under way."""
+    under_way = list(calls)
+    if any(call.reports for call in under_way):
+        return f"{plan.title}: stopping"
+    if under_way:
+        return f"{plan.title}: this step cannot be interrupted; what follows it is not begun"
+    return f"{plan.title}: it was asked for already and cannot be taken back; what follows is not begun"

@@ -8,22 +8,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tui.model.journal import Entry, Status
 from tui.model.text import clean
 from tui.ops import execute
-from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext, asked_by, left_open
+from tui.ops.base import CancelledError, OpContext, OpError, Outcome, Progress
+from tui.runtime.job import Job, StepResult, result_of, unconfirmed
+from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext, asked_by, cancel_words, left_open, together
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
+    from tui.model.work import Work
     from tui.runtime.journal import Journal
+
+__all__ = ["Job", "Jobs", "Run", "StepResult"]
 
 _LOOK_S = 0.15
 _SLICE_S = 0.5
+_WORST = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
 _SLOWEST_LOOK_S = 2.0
 _EXPIRE_S = 600.0
 # One hung QEMU must not hold up the rest of a bulk; more than this would only queue inside libvirtd. A worker whose
@@ -42,48 +47,6 @@ _log = logging.getLogger("virtdeck.jobs")
 _log.addHandler(logging.NullHandler())
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """How one step of a job stands."""
-
-    step: Step
-    status: Status
-    message: str
-    hint: str = ""
-    code: int | None = None
-    """libvirt's error code of a step that failed."""
-    output: str = ""
-    """What the step printed, as it came: not cleaned, and kept nowhere else."""
-
-    @property
-    def line(self) -> str:
-        """The step and its result in one line."""
-        return self.message if self.message.startswith(self.step.title) else f"{self.step.title}: {self.message}"
-
-    @property
-    def entry_line(self) -> str:
-        """The line as the journal keeps it, cleaned: with what to do where the host has yet to comply."""
-        return clean(f"{self.line}; {self.hint}" if self.hint and self.status is Status.PENDING else self.line)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A plan being carried out, as last reported; results are in the plan's order, steps not begun are absent."""
-
-    entry: Entry
-    plan: Plan
-    results: tuple[StepResult, ...] = ()
-
-    @property
-    def status(self) -> Status:
-        """The worst that is true of any step."""
-        return self.entry.status
-
-    def problems(self) -> list[StepResult]:
-        """Return the steps that failed or that the host has not complied with."""
-        return [result for result in self.results if result.status not in (Status.DONE, Status.RUNNING)]
-
-
 Report = Callable[[Job], None]
 
 
@@ -99,7 +62,7 @@ class Jobs:
         self._nudge = nudge
         self._report = report
         self._lock = threading.Lock()
-        self._running: dict[str, Job] = {}
+        self._running: dict[str, Run] = {}
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -114,21 +77,32 @@ class Jobs:
     def running(self) -> list[Job]:
         """Return the jobs that have not ended."""
         with self._lock:
-            return list(self._running.values())
+            return [run.job for run in self._running.values()]
 
-    def run(self, plan: Plan, undoes: str = "") -> _Run:
+    def run(self, plan: Plan, undoes: str = "") -> Run:
         """Start a plan on threads of its own and return a handle that can be waited for."""
-        run = _Run(plan, self._journal.begin(plan, self._uri, undoes, asked_by(plan)), self)
+        run = Run(plan, self._journal.begin(plan, self._uri, undoes, asked_by(plan)), self)
+        with self._lock:
+            self._running[run.job.entry.id] = run
         run.start()
         return run
+
+    def cancel(self, ident: str) -> str | None:
+        """Ask the job of that journal entry to end: no more of its steps are begun, and work that can stop early
+        does. Returns what comes of it, in words; None when no such job is under way here."""
+        with self._lock:
+            run = self._running.get(ident)
+        return None if run is None else run.cancel()
+
+    def moved(self, job: Job) -> None:
+        """Show how far a job has come; its result is what it was."""
+        self._journal.show(job.entry)
 
     def changed(self, job: Job) -> None:
         """Keep and report a job that moved."""
         with self._lock:
             if job.status.ended:
                 self._running.pop(job.entry.id, None)
-            else:
-                self._running[job.entry.id] = job
         self._journal.update(job.entry)
         self._report(job)
 
@@ -140,10 +114,10 @@ class Jobs:
         """Give back the calling thread's connection."""
         self._context.leave()
 
-    def perform(self, step: Step, call: Call) -> Outcome:
+    def perform(self, step: Step, call: Call, moved: Callable[[Call, Work], None]) -> Outcome:
         """Carry out one step; raises OpError. Whatever came of it, the target is read again."""
         try:
-            return execute(step.request, WatchedContext(self._context, call))
+            return execute(step.request, WatchedContext(self._context, call, moved))
         except OpError:
             raise
         except Exception as error:
@@ -158,7 +132,7 @@ class Jobs:
         self._nudge({step.target})
 
 
-class _Run:
+class Run:
     """One job under way. A few workers take turns at what is due: a step to carry out, or a watch to look at; so a
     guest that takes its time holds up nobody else."""
 
@@ -175,6 +149,8 @@ class _Run:
         self._watches: dict[int, Watch] = {}
         self._results: dict[int, StepResult] = {}
         self._done = threading.Event()
+        self._works: dict[int, Work] = {}
+        self._cancelled = False
         self.job = Job(entry, plan)
 
     @staticmethod
@@ -196,13 +172,23 @@ class _Run:
             threading.Thread(target=self._work, name="job", daemon=True).start()
         threading.Thread(target=self._clock, name="job-clock", daemon=True).start()
 
-    def wait(self, timeout_s: float) -> Job:
-        """Block until the job ended or `timeout_s` passed; return it as it stands then."""
+    def wait(self, timeout_s: float, look: Callable[[Job], None] = lambda _job: None) -> Job:
+        """Block until the job ended or `timeout_s` passed; return it as it stands then. `look` sees it twice a second
+        meanwhile."""
         end = time.monotonic() + timeout_s
         # In slices: a signal that comes just before the main thread falls asleep does not wake it (Ctrl+C).
         while not self._done.wait(max(0.0, min(_SLICE_S, end - time.monotonic()))) and time.monotonic() < end:
-            pass
+            look(self.job)
         return self.job
+
+    def cancel(self) -> str:
+        """Begin no more steps and tell the calls under way; returns what comes of it."""
+        with self._lock:
+            self._cancelled = True
+            calls = list(self._calls.values())
+            for call in calls:
+                call.cancelled = True
+        return cancel_words(calls, self.job.plan)
 
     def _later(self, delay_s: float, task: Callable[[], None]) -> None:
         with self._turn:
@@ -262,7 +248,7 @@ class _Run:
 
     def _advance(self, lane: Lane) -> None:
         """Begin the next step of one target: after a failure a fallback alone, after success anything but that."""
-        while lane.left:
+        while lane.left and not self._cancelled:
             index = lane.left.pop(0)
             step = self.job.plan.steps[index]
             if step.only_if_failed is lane.failed:
@@ -279,18 +265,29 @@ class _Run:
         call = Call(index, step, time.monotonic())
         with self._lock:
             self._calls[index] = call
+            call.cancelled = self._cancelled
         try:
-            outcome = self._jobs.perform(step, call)
+            outcome = self._jobs.perform(step, call, self._moved)
         except OpError as error:
-            self._settle(lane, index, StepResult(step, Status.FAILED, clean(str(error)), error.advice, error.code))
+            status = Status.CANCELLED if isinstance(error, CancelledError) else Status.FAILED
+            self._settle(lane, index, StepResult(step, status, clean(str(error)), error.advice, error.code))
             return
         finally:
             with self._lock:
                 del self._calls[index]
+                self._works.pop(index, None)
         if outcome.watch is not None:
             self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint_now(), output=outcome.output))
         watch = self._watches[index] = Watch(lane, index, step, outcome, time.monotonic())
         self._look(watch)
+
+    def _moved(self, call: Call, work: Work) -> None:
+        """Show how far the work has come; of steps at the same time, all together."""
+        with self._lock:
+            self._works[call.index] = work
+            self.job = replace(self.job, entry=replace(self.job.entry, work=together(self._works.values())))
+        with self._reporting:
+            self._jobs.moved(self.job)
 
     def _look(self, watch: Watch) -> None:
         """Look whether the host has complied, and again later, less often the longer it takes; say so once when it
@@ -304,7 +301,7 @@ class _Run:
             self._later(min(max(_LOOK_S, waited_s / 10), _SLOWEST_LOOK_S), partial(self._look, watch))
             return
         self._close(watch)
-        self._settle(watch.lane, watch.index, _result(watch.step, watch.outcome, progress))
+        self._settle(watch.lane, watch.index, result_of(watch.step, watch.outcome, progress))
 
     @staticmethod
     def _progress(watch: Watch) -> Progress:
@@ -345,7 +342,8 @@ class _Run:
     def _update(self, status: Status, **changes: object) -> None:
         results = tuple(self._results[index] for index in sorted(self._results))
         lines = tuple(result.entry_line for result in results)
-        entry = replace(self.job.entry, status=status, results=lines, **changes)  # type: ignore[arg-type]
+        work = together(self._works.values())
+        entry = replace(self.job.entry, status=status, results=lines, work=work, **changes)  # type: ignore[arg-type]
         self.job = Job(entry, self.job.plan, results)
 
     def _end(self) -> None:
@@ -355,16 +353,23 @@ class _Run:
         with self._lock:
             for index, result in self._results.items():
                 if not result.status.ended:
-                    self._results[index] = _unconfirmed(result.step, result.hint)
+                    self._results[index] = unconfirmed(result.step, result.hint)
             statuses = {result.status for result in self._effective()}
             if self._open:
                 statuses.add(Status.EXPIRED)
-            worst = next((s for s in (Status.FAILED, Status.EXPIRED) if s in statuses), Status.DONE)
+            if self._cancelled and self._left_out():
+                statuses.add(Status.CANCELLED)
+            worst = next((s for s in _WORST if s in statuses), Status.DONE)
             ended = [(result.step, result.status) for result in self._results.values()]
             self._update(worst, ended_ns=time.time_ns(), undo=self._undo(), asked=left_open(ended))
         self._report()
         self._jobs.recorded()
         self._done.set()
+
+    def _left_out(self) -> bool:
+        """Whether steps were not begun that are no fallbacks."""
+        steps = enumerate(self.job.plan.steps)
+        return any(index not in self._results and not step.only_if_failed for index, step in steps)
 
     def _effective(self) -> list[StepResult]:
         """The results that count: a failure that a fallback made good does not."""
@@ -380,16 +385,3 @@ class _Run:
         """How to take back the steps that were done, last first."""
         done = [result.step for result in self._effective() if result.status is Status.DONE]
         return tuple(undo for step in reversed(done) for undo in step.undo)
-
-
-def _result(step: Step, outcome: Outcome, progress: Progress) -> StepResult:
-    """How a step ended by what the host reported last."""
-    if progress is Progress.CONFIRMED:
-        return StepResult(step, Status.DONE, clean(outcome.message), output=outcome.output)
-    if progress is Progress.FAILED:
-        return StepResult(step, Status.FAILED, f"{step.title}: accepted, but it came to nothing", outcome.hint_now())
-    return _unconfirmed(step, outcome.hint_now())
-
-
-def _unconfirmed(step: Step, hint: str) -> StepResult:
-    return StepResult(step, Status.EXPIRED, f"{step.title}: not confirmed", hint)

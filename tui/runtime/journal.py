@@ -131,19 +131,23 @@ class Journal:
         the next news."""
         self._note(entry)
 
+    def show(self, entry: Entry) -> None:
+        """Note how far a change has come, for who looks at it now; the file gets nothing."""
+        self._note(entry, kept=False)
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until the file has all that it is to get, `timeout_s` at most; returns whether it has."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._writing, timeout_s)
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: Entry, *, kept: bool = True) -> None:
         with self._lock:
             self._begun.add(entry.id)
             self._entries[entry.id] = entry
             if len(self._entries) > _KEPT_ENTRIES:
                 del self._entries[next(iter(self._entries))]
             self._snapshot = tuple(self._entries.values())
-            if self._path is not None and self._is_due(entry):
+            if kept and self._path is not None and self._is_due(entry):
                 self._unwritten.append(entry)
                 self._write_soon(self._path)
         self._tell()

@@ -19,7 +19,7 @@ _LATEST_NS = 2**63
 
 def entry_as_json(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON-able data."""
-    data = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    data = {f.name: getattr(entry, f.name) for f in fields(entry) if f.name != "work"}
     asked = [{f.name: getattr(item, f.name) for f in fields(item)} for item in entry.asked]
     undo = [_step_as_json(step) for step in entry.undo]
     return data | {"status": entry.status.value, "undo": undo, "asked": asked}

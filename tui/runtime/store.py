@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
+
+from tui.model.usage import DiskReading
 
 if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
@@ -14,12 +16,21 @@ HISTORY = 60
 
 
 class Store:
-    """The newest HostSnapshot with the CPU history of running domains; used on one thread only."""
+    """The newest HostSnapshot with the CPU history of running domains and the disk history of those that are looked
+    at; used on one thread only."""
 
     def __init__(self) -> None:
         self.snapshot: HostSnapshot | None = None
         self._cpu: dict[str, deque[float | None]] = {}
+        self._disks: dict[str, dict[str, deque[DiskReading]]] = {}
+        self._looked_at: frozenset[str] = frozenset()
         self._seen: Mapping[str, DomainUsage] = {}
+
+    def look_at(self, keys: Iterable[str]) -> None:
+        """Keep the disk history of these domains from now on, and of no others."""
+        self._looked_at = frozenset(keys)
+        for key in self._disks.keys() - self._looked_at:
+            del self._disks[key]
 
     def apply(self, snapshot: HostSnapshot) -> None:
         """Take a newer snapshot; its readings extend the history."""
@@ -31,11 +42,27 @@ class Store:
     def _extend(self, usage: Mapping[str, DomainUsage]) -> None:
         for key in [key for key in self._cpu if key not in usage]:
             del self._cpu[key]
+            self._disks.pop(key, None)
         for key, reading in usage.items():
             if reading is not self._seen.get(key):
                 self._cpu.setdefault(key, deque(maxlen=HISTORY)).append(reading.cpu_percent)
+                if key in self._looked_at:
+                    self._extend_disks(key, reading)
+
+    def _extend_disks(self, key: str, usage: DomainUsage) -> None:
+        """A disk that is gone takes its history with it."""
+        before, after = self._disks.get(key, {}), {}
+        for disk in usage.disks:
+            history = after[disk.target] = before.get(disk.target) or deque(maxlen=HISTORY)
+            history.append(DiskReading(disk.requests_per_s, disk.latency_ns))
+        self._disks[key] = after
 
     def cpu_history(self, key: str, length: int) -> tuple[float | None, ...]:
         """Return the last `length` readings of a domain's CPU in percent of one host CPU, oldest first."""
         readings = self._cpu.get(key)
+        return tuple(readings)[-length:] if readings else ()
+
+    def disk_history(self, key: str, target: str, length: int) -> tuple[DiskReading, ...]:
+        """Return the last `length` readings of a disk of a domain, oldest first; () of one that is not looked at."""
+        readings = self._disks.get(key, {}).get(target)
         return tuple(readings)[-length:] if readings else ()

@@ -12,8 +12,9 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from tui.model.storage import Pool, PoolState, Storage, Volume
-from tui.model.storage_xml import parse_pool, parse_volume
-from tui.sources.errors import is_gone, is_lost, words
+from tui.model.storage_xml import parse_pool, parse_pool_types, parse_volume
+from tui.model.text import clean
+from tui.sources.errors import is_lost, words
 
 _STATES = tuple(PoolState)
 
@@ -27,6 +28,8 @@ class StorageReader:
         self._xml: dict[str, str] = {}
         self._volumes: dict[str, Volume] = {}
         self._last: Storage | None = None
+        self._pool_types: frozenset[str] | None = None
+        self._asked = False
 
     def read(self, stop: Callable[[], bool] = lambda: False) -> Storage | None:
         """Return all storage; the same object while nothing changed. None when `stop` became true meanwhile, and
@@ -37,6 +40,7 @@ class StorageReader:
             if is_lost(error):
                 raise
             return None
+        self._ask_types()
         pools: dict[str, Pool] = {}
         volumes: dict[str, Volume] = {}
         for handle in handles:
@@ -45,19 +49,26 @@ class StorageReader:
             pool = self._pool(handle)
             if pool is None:
                 continue
-            try:
-                found = self._volumes_of(handle, pool)
-            except libvirt.libvirtError as error:
-                if is_lost(error):
-                    raise
-                pool, found = replace(pool, problem=words(error)), {}
+            found, problem = self._volumes_of(handle, pool)
+            pool = replace(pool, problem=problem) if problem else pool
             pools[pool.key] = pool
             volumes |= found
         self._xml = {key: text for key, text in self._xml.items() if key in volumes}
         self._volumes = volumes
         if self._last is None or (pools, volumes) != (self._last.pools, self._last.volumes):
-            self._last = Storage(pools, volumes, time.time_ns())
+            self._last = Storage(pools, volumes, time.time_ns(), self._pool_types)
         return self._last
+
+    def _ask_types(self) -> None:
+        """What types of pool there may be, once (virConnectGetStoragePoolCapabilities)."""
+        if self._asked:
+            return
+        try:
+            self._pool_types = parse_pool_types(self._connection.getStoragePoolCapabilities())
+        except libvirt.libvirtError as error:
+            if is_lost(error):
+                raise
+        self._asked = True
 
     def _pool(self, handle: Any) -> Pool | None:
         """The pool, None when it is gone or its XML cannot be read."""
@@ -74,17 +85,27 @@ class StorageReader:
             return parse_pool(xml, state, autostart=autostart, persistent=persistent)
         return None
 
-    def _volumes_of(self, handle: Any, pool: Pool) -> dict[str, Volume]:
+    def _volumes_of(self, handle: Any, pool: Pool) -> tuple[dict[str, Volume], str]:
+        """The volumes of an active pool, and what libvirt says of the first that it cannot read: one whose file was
+        removed underneath must not hide the others."""
         if not pool.state.active:
-            return {}
+            return {}, ""
         found: dict[str, Volume] = {}
-        for volume in handle.listAllVolumes(0):
+        problem = ""
+        try:
+            handles = handle.listAllVolumes(0)
+        except libvirt.libvirtError as error:
+            if is_lost(error):
+                raise
+            return {}, words(error)
+        for volume in handles:
             try:
                 xml = volume.XMLDesc(0)
             except libvirt.libvirtError as error:
-                if is_gone(error):
-                    continue
-                raise
+                if is_lost(error):
+                    raise
+                problem = problem or f"{clean(volume.name())}: {words(error)}"
+                continue
             key = f"{pool.key}/{volume.name()}"
             if self._xml.get(key) == xml and key in self._volumes:
                 found[key] = self._volumes[key]
@@ -92,4 +113,4 @@ class StorageReader:
             with suppress(ET.ParseError):
                 found[key] = parse_volume(xml, pool.key)
                 self._xml[key] = xml
-        return found
+        return found, problem

@@ -1,0 +1,258 @@
+"""Which image a word means, what format it has, and who uses it: looked at before a disk of it is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tui.actions.base import Context, FieldError
+from tui.model.text import clean
+from tui.model.used_by import Use, used_by
+
+if TYPE_CHECKING:
+    from tui.model.storage import Storage, Volume
+
+_INFO_S = 10.0
+_MOST_LAYERS = 200
+# What libvirt calls volumes whose bytes are the disk's, whatever is in them.
+_RAW = ("raw", "iso")
+# Of a qcow2 image: its name of the image below lies in the first cluster.
+_LONGEST_NAME, _HEADER_END = 1023, 2 * 1024 * 1024
+_READABLE = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image on the host; `format` is QEMU's word for what its header says."""
+
+    path: str
+    block: bool
+    format: str
+    below: tuple[str, ...] = ()
+    """The raw paths of the images below it, nearest first, as far as known."""
+
+
+def is_local(context: Context) -> bool:
+    """Whether the host is this machine, so that its files can be looked at."""
+    host = context.snapshot.host
+    return host is not None and bool(host.local)
+
+
+def find_image(context: Context, field: str, word: str, given: str = "", blame: str = "format") -> Image:
+    """Return the image that a path or POOL/VOLUME means, with the format read from its header. `given` is the format
+    that the user says, "" for none: it is needed where the header cannot be read, and must agree where it can. Raises
+    FieldError, for the format of the field `blame`."""
+    text = word.strip()
+    if not text:
+        raise FieldError(field, "give a path, or POOL/VOLUME")
+    storage = context.snapshot.storage
+    volume = None
+    if not text.startswith("/"):
+        volume = _volume(storage, field, text)
+    elif storage is not None:
+        volume = storage.at(text)
+    path = text if volume is None else volume.raw_path
+    if not path.startswith("/") or (volume is not None and volume.kind not in ("file", "block")):
+        raise FieldError(field, "only files and block devices of the host can be attached here")
+    block = volume.kind == "block" if volume is not None else path.startswith("/dev/")
+    below = _below(storage, path)
+    if not is_local(context):
+        known = "" if volume is None else _format(volume)
+        return Image(path, block, _agreed(blame, known, given), below)
+    block = _looked_at(field, path)
+    told = str(_info(field, path).get("format", ""))
+    return Image(path, block, _agreed(blame, told, given), below or _below_local(path))
+
+
+def _volume(storage: Storage | None, field: str, text: str) -> Volume:
+    pool, _, name = text.partition("/")
+    if storage is None:
+        raise FieldError(field, "the pools are not read; give a path, as /images/disk.qcow2")
+    found = next((p for p in storage.pools.values() if p.raw_name == pool), None)
+    if found is None:
+        pools = ", ".join(p.name for p in storage.pools.values())
+        raise FieldError(field, f"no pool {clean(pool)}; there are: {pools or 'none'}")
+    if not found.state.active:
+        raise FieldError(field, f"the pool {found.name} is {found.state.value}; start it first")
+    volume = next((v for v in storage.volumes_of(found.key) if v.raw_name == name), None)
+    if volume is None:
+        raise FieldError(field, f"the pool {found.name} has no volume {clean(name)}")
+    return volume
+
+
+def _format(volume: Volume) -> str:
+    """QEMU's word for the format that libvirt read from the header; "" where it reads none (block devices)."""
+    if volume.kind == "block":
+        return ""
+    return "raw" if volume.format in _RAW else volume.format
+
+
+def _agreed(blame: str, told: str, given: str) -> str:
+    """The format, when what the header says and what the user says are not at odds."""
+    if told and given and told != given:
+        raise FieldError(blame, f"its header says {clean(told)}; as {given} the guest would ruin it or read nonsense")
+    if not told and not given:
+        raise FieldError(blame, "its header cannot be read from here; say whether it is raw or qcow2")
+    if told and told not in _READABLE:
+        raise FieldError(blame, f"it is {clean(told)}, which is not attached here")
+    return told or given
+
+
+def _looked_at(field: str, path: str) -> bool:
+    """Whether a local path is a block device; FieldError when it is neither that nor a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise FieldError(field, f"{clean(path)}: {error.strerror}") from error
+    except ValueError as error:
+        raise FieldError(field, str(error)) from error
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise FieldError(field, f"{clean(path)} is neither a file nor a block device")
+    return stat.S_ISBLK(mode)
+
+
+def _info(field: str, path: str) -> dict[str, Any]:
+    """What qemu-img reads of a local image, without its lock; {} where there is no qemu-img or no right to read."""
+    command = ["qemu-img", "info", "--output=json", "-U", path]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_INFO_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise FieldError(field, f"{clean(path)} cannot be read within {_INFO_S:.0f} s") from error
+    except OSError:
+        return {}
+    try:
+        found = json.loads(done.stdout) if done.returncode == 0 else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def size_of(context: Context, path: str) -> int | None:
+    """Return the size in bytes that a guest sees of an image; None where it is not known from here."""
+    if path and is_local(context):
+        size = _info("device", path).get("virtual-size")
+        if isinstance(size, int):
+            return size
+    volume = context.snapshot.storage.at(path) if context.snapshot.storage is not None else None
+    return None if volume is None else volume.capacity_bytes
+
+
+def backing_of(path: str) -> str:
+    """Return the path of the image below a local qcow2 image, as its header says (docs/interop/qcow2.txt of QEMU);
+    "" where it has none or cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            magic, _version, offset, length = struct.unpack(">4sIQI", file.read(20))
+            if magic != b"QFI\xfb" or not 0 < length <= _LONGEST_NAME or not 0 < offset < _HEADER_END:
+                return ""
+            file.seek(offset)
+            name = file.read(length).decode("utf-8", "surrogateescape")
+    except (OSError, ValueError, struct.error):
+        return ""
+    if name.startswith("json:") or "\0" in name:
+        return ""
+    return os.path.join(os.path.dirname(path), name.removeprefix("file:"))
+
+
+def _below_local(path: str) -> tuple[str, ...]:
+    found: list[str] = []
+    while (path := backing_of(path)) and path not in found and len(found) < _MOST_LAYERS:
+        found.append(path)
+    return tuple(found)
+
+
+def _below(storage: Storage | None, path: str) -> tuple[str, ...]:
+    """The images below, as the headers of volumes say."""
+    found: list[str] = []
+    volume = storage.at(path) if storage is not None else None
+    while storage is not None and volume is not None and volume.raw_backing_path and len(found) < _MOST_LAYERS:
+        if volume.raw_backing_path in found:
+            break
+        found.append(volume.raw_backing_path)
+        volume = storage.at(volume.raw_backing_path)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How an image is to be used, and by which disk: what that disk has already is no conflict."""
+
+    domain: str
+    target: str
+    read_only: bool
+    shareable: bool = False
+
+
+def refuse_used(context: Context, field: str, image: Image, wish: Wish) -> None:
+    """Raise FieldError when somebody uses the image in a way that would ruin it: libvirt itself does not look, and
+    QEMU's lock only when both run. Two may share it when both only read, or both say shareable."""
+    uses = _uses(context)
+    for use in uses.get(_real(context, image.path), ()):
+        if use.domain == wish.domain and use.target == wish.target and use.layer == 0:
+            continue
+        both_share = wish.shareable and use.shareable and use.layer == 0
+        if not ((wish.read_only and use.read_only) or both_share):
+            raise FieldError(field, f"{_words(use)}; two that write would ruin it")
+    for path in image.below:
+        for use in uses.get(_real(context, path), ()):
+            if not use.read_only:
+                raise FieldError(field, f"it lies on {clean(path)}, which {use.name} writes to as {use.target}")
+    for process in context.snapshot.unmanaged().values():
+        for drive in process.drives:
+            same = _real(context, drive.raw_path) == _real(context, image.path)
+            if same and not (drive.read_only and wish.read_only):
+                raise FieldError(field, f"the QEMU process {process.pid} ({process.name}) uses it")
+
+
+def _words(use: Use) -> str:
+    how = f"as {use.target}" if use.layer == 0 else f"below its {use.target}"
+    return f"{use.name} uses it {how}{'' if use.running else ' when it runs'}"
+
+
+def _uses(context: Context) -> dict[str, tuple[Use, ...]]:
+    """The uses of each image by what its path leads to; of images in no pool the chain is read from their headers."""
+    found: dict[str, tuple[Use, ...]] = {}
+    index = used_by(context.snapshot.domains.values(), context.snapshot.storage)
+    open_ones = [(_real(context, path), use) for path, uses in index.items() for use in uses]
+    while open_ones:
+        path, use = open_ones.pop()
+        there = found.get(path, ())
+        if any((use.domain, use.target) == (other.domain, other.target) for other in there):
+            continue
+        found[path] = (*there, use)
+        if is_local(context) and (below := backing_of(path)):
+            open_ones.append((_real(context, below), replace(use, read_only=True, layer=use.layer + 1)))
+    return found
+
+
+def _real(context: Context, path: str) -> str:
+    """The path without links, where the host is this machine."""
+    if not path.startswith("/"):
+        return path
+    return os.path.realpath(path) if is_local(context) else os.path.normpath(path)
+
+
+def refuse_other_format(context: Context, field: str, image: Image) -> None:
+    """Raise FieldError when a domain reads the image as another format: a guest may have written that header."""
+    for domain in context.snapshot.domains.values():
+        for config in (domain.config, domain.persistent_config):
+            for disk in config.disks if config is not None else ():
+                same = disk.raw_source and _real(context, disk.raw_source) == _real(context, image.path)
+                if same and disk.format and disk.format != image.format:
+                    raise FieldError(
+                        field,
+                        f"its header says {image.format}, but {domain.name} reads it as {disk.format}: a guest that "
+                        "writes such a header can read the host's files",
+                    )
+
+
+def unread(context: Context) -> Iterable[str]:
+    """Return a note when it is not known of all domains which images they use."""
+    count = sum(domain.config is None for domain in context.snapshot.domains.values())
+    return (f"the disks of {count} domains are not read yet: they may use it",) if count else ()

@@ -1,0 +1,218 @@
+"""New volumes: empty ones, ones that lie on another image, and copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui.actions.base import (
+    Action,
+    Context,
+    Field,
+    FieldError,
+    FieldKind,
+    Reason,
+    Target,
+    Values,
+    choice,
+)
+from tui.actions.pool_steps import as_pool, plain_name, pool_word
+from tui.actions.virsh import virsh
+from tui.actions.volume_steps import (
+    READS,
+    amount_of,
+    as_volume,
+    holders_of,
+    new_name,
+    pool_of,
+    storage_of,
+    unread,
+    used_reason,
+    volume_step,
+    volume_words,
+)
+from tui.model import units
+from tui.model.kind import Kind
+from tui.model.plan import Step
+from tui.model.storage import Pool, Volume
+from tui.model.text import clean
+from tui.model.volume_xml import new_volume_xml
+from tui.ops import volumes as ops
+
+_FILES = frozenset({"dir", "fs", "netfs", "vstorage", "gluster"})
+"""Types of pool whose volumes are files, and so may have a format; the others make raw ones alone."""
+_READ_ONLY = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
+"""Types of pool without a createVol or buildVol (src/storage/storage_backend_*.c)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """The volume asked for; sizes in bytes."""
+
+    name: str
+    form: str
+    capacity: int
+    allocation: int
+    metadata: bool
+    backing: Volume | None
+
+
+def _create_reason(_context: Context, target: Target) -> Reason:
+    pool = as_pool(target)
+    if not pool.state.active:
+        return f"it is {pool.state.value}; start it first"
+    return f"libvirt makes no volumes in a pool of type {pool.kind}" if pool.kind in _READ_ONLY else None
+
+
+def _create(context: Context, target: Target, values: Values) -> Sequence[Step]:
+    pool = as_pool(target)
+    wish = _wish(context, pool, values)
+    lower = wish.backing
+    name = [wish.name] if plain_name(wish.name) else ["--name", wish.name]
+    words = ["vol-create-as", pool_word(pool), *name, str(wish.capacity)]
+    words += ["--allocation", str(wish.allocation), "--format", wish.form]
+    words += ["--backing-vol", lower.raw_path, "--backing-vol-format", lower.format] if lower is not None else []
+    words += ["--prealloc-metadata"] if wish.metadata else []
+    below = (lower.raw_path, lower.format) if lower is not None else ("", "")
+    xml = new_volume_xml(wish.name, wish.capacity, wish.allocation, wish.form, *below)
+    request = ops.CreateVolume(pool.key, wish.name, xml, wish.allocation, wish.metadata, below[0])
+    title = f"create {clean(wish.name)} ({wish.form}, {units.byte_size(wish.capacity)}) in {pool.name}"
+    return [Step(title, virsh(context.uri, *words), request, pool.key, (_delete_again(context, pool, wish.name),))]
+
+
+def _delete_again(context: Context, pool: Pool, name: str) -> Step:
+    """Remove what was made, unless somebody uses it by then."""
+    command = virsh(context.uri, *volume_words("vol-delete", pool, name))
+    request = ops.DeleteVolume(pool.key, name)
+    title = f"delete {clean(name)} of {pool.name}"
+    return Step(title, command, request, pool.key, loses=f"{clean(name)}, with what was written to it since")
+
+
+def _wish(context: Context, pool: Pool, values: Values) -> _Wish:
+    """The volume that the fields say; raises FieldError."""
+    name, form = new_name(context, pool, values["name"]), values["format"]
+    if form != "raw" and pool.kind not in _FILES:
+        raise FieldError("format", f"a pool of type {pool.kind} has raw volumes only")
+    lower = _backing(context, pool, form, values["backing"].strip())
+    whole = lower.capacity_bytes if lower is not None else None
+    capacity = amount_of(values, "capacity", whole, whole)
+    if not capacity:
+        raise FieldError("capacity", "must be more than 0")
+    if whole is not None and capacity < whole:
+        raise FieldError("capacity", f"is less than that of its backing file, {units.byte_size(whole)}")
+    allocation = amount_of(values, "allocation", None, capacity)
+    if allocation > capacity:
+        raise FieldError("allocation", "is more than the capacity")
+    metadata = values["preallocation"] == "metadata"
+    if metadata and form != "qcow2":
+        raise FieldError("preallocation", "only qcow2 has metadata")
+    if metadata and lower is not None:
+        raise FieldError("preallocation", "what lies on a backing file cannot be preallocated")
+    if lower is not None and allocation:
+        raise FieldError("allocation", "what lies on a backing file cannot be preallocated")
+    if pool.available_bytes is not None and allocation > pool.available_bytes:
+        raise FieldError("allocation", f"{pool.name} has {units.byte_size(pool.available_bytes)} free")
+    return _Wish(name, form, capacity, allocation, metadata, lower)
+
+
+def _backing(context: Context, pool: Pool, form: str, text: str) -> Volume | None:
+    """The volume that is to lie below, by name or path, with a format that is known; raises FieldError."""
+    if not text:
+        return None
+    storage = storage_of(context)
+    found = storage.volumes.get(f"{pool.key}/{text}") or storage.at(text)
+    if found is None:
+        raise FieldError("backing", f"no active pool has {clean(text)}, so its format cannot be told")
+    if form != "qcow2":
+        raise FieldError("backing", f"{form} cannot lie on another image; only qcow2 can")
+    if found.format not in ("raw", "qcow2"):
+        raise FieldError("backing", f"{found.name} is {found.format or 'of no known format'}; it must be raw or qcow2")
+    holders = holders_of(context.snapshot, found.raw_path)
+    if reason := used_reason([holder for holder in holders if holder.running and holder.writes]):
+        raise FieldError("backing", f"{reason}, which writes to it: what lies on it would break")
+    return found
+
+
+def _create_notes(_context: Context, target: Target, values: Values) -> Sequence[str]:
+    pool = as_pool(target)
+    if pool.available_bytes is None or values["capacity"].strip()[:1] in ("+", "-") or "%" in values["capacity"]:
+        return ()
+    if amount_of(values, "capacity") <= pool.available_bytes:
+        return ()
+    return (f"{pool.name}: has {units.byte_size(pool.available_bytes)} free, less than the volume may grow to",)
+
+
+def _format(_context: Context, targets: Sequence[Target]) -> str:
+    return "raw" if targets and as_pool(targets[0]).kind not in _FILES else "qcow2"
+
+
+def _allocation(_context: Context, targets: Sequence[Target]) -> str:
+    """Nothing where a volume grows as it is written; all where it is cut out of a device."""
+    return "0" if targets and as_pool(targets[0]).kind in _FILES else "100%"
+
+
+def _clone_reason(context: Context, target: Target) -> Reason:
+    volume = as_volume(target)
+    if volume.kind not in ("file", "block", "network"):
+        return f"it is a {volume.kind}"
+    found = holders_of(context.snapshot, volume.raw_path)
+    writers = [holder for holder in found if holder.running and holder.writes]
+    return unread(context.snapshot) or used_reason(writers, ": a copy would be of no one moment")
+
+
+def _clone(context: Context, target: Target, values: Values) -> Sequence[Step]:
+    volume = as_volume(target)
+    pool = pool_of(context, volume)
+    name = new_name(context, pool, values["name"])
+    needed = volume.allocation_bytes or 0
+    if pool.available_bytes is not None and needed > pool.available_bytes:
+        free = units.byte_size(pool.available_bytes)
+        raise FieldError("name", f"the copy takes {units.byte_size(needed)}, {pool.name} has {free} free")
+    words = volume_words("vol-clone", pool, volume.raw_name, *([name] if plain_name(name) else ["--newname", name]))
+    request = ops.CloneVolume(pool.key, volume.raw_name, name)
+    title = f"clone {volume.name} to {clean(name)}"
+    return [volume_step(context, volume, title, words, request, undo=(_delete_again(context, pool, name),))]
+
+
+def _clone_notes(_context: Context, target: Target, _values: Values) -> Sequence[str]:
+    return (f"{as_volume(target).name}: libvirt cannot interrupt a copy; cancelled, it ends first and is deleted then",)
+
+
+def _clone_name(context: Context, targets: Sequence[Target]) -> str:
+    """NAME-clone, before what looks like the format's suffix."""
+    if not targets:
+        return ""
+    volume = as_volume(targets[0])
+    stem, dot, suffix = volume.raw_name.rpartition(".")
+    taken = context.snapshot.storage.volumes if context.snapshot.storage is not None else {}
+    for number in range(1, 100):
+        word = "-clone" if number == 1 else f"-clone{number}"
+        name = f"{stem}{word}.{suffix}" if dot and stem else f"{volume.raw_name}{word}"
+        if f"{volume.pool}/{name}" not in taken:
+            return name
+    return ""
+
+
+CREATE = Action(
+    "volume.create", "Create a volume in", "new volume", "n", Kind.POOL,
+    "Make a volume: raw or qcow2, empty or on a backing file.", _create, _create_reason,
+    (
+        Field("name", "Name", FieldKind.TEXT, help="such as web1.qcow2"),
+        Field("format", "Format", FieldKind.CHOICE, _format, ("qcow2", "raw")),
+        Field("capacity", "Capacity", FieldKind.AMOUNT, lambda _context, _targets: "10G",
+              help="such as 10G; 100% of the backing file's"),
+        Field("allocation", "Allocation", FieldKind.AMOUNT, _allocation, optional=True,
+              help="what it takes at once: 0, 2G, 100%"),
+        choice("preallocation", "Preallocate", ("none", "metadata"), "metadata: of qcow2, for speed"),
+        Field("backing", "Backing file", FieldKind.TEXT, optional=True,
+              help="a volume of this pool or a volume's path; empty: none"),
+    ),
+    bulk=False, notes=_create_notes, rank=20, reads=READS,
+)  # fmt: skip
+
+CLONE = Action(
+    "volume.clone", "Clone", "clone", "c", Kind.VOLUME,
+    "Copy the volume to a new one of the same pool.", _clone, _clone_reason,
+    (Field("name", "New name", FieldKind.TEXT, _clone_name, optional=True),),
+    bulk=False, notes=_clone_notes, rank=30, reads=READS,
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Calls that make a volume and return only when all of it is written: how far they are, and what becomes of one that
+was cancelled. libvirt has no call that interrupts them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import libvirt
+
+from tui.model.text import clean
+from tui.ops.base import CancelledError, OpContext, OpError
+from tui.ops.errors import op_error
+
+_LOOK_S = 0.5
+
+
+@contextmanager
+def watched_growth(context: OpContext, pool: str, name: str, total: int | None) -> Iterator[None]:
+    """Report how much a new volume has of `total` bytes while the caller's call makes it: a second connection asks
+    twice a second (virStorageVolGetInfo), which libvirt allows while a volume is being built."""
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(context, pool, name, total, done), name="growth", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join(_LOOK_S)
+
+
+def _watch(context: OpContext, pool: str, name: str, total: int | None, done: threading.Event) -> None:
+    # Most volumes are there at once: no connection is opened for those.
+    if done.wait(_LOOK_S):
+        return
+    context.progress(0, total)
+    # What cannot be looked at is made all the same.
+    with suppress(OpError):
+        connection = context.long()
+        try:
+            while not done.wait(_LOOK_S):
+                with suppress(libvirt.libvirtError):
+                    found = connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name)
+                    context.progress(found.info()[2], total)
+                    del found
+        finally:
+            context.release(connection)
+
+
+def delete_if_cancelled(context: OpContext, made: Any, what: str) -> None:
+    """Delete what was made when the user cancelled meanwhile, and raise CancelledError; raises OpError when it could
+    not be deleted, which says that it is left."""
+    if not context.cancelled:
+        return
+    name = made.name()
+    try:
+        made.delete(0)
+    except libvirt.libvirtError as error:
+        raise op_error(f"{what} was cancelled, but {clean(name)} is there and cannot be deleted: delete", name, error) \
+            from error  # fmt: skip
+    raise CancelledError(what, clean(name), "cancelled; what was made of it is deleted")

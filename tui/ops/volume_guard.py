@@ -1,0 +1,126 @@
+"""A volume as an op finds it, and who holds it, asked of libvirt right before it is changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from tui.model.domain_config import DomainConfig
+from tui.model.domain_xml import parse_domain_xml
+from tui.model.holders import Holder, held_words, holders
+from tui.model.storage import Pool, PoolState, Storage, Volume
+from tui.model.storage_xml import parse_pool, parse_volume
+from tui.model.text import clean
+from tui.ops.base import OpContext, OpError
+from tui.ops.errors import doing
+
+_GONE = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL})
+_UNCHANGED = "Nothing was changed."
+_STATES = tuple(PoolState)
+
+
+@contextmanager
+def pool_of(context: OpContext, key: str, what: str) -> Iterator[Any]:
+    """Give the virStoragePool of a UUID on a connection of its own: what is behind it may take its time."""
+    connection = context.long()
+    try:
+        with doing(what, key):
+            handle = connection.storagePoolLookupByUUIDString(key)
+        try:
+            yield handle
+        finally:
+            del handle
+    finally:
+        context.release(connection)
+
+
+@contextmanager
+def volume_of(context: OpContext, pool: str, name: str, what: str) -> Iterator[Any]:
+    """Give the virStorageVol of that name on a connection of its own."""
+    with pool_of(context, pool, what) as handle:
+        with doing(what, name):
+            volume = handle.storageVolLookupByName(name)
+        try:
+            yield volume
+        finally:
+            del volume
+
+
+def description(volume: Any, pool: str, what: str) -> Volume:
+    """Return what libvirt tells of a volume now; raises OpError."""
+    with doing(what, volume.name()):
+        return parse_volume(volume.XMLDesc(0), pool)
+
+
+def held_by(volume: Any, what: str) -> tuple[Holder, ...]:
+    """Return who holds a volume by the newest XML of all domains, live and persistent, and of all volumes. Raises
+    OpError when that cannot be read: what is not known to be free is not touched."""
+    connection = volume.connect()
+    real = os.path.realpath if _is_local(connection) else str
+    with doing(what, volume.name()):
+        return holders(volume.path(), list(_domains(connection)), _storage(connection), real)
+
+
+def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:
+    """Raise OpError when somebody holds the volume in a way that is forbidden."""
+    found = [holder for holder in held_by(volume, what) if forbidden(holder)]
+    if found:
+        raise OpError(what, clean(volume.name()), f"it is used by {held_words(found)}", advice=_UNCHANGED)
+
+
+def _is_local(connection: Any) -> bool:
+    return not urlsplit(connection.getURI()).hostname
+
+
+def _domains(connection: Any) -> Iterator[tuple[str, list[tuple[bool, DomainConfig]]]]:
+    for domain in connection.listAllDomains(0):
+        with _unless_gone():
+            sides = [(True, parse_domain_xml(domain.XMLDesc(0)))] if domain.isActive() else []
+            if domain.isPersistent():
+                sides.append((False, parse_domain_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
+            yield clean(domain.name()), sides
+
+
+def _storage(connection: Any) -> Storage:
+    """The volumes of all active pools, for backing chains and for disks that name a volume."""
+    pools: dict[str, Pool] = {}
+    volumes: dict[str, Volume] = {}
+    for handle in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
+        with _unless_gone():
+            state = _STATES[handle.info()[0]]
+            pool = parse_pool(handle.XMLDesc(0), state, autostart=False, persistent=True)
+            pools[pool.key] = pool
+            for found in handle.listAllVolumes(0):
+                with _unless_gone(), _unless_unreadable():
+                    volume = parse_volume(found.XMLDesc(0), pool.key)
+                    volumes[volume.key] = volume
+    return Storage(pools, volumes, 0)
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Pass over what went away meanwhile: it holds nothing any more."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in _GONE:
+            raise
+
+
+@contextmanager
+def _unless_unreadable() -> Iterator[None]:
+    """Pass over a volume whose file was removed underneath, which lies on nothing."""
+    try:
+        yield
+    except (libvirt.libvirtError, ET.ParseError) as error:
+        lost = isinstance(error, libvirt.libvirtError) and error.get_error_code() in (
+            libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_INVALID_CONN,
+        )  # fmt: skip
+        if lost:
+            raise
