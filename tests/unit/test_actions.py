@@ -16,13 +16,13 @@ from tui.actions import ACTIONS, BY_ID
 from tui.actions.base import Action, Context, FieldError, FieldKind, Target, make_plan
 from tui.actions.define import kept_path
 from tui.actions.keys import describe, markdown
-from tui.actions.virsh import domain_word
 from tui.demo import prepare
 from tui.model.domain import Domain, DomainState
 from tui.model.host import LinkState
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan, Request
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
+from tui.model.virsh import domain_word
 from tui.ops import execute, request_types
 from tui.ops.base import ReadOnlyError
 from tui.runtime.collector import Collector

@@ -8,12 +8,12 @@ from itertools import count
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import domain_word, virsh
 from tui.ops.pins import PinThread
 from tui.ops.tuning import AddIOThread, DeleteIOThread
 

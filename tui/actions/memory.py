@@ -10,7 +10,6 @@ from tui.actions.lifecycle import as_domain, step
 from tui.actions.memory_maximum import ACTIONS as LIMITS
 from tui.actions.memory_maximum import needs_balloon
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
 from tui.model import balloon, units
 from tui.model.amount import format_amount, parse_amount
 from tui.model.balloon import LEAST_KIB, has_balloon
@@ -18,6 +17,7 @@ from tui.model.domain import Domain, DomainState
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.usage import DomainUsage
+from tui.model.virsh import domain_word
 from tui.ops.memory import SetMemory
 
 _PAGE_KIB = 4

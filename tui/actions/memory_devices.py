@@ -24,13 +24,13 @@ from tui.actions.lifecycle import as_domain, step
 from tui.actions.memory_preflight import LAST, VIRTIO_MEM, Named, amount, number
 from tui.actions.memory_slots import ACTION as SLOTS
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
 from tui.model import units
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.memory_xml import dimm_xml, virtio_mem_xml, with_requested
 from tui.model.plan import Step
+from tui.model.virsh import domain_word
 from tui.ops import memory_devices as ops
 
 _MIB = 1024

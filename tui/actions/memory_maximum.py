@@ -8,7 +8,6 @@ from dataclasses import replace
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
 from tui.model import units
 from tui.model.amount import format_amount, parse_amount
 from tui.model.balloon import LEAST_KIB, has_balloon
@@ -16,6 +15,7 @@ from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import domain_word
 from tui.ops.memory import SetMaxMemory, SetMemory, SetStatsPeriod
 
 _UNREAD = "its configuration is not read yet"

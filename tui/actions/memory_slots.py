@@ -9,12 +9,12 @@ from tui.actions import memory_preflight as preflight
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values
 from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain
-from tui.actions.virsh import virsh
 from tui.model import units
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import virsh
 from tui.ops.memory_devices import SetMemorySlots
 
 _MIB = 1024

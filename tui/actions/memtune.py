@@ -9,7 +9,6 @@ from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reas
 from tui.actions.iothreads import unread
 from tui.actions.lifecycle import as_domain
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model import units
 from tui.model.amount import parse_amount
 from tui.model.domain import Domain
@@ -17,6 +16,7 @@ from tui.model.domain_detail import Enforced
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.tuning import UNLIMITED_KIB
+from tui.model.virsh import domain_word, virsh
 from tui.ops.tuning import UNLIMITED, SetMemoryLimits
 
 NO_LIMIT = ("none", "unlimited", "-1")

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice
 from tui.actions.lifecycle import as_domain, needs_active
-from tui.actions.virsh import domain_word, virsh
 from tui.model import qemu_monitor
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Step
 from tui.model.text import clean
+from tui.model.virsh import domain_word, virsh
 from tui.ops.monitor import MonitorCommand
 
 T = TypeVar("T")

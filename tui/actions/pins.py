@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
 from tui.actions.lifecycle import as_domain
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model.cpuset import format_cpus
 from tui.model.domain import Domain
 from tui.model.kind import Kind
@@ -16,6 +15,7 @@ from tui.model.pin_table import drifting, host_cpus, pins_of, process_of, thread
 from tui.model.pins import EVERY, expand, format_pins, parse_pins, thread_order
 from tui.model.plan import Step
 from tui.model.snapshot import HostSnapshot
+from tui.model.virsh import domain_word, virsh
 from tui.ops.pins import PinThread
 
 Cpus = tuple[int, ...] | None

@@ -12,11 +12,11 @@ from tui.actions.iothreads import unread
 from tui.actions.lifecycle import as_domain
 from tui.actions.memtune import NO_LIMIT, enforced_of
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.tuning import PARAMETERS, PERIOD_US, CpuTune, quota_cpus
+from tui.model.virsh import domain_word, virsh
 from tui.ops.tuning import SetScheduler
 
 # By field: libvirt's parameter.

@@ -8,13 +8,13 @@ from dataclasses import replace
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
 from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain
-from tui.actions.virsh import domain_word, virsh
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.tuning import NumaCell, Topology
+from tui.model.virsh import domain_word, virsh
 from tui.ops.define import Define
 from tui.ops.vcpu_layout import ReshapeVcpus, SetVcpusMax
 from tui.ops.vcpus import SetVcpus

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui.actions.virsh import domain_word, virsh
 from tui.model.cpuset import format_cpus
 from tui.model.plan import Step
 from tui.model.vcpu_slots import Slots, Turn, slots_of, turns_of, way_back, with_count, with_set
+from tui.model.virsh import domain_word, virsh
 from tui.ops.vcpus import SetGuestVcpus, SetVcpu, SetVcpus
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.actions.virsh import domain_word
 from tui.model import balloon, units
 from tui.model.text import wrapped
+from tui.model.virsh import domain_word
 from tui.panes.domain_rows import DomainRow
 from tui.panes.spec import View
 from tui.panes.text import BLANK, heading, line, note
