@@ -144,7 +144,8 @@ def test_no_request_of_any_kind_escapes_read_only() -> None:
         def control(self) -> Any:
             raise AssertionError("a connection was asked for")
 
-        long = control
+        def long(self, limit_s: float = 0.0, /) -> Any:
+            raise AssertionError(f"a connection was asked for, for {limit_s} s")
 
         def release(self, connection: Any) -> None:
             raise AssertionError("a connection was given back")

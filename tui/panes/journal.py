@@ -64,6 +64,13 @@ def _status(row: JournalRow) -> Cell:
     return Cell(f"{glyph} {words}", style)
 
 
+def _change(row: JournalRow) -> Cell:
+    """The title, and what came of it where that is one thing."""
+    entry = row.entry
+    first = entry.results[0] if len(set(entry.results)) == 1 else ""
+    return Cell(f"{entry.title}: {first}" if first and first.casefold() != entry.title.casefold() else entry.title)
+
+
 def _undo(row: JournalRow) -> Cell:
     if row.undone:
         return Cell("undone", "dim")
@@ -87,8 +94,8 @@ def _fact(row: JournalRow, name: str) -> Fact:
     }.get(name)
 
 
-def _what(_view: View, row: JournalRow) -> list[SpanLine]:
-    entry = row.entry
+def _what(view: View, row: JournalRow) -> list[SpanLine]:
+    entry, width = row.entry, view.detail_width
     status = _status(row)
     style = status.style if entry.status is Status.FAILED else ""
     lines = [
@@ -99,16 +106,16 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
         *([line("Took", f"{(entry.ended_ns - entry.at_ns) / 1e9:.1f} s")] if entry.ended_ns else []),
         BLANK,
         heading("Does the same"),
-        *(part for command in entry.commands for part in paragraph(command)),
+        *(part for command in entry.commands for part in paragraph(command, width=width)),
         BLANK,
         heading("Result"),
-        *(part for result in entry.results for part in paragraph(result, style)),
+        *(part for result in entry.results for part in paragraph(result, style, width)),
     ]
     if row.undone:
         return [*lines, BLANK, note("undone since")]
     if not entry.undo:
         return [*lines, BLANK, note("cannot be undone")]
-    undo = [note(step.command_line(), "") for step in entry.undo]
+    undo = [part for step in entry.undo for part in paragraph(step.command_line(), width=width)]
     return [*lines, BLANK, [Span("u", "key"), Span(" undoes it:", "title")], *undo]
 
 
@@ -128,7 +135,7 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     columns=(
         Column("when", "When", 14, _moment, lambda row: row.entry.at_ns),
         Column("status", "Status", 15, _status, lambda row: row.entry.status.value),
-        Column("what", "What", 20, lambda row: Cell(row.entry.title), lambda row: row.entry.title, grow=1),
+        Column("what", "What", 20, _change, lambda row: row.entry.title, grow=1),
         Column("undo", "Undo", 6, _undo, lambda row: _undo(row).text),
         Column("command", "Command", 24, _command, lambda row: _command(row).text, grow=2, priority=1),
     ),
@@ -145,4 +152,5 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     summary=_summary,
     journal_id=lambda row: row.entry.id,
     hints=(("u", "undo"),),
+    newest_first=True,
 )

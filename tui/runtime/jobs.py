@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,26 @@ from tui.model.journal import Entry, Status
 from tui.model.text import clean
 from tui.ops import execute
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext, asked_by, left_open
+from tui.runtime.job_parts import (
+    Call,
+    Job,
+    Lane,
+    StepResult,
+    Watch,
+    WatchedContext,
+    asked_by,
+    left_open,
+    refuse_blind_plug,
+    result_of,
+    unconfirmed,
+    undo_of,
+)
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
     from tui.runtime.journal import Journal
+
+__all__ = ["Job", "Jobs", "StepResult"]
 
 _LOOK_S = 0.15
 _SLICE_S = 0.5
@@ -40,48 +55,6 @@ _RECORD_S = 0.5
 _log = logging.getLogger("virtdeck.jobs")
 # Without --log nothing may be written over the screen.
 _log.addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """How one step of a job stands."""
-
-    step: Step
-    status: Status
-    message: str
-    hint: str = ""
-    code: int | None = None
-    """libvirt's error code of a step that failed."""
-    output: str = ""
-    """What the step printed, as it came: not cleaned, and kept nowhere else."""
-
-    @property
-    def line(self) -> str:
-        """The step and its result in one line."""
-        return self.message if self.message.startswith(self.step.title) else f"{self.step.title}: {self.message}"
-
-    @property
-    def entry_line(self) -> str:
-        """The line as the journal keeps it, cleaned: with what to do where the host has yet to comply."""
-        return clean(f"{self.line}; {self.hint}" if self.hint and self.status is Status.PENDING else self.line)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A plan being carried out, as last reported; results are in the plan's order, steps not begun are absent."""
-
-    entry: Entry
-    plan: Plan
-    results: tuple[StepResult, ...] = ()
-
-    @property
-    def status(self) -> Status:
-        """The worst that is true of any step."""
-        return self.entry.status
-
-    def problems(self) -> list[StepResult]:
-        """Return the steps that failed or that the host has not complied with."""
-        return [result for result in self.results if result.status not in (Status.DONE, Status.RUNNING)]
 
 
 Report = Callable[[Job], None]
@@ -143,6 +116,7 @@ class Jobs:
     def perform(self, step: Step, call: Call) -> Outcome:
         """Carry out one step; raises OpError. Whatever came of it, the target is read again."""
         try:
+            refuse_blind_plug(step, self.running())
             return execute(step.request, WatchedContext(self._context, call))
         except OpError:
             raise
@@ -242,8 +216,8 @@ class _Run:
         """Note the calls that should have returned and put another worker in the place of each that waits for one;
         whether there is any such that was not told of."""
         with self._lock:
-            last_s = time.monotonic() - STUCK_AFTER_S
-            stuck = [call for call in self._calls.values() if call.begun_s < last_s and not (call.told or call.long)]
+            now_s = time.monotonic()
+            stuck = [call for call in self._calls.values() if call.begun_s + call.limit_s < now_s and not call.told]
             for call in stuck:
                 call.told = True
                 self._results[call.index] = StepResult(call.step, Status.PENDING, "no answer yet", _STUCK_HINT)
@@ -276,7 +250,7 @@ class _Run:
 
     def _begin(self, lane: Lane, index: int, step: Step) -> None:
         self._set(index, StepResult(step, Status.RUNNING, step.title))
-        call = Call(index, step, time.monotonic())
+        call = Call(index, step, time.monotonic(), STUCK_AFTER_S)
         with self._lock:
             self._calls[index] = call
         try:
@@ -288,7 +262,8 @@ class _Run:
             with self._lock:
                 del self._calls[index]
         if outcome.watch is not None:
-            self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint_now(), output=outcome.output))
+            hint = outcome.hint_now()
+            self._set(index, StepResult(step, Status.RUNNING, "asked for", hint, output=outcome.output, accepted=True))
         watch = self._watches[index] = Watch(lane, index, step, outcome, time.monotonic())
         self._look(watch)
 
@@ -300,11 +275,11 @@ class _Run:
             if waited_s > watch.outcome.patience_s and not watch.told:
                 watch.told = True
                 hint = watch.outcome.hint_now()
-                self._set(watch.index, StepResult(watch.step, Status.PENDING, "still pending", hint))
+                self._set(watch.index, StepResult(watch.step, Status.PENDING, "still pending", hint, accepted=True))
             self._later(min(max(_LOOK_S, waited_s / 10), _SLOWEST_LOOK_S), partial(self._look, watch))
             return
         self._close(watch)
-        self._settle(watch.lane, watch.index, _result(watch.step, watch.outcome, progress))
+        self._settle(watch.lane, watch.index, result_of(watch.step, watch.outcome, progress))
 
     @staticmethod
     def _progress(watch: Watch) -> Progress:
@@ -355,13 +330,13 @@ class _Run:
         with self._lock:
             for index, result in self._results.items():
                 if not result.status.ended:
-                    self._results[index] = _unconfirmed(result.step, result.hint)
+                    self._results[index] = unconfirmed(result.step, result.hint, accepted=result.accepted)
             statuses = {result.status for result in self._effective()}
             if self._open:
                 statuses.add(Status.EXPIRED)
             worst = next((s for s in (Status.FAILED, Status.EXPIRED) if s in statuses), Status.DONE)
             ended = [(result.step, result.status) for result in self._results.values()]
-            self._update(worst, ended_ns=time.time_ns(), undo=self._undo(), asked=left_open(ended))
+            self._update(worst, ended_ns=time.time_ns(), undo=undo_of(self._effective()), asked=left_open(ended))
         self._report()
         self._jobs.recorded()
         self._done.set()
@@ -375,21 +350,3 @@ class _Run:
                 kept.pop()
             kept.append(result)
         return kept
-
-    def _undo(self) -> tuple[Step, ...]:
-        """How to take back the steps that were done, last first."""
-        done = [result.step for result in self._effective() if result.status is Status.DONE]
-        return tuple(undo for step in reversed(done) for undo in step.undo)
-
-
-def _result(step: Step, outcome: Outcome, progress: Progress) -> StepResult:
-    """How a step ended by what the host reported last."""
-    if progress is Progress.CONFIRMED:
-        return StepResult(step, Status.DONE, clean(outcome.message), output=outcome.output)
-    if progress is Progress.FAILED:
-        return StepResult(step, Status.FAILED, f"{step.title}: accepted, but it came to nothing", outcome.hint_now())
-    return _unconfirmed(step, outcome.hint_now())
-
-
-def _unconfirmed(step: Step, hint: str) -> StepResult:
-    return StepResult(step, Status.EXPIRED, f"{step.title}: not confirmed", hint)
