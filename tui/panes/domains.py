@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS: tuple[Column[DomainRow], ...] = (
     Column("name", "Name", 16, lambda row: Cell(row.name), lambda row: row.order, grow=3),
     Column("state", "State", 15, rows.state_cell, lambda row: rows.state_cell(row).text, grow=1),
-    Column("cpu", "CPU%", 5, rows.cpu_cell, lambda row: row.cpu_percent, "right", priority=1, largest_first=True),
+    Column("cpu", "CPU%", 4, rows.cpu_cell, lambda row: row.cpu_percent, "right", priority=1, largest_first=True),
     Column("spark", "Load", rows.SPARK_WIDTH, lambda row: Cell(row.spark, "accent"), priority=7),
     Column(
         "vcpu", "vCPU", 5, rows.vcpu_cell, lambda row: rows.fact(row, "vcpu"), "right", priority=3, largest_first=True

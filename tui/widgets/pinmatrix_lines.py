@@ -174,7 +174,7 @@ def row_cells(layout: Layout, row: ThreadRow, wish: Cpus | None, edited: bool) -
     was `edited` no more: it cannot have followed yet."""
     glyphs, tokens = layout.glyphs.copy(), layout.tokens.copy()
     wished = {cell for cpu in wish or () if (cell := layout.at.get(cpu)) is not None}
-    if wish is None:
+    if wish is None and not row.drift:
         glyphs = [ANYWHERE if glyph == NOT_WISHED else glyph for glyph in glyphs]
     for cell in wished:
         if cell in layout.barred:
