@@ -323,6 +323,8 @@ class VirtdeckApp(App[int]):
         else:
             self.frame.display = True
             self.frame.zoom(False)
+            if pane.newest_first:
+                self.frame.grid.press("home")
         self._draw()
 
     # Changes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tui import keymap
 from tui.actions import ACTIONS, BY_ID
 from tui.actions.base import Action, Context, Field, Target, make_plan
-from tui.actions.undoing import as_of_now, undo_reason
+from tui.actions.undoing import undo_plan, undo_reason
 from tui.dialogs.editors import EDITORS, EditorScreen, Opening
 from tui.dialogs.palette import Offer, Palette
 from tui.dialogs.plan import PlanDialog, Planner
@@ -82,7 +82,11 @@ class Changes:
     def key(self, name: str) -> bool:
         """Run the first action of this key that can run here; else say why the first one cannot."""
         snapshot, kinds = self._app.snapshot, self._app.frame.kinds()
-        found = [action for action in ACTIONS if self.keys[action.id] == name and action.kind in kinds]
+        named = [action for action in ACTIONS if self.keys[action.id] == name]
+        found = [action for action in named if action.kind in kinds]
+        if named and not found:
+            self._app.toast(f"{named[0].title}: no {named[0].kind.value} is selected here", "warning")
+            return True
         if not found or snapshot is None:
             return False
         context = self.context(snapshot)
@@ -142,6 +146,7 @@ class Changes:
 
         editor = EDITORS[action.editor](Opening(action, tuple(targets), values, context, planner, ask, run))
         self.editor = editor
+        app.clear_notifications()
         app.push_screen(editor, done)
         app.keep_live(editor)
 
@@ -173,6 +178,8 @@ class Changes:
         if self._preview == "loss" and not fields and (plan := planner(values)).confirm is Confirm.NONE:
             go(plan)
             return
+        # What was told before must not lie over what is asked now.
+        self._app.clear_notifications()
         self._app.push_screen(PlanDialog(title, fields, values, planner), go)
 
     def open_palette(self) -> None:
@@ -202,12 +209,12 @@ class Changes:
             app.toast(f"this change was made on {entry.uri}", "warning")
         elif app.collector.read_only:
             app.toast("Undo: virtdeck runs with --read-only", "warning")
-        elif (reason := undo_reason(entry.undo, self._unsettled)) is not None:
+        elif app.snapshot is None:
+            app.toast("Undo: the host is not read yet", "warning")
+        elif (reason := undo_reason(entry.undo, context := self.context(app.snapshot))) is not None:
             app.toast(f"Undo: {reason}", "warning")
         else:
-            confirm = Confirm.ASK if any(step.loses for step in entry.undo) else Confirm.NONE
-            steps = as_of_now(entry.undo, app.snapshot) if app.snapshot is not None else entry.undo
-            plan = Plan("undo", f"Undo: {entry.title}", steps, confirm)
+            plan = undo_plan(entry, context)
             self._ask(plan.title, [], {}, lambda _values: plan, entry.id)
         return True
 

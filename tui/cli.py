@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     how = do.add_mutually_exclusive_group()
     how.add_argument("--plan", action="store_true", help="print the steps and commands, change nothing")
     how.add_argument("--yes", action="store_true", help="do not ask")
+    do.add_argument(
+        "--confirm", metavar="TEXT", help="with --yes: what the screen would want typed, such as the domain's name"
+    )
     return parser
 
 

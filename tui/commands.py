@@ -80,7 +80,8 @@ class Commands:
         return True
 
     def _back(self) -> bool:
-        """Close the detail, else leave the filter line and drop the filter."""
+        """Close the detail, else leave the filter line and drop the filter; what was told has been read then."""
+        self._app.clear_notifications()
         frame = self._app.frame
         if frame.zoomed:
             frame.zoom(False)

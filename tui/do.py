@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tui.actions import BY_ID
-from tui.actions.base import Action, Context, FieldError, FieldKind, Target, key_of, make_plan
+from tui.actions.base import Action, Context, FieldError, FieldKind, Target, TargetError, key_of, make_plan
 from tui.model.journal import Entry, Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
@@ -19,7 +19,7 @@ from tui.model.text import clean, clean_lines
 from tui.model.unsettled import unsettled
 from tui.ops import request_types
 from tui.paths import journal_file, kept_dir
-from tui.reports import print_json, read_host
+from tui.reports import print_json, read_host, read_open
 from tui.runtime.jobs import Job, Jobs, Run, StepResult
 from tui.runtime.journal import Journal
 
@@ -54,28 +54,26 @@ def do(options: Options, args: argparse.Namespace) -> int:
     collector, seen = read
     try:
         targets = _targets(action, seen, args.targets)
+        seen = read_open(collector, action.reads, [key_of(target) for target in targets])
         context = Context(seen, kept_dir(), unsettled=unsettled(_earlier(options), seen))
         plan = make_plan(action, context, targets, values)
-        skipped = any(action.reason(context, target) is not None for target in targets)
+        skipped = len(targets) > 1 and len({step.target for step in plan.steps}) < len(targets)
         journal = Journal(None if options.demo else journal_file(), request_types)
         return max(_plan(plan, collector, journal, args), BAD if skipped and not args.plan else GOOD)
     except UsageError as error:
         return _say(str(error), USAGE)
     except FieldError as error:
         # The action's own name stands for a host that does not allow it; all else was typed.
-        return _say(str(error), BAD if error.field == action.title else USAGE)
+        refused = error.field == action.title or isinstance(error, TargetError)
+        return _say(str(error), BAD if refused else USAGE)
     finally:
         collector.stop()
 
 
 def _parts(action: Action) -> list[str]:
-    """What has to be read for it: where host CPUs are named, also which of them are online and who may use them."""
-    kinds = {field.kind for field in action.fields}
-    named = bool(kinds & {FieldKind.PINS, FieldKind.CPUS})
-    processes = action.kind is Kind.PROCESS or FieldKind.PINS in kinds
-    parts = ["domains", "configs", *(["cpus"] if named else []), *(["processes"] if processes else [])]
-    parts += ["storage"] if action.kind in (Kind.POOL, Kind.VOLUME) else []
-    return [*parts, *action.reads]
+    """What has to be read before its targets can be found and it can be planned as on the screen."""
+    of_kind = {Kind.PROCESS: ["processes"], Kind.POOL: ["storage"], Kind.VOLUME: ["storage"]}
+    return list(dict.fromkeys(["domains", "configs", *action.reads, *of_kind.get(action.kind, [])]))
 
 
 def _earlier(options: Options) -> tuple[Entry, ...]:
@@ -165,7 +163,7 @@ def _plan(plan: Plan, collector: Collector, journal: Journal, args: argparse.Nam
     if args.plan:
         _print_plan(plan, as_json_=args.json)
         return GOOD
-    if not args.yes and not _confirmed(plan):
+    if not (_agreed(plan, args.confirm) if args.yes else _confirmed(plan)):
         return BAD
     for note in plan.notes if args.yes else ():
         _say(note, GOOD)
@@ -247,6 +245,15 @@ def _print_plan(plan: Plan, *, as_json_: bool) -> None:
         print(f"  loses: {loss}")
     for note in plan.notes:
         print(f"  note: {note}")
+
+
+def _agreed(plan: Plan, phrase: str | None) -> bool:
+    """Whether --yes is enough: what the screen wants typed has to be given here as well."""
+    if plan.confirm is not Confirm.TYPE or phrase == plan.phrase:
+        return True
+    for loss in plan.losses():
+        _say(f"loses: {loss}", BAD)
+    return _say(f"refused: --yes is not enough for this; add --confirm {plan.phrase}", BAD) == GOOD
 
 
 def _confirmed(plan: Plan) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 GOOD, NO_CONNECTION = 0, 3
 CONNECT_S = 10.0
 READ_S = 20.0
+# An agent that answers does so in milliseconds.
+_AGENT_S = 5.0
 
 
 def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = lambda _snapshot: None) -> Collector:
@@ -83,6 +85,23 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
     collector.start_slow()
     collector.board.wait(lambda snapshot: _has_read(snapshot, wanted), READ_S)
     return collector, collector.board.snapshot
+
+
+def read_open(collector: Collector, parts: Iterable[str], keys: Sequence[str]) -> HostSnapshot:
+    """Return the snapshot with what is read of an open domain alone, as far as `parts` names it: `detail`, and `agent`
+    for what its agent says of its vCPUs. Of several domains, as on the screen, none is open and it is not known."""
+    from tui.runtime.desk import Focus
+
+    wanted, board = frozenset(parts), collector.board
+    domain = board.snapshot.domains.get(keys[0]) if len(keys) == 1 else None
+    if domain is None or not wanted & {"detail", "agent"}:
+        return board.snapshot
+    collector.focus(Focus(tuple(board.snapshot.domains), domain.key, host="cpus" in wanted))
+    board.wait(lambda seen: seen.detail is not None and seen.detail.key == domain.key, READ_S)
+    agent = domain.config.agent if domain.active and domain.config is not None else None
+    if "agent" in wanted and agent is not None and agent.connected:
+        board.wait(lambda seen: seen.detail is not None and seen.detail.guest is not None, _AGENT_S)
+    return board.snapshot
 
 
 def _has_read(snapshot: HostSnapshot, parts: frozenset[str]) -> bool:

@@ -19,7 +19,7 @@ import libvirt
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tui.actions import BY_ID
-from tui.actions.base import Context, Target, make_plan
+from tui.actions.base import Context, Target, key_of, make_plan
 from tui.cli import Options
 from tui.config import Config
 from tui.model.journal import Entry
@@ -27,7 +27,7 @@ from tui.model.kind import Kind
 from tui.model.plan import Plan, Step
 from tui.model.snapshot import HostSnapshot
 from tui.ops import request_types
-from tui.reports import read_host
+from tui.reports import read_host, read_open
 from tui.runtime.collector import Collector
 from tui.runtime.jobs import Job, Jobs
 from tui.runtime.journal import Journal
@@ -74,10 +74,10 @@ class Deck:
         for collector in self._collectors:
             collector.stop()
 
-    def read(self, *, processes: bool = False) -> HostSnapshot:
-        """The host as it is now; RuntimeError when it does not answer."""
-        parts = ("domains", "configs", "processes") if processes else ("domains", "configs")
-        found = read_host(self._options, parts)
+    def read(self, *parts: str, processes: bool = False) -> HostSnapshot:
+        """The host as it is now, with those parts besides domains and configurations; RuntimeError when it does not
+        answer."""
+        found = read_host(self._options, ("domains", "configs", *parts, *(["processes"] if processes else [])))
         if found is None:
             raise RuntimeError(f"{self.uri} does not answer")
         self._collectors.append(found[0])
@@ -90,7 +90,10 @@ class Deck:
 
     def plan(self, action: str, *targets: str, **values: str) -> Plan:
         """The plan of an action on domains by name or processes by pid, of a fresh reading; raises FieldError."""
-        return self.plan_of(self.read(processes=BY_ID[action].kind is Kind.PROCESS), action, targets, values)
+        made = BY_ID[action]
+        seen = self.read(*made.reads, processes=made.kind is Kind.PROCESS)
+        keys = [] if made.kind is Kind.HOST else [key_of(_find(seen, made.kind, word)) for word in targets]
+        return self.plan_of(read_open(self.collector, made.reads, keys), action, targets, values)
 
     def plan_of(self, seen: HostSnapshot, action: str, targets: Sequence[str], values: Mapping[str, str]) -> Plan:
         """The plan of an action of a reading that there is already."""
@@ -132,7 +135,19 @@ class Deck:
         return found
 
 
+def find_storage(seen: HostSnapshot, kind: Kind, word: str) -> Target:
+    """The pool or volume of that name; LookupError when there is none."""
+    assert seen.storage is not None
+    pool, _, volume = word.partition("/")
+    for found in seen.storage.pools.values():
+        if found.raw_name == pool:
+            return found if kind is Kind.POOL else seen.storage.volumes[f"{found.key}/{volume}"]
+    raise LookupError(word)
+
+
 def _find(seen: HostSnapshot, kind: Kind, word: str) -> Target:
+    if kind in (Kind.POOL, Kind.VOLUME):
+        return find_storage(seen, kind, word)
     found: list[Target]
     if kind is Kind.PROCESS:
         found = [process for process in seen.unmanaged().values() if str(process.pid) == word]

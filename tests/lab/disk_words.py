@@ -16,19 +16,15 @@ from tests.lab.namespaces import run, wait_until
 from tui.model.journal import Status
 from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
-from tui.reports import read_host
 from tui.runtime.jobs import Job
 
 
 class StorageDeck(Deck):
     """A deck whose readings have the pools and volumes too."""
 
-    def read(self, *, processes: bool = False) -> HostSnapshot:
+    def read(self, *parts: str, processes: bool = False) -> HostSnapshot:
         """The host with its storage."""
-        found = read_host(self._options, ("domains", "configs", "storage", *(["processes"] if processes else [])))
-        assert found is not None
-        self._collectors.append(found[0])
-        return found[1]
+        return super().read("storage", *parts, processes=processes)
 
 
 def seen(lab: LabHost, name: str) -> Seen:

@@ -15,14 +15,12 @@ from tests.lab.actions import Deck, run_commands
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tui.actions import BY_ID
-from tui.actions.base import Context, Target, make_plan
 from tui.model.journal import Status
 from tui.model.kind import Kind
 from tui.model.plan import Plan, Step
 from tui.model.snapshot import HostSnapshot
 from tui.model.storage import PoolState
 from tui.ops.pools import DefinePool, UndefinePool
-from tui.reports import read_host
 from tui.runtime.jobs import Job
 
 
@@ -33,31 +31,9 @@ class StorageDeck(Deck):
     def __enter__(self) -> Self:
         return self
 
-    def read(self, *, processes: bool = False) -> HostSnapshot:
+    def read(self, *parts: str, processes: bool = False) -> HostSnapshot:
         """The host with its storage as it is now."""
-        parts = ["domains", "configs", "storage", *(["processes"] if processes else [])]
-        found = read_host(self._options, parts)
-        if found is None:
-            raise RuntimeError(f"{self.uri} does not answer")
-        self._collectors.append(found[0])
-        return found[1]
-
-    def plan_of(self, seen: HostSnapshot, action: str, targets: Sequence[str], values: Mapping[str, str]) -> Plan:
-        """The plan of an action of a reading that there is already."""
-        kind = BY_ID[action].kind
-        if kind not in (Kind.POOL, Kind.VOLUME):
-            return super().plan_of(seen, action, targets, values)
-        return make_plan(BY_ID[action], Context(seen, self.kept), [find(seen, kind, word) for word in targets], values)
-
-
-def find(seen: HostSnapshot, kind: Kind, word: str) -> Target:
-    """The pool or volume of that name; LookupError when there is none."""
-    assert seen.storage is not None
-    pool, _, volume = word.partition("/")
-    for found in seen.storage.pools.values():
-        if found.raw_name == pool:
-            return found if kind is Kind.POOL else seen.storage.volumes[f"{found.key}/{volume}"]
-    raise LookupError(word)
+        return super().read("storage", *parts, processes=processes)
 
 
 @dataclass(frozen=True, slots=True)

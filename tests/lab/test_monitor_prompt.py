@@ -11,6 +11,7 @@ import pytest
 from tests.lab.actions import Deck, virtdeck
 from tests.lab.domain import Shape, blank_xml, element
 from tests.lab.host import LabHost
+from tests.lab.namespaces import wait_until
 from tests.lab.screen_words import open_deck
 from tui.actions.base import FieldError
 from tui.model.journal import Status
@@ -88,10 +89,8 @@ def test_the_guest_follows_its_balloon_and_undo_gives_it_back(lab: LabHost, deck
     assert free_kib(lab, name) == before
 
 
-def test_a_guest_that_does_not_give_it_is_told_of(
-    lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With nothing that takes part in it the balloon stays as it is."""
+def without_driver(lab: LabHost, name: str) -> None:
+    """A domain with a balloon device and nothing that takes part in it: it stays as it is."""
     root = blank_xml(Shape(name=name, memory_mib=96, machine="pc"), lab.emulator)
     devices = root.find("devices")
     assert devices is not None
@@ -99,11 +98,19 @@ def test_a_guest_that_does_not_give_it_is_told_of(
         devices.remove(found)
     devices.append(element("memballoon", model="virtio"))
     lab.define(root, start=True)
-    monkeypatch.setattr("tui.ops.monitor.BALLOON_PATIENCE_S", 0.3)
+
+
+def test_a_guest_that_does_not_give_it_is_told_of(
+    lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_driver(lab, name)
+    monkeypatch.setattr("tui.ops.memory.BALLOON_PATIENCE_S", 0.3)
     monkeypatch.setattr("tests.lab.actions._JOB_S", 5.0)
     job = ask(deck, name, "balloon 64")
     assert job.status is Status.PENDING
-    assert job.results[0].hint == "the guest did not give or take it all; look at its balloon"
+    assert job.results[0].hint == (
+        "the guest did not give it: it has 96.0M, not 64.0M; no balloon driver, or nothing to spare"
+    )
     assert deck.entry(job).undo == ()
     answer = ask(deck, name, "info balloon").results[0].output
     assert answer == "balloon: actual=96\r\n"
@@ -115,7 +122,6 @@ def test_refusals_change_nothing(lab: LabHost, deck: Deck, name: str) -> None:
     lab.define_guest(f"{name}-guest", wait=False)
     for which, command, why in (
         ("on", "balloon 64", "has no balloon device"),
-        ("guest", "balloon 63", "63 MiB is too little for a guest; 64 MiB is the least"),
         ("guest", "balloon 97", "97 MiB is more than its maximum of 96 MiB"),
         ("guest", "balloon 1G", "whole MiB"),
         ("guest", "balloon 64\nstop", "one line"),
@@ -123,7 +129,47 @@ def test_refusals_change_nothing(lab: LabHost, deck: Deck, name: str) -> None:
     ):
         with pytest.raises(FieldError, match=why):
             deck.plan("domain.monitor", f"{name}-{which}", command=command)
+    command = 'human-monitor-command {"command-line": "balloon 1"}'
+    with pytest.raises(FieldError, match="with the protocol hmp"):
+        deck.plan("domain.monitor", f"{name}-guest", command=command, protocol="qmp")
     assert TAINTED not in lab.virsh("dominfo", f"{name}-guest").stdout
+
+
+def test_too_little_for_the_guest_wants_its_name_typed(lab: LabHost, deck: Deck, name: str) -> None:
+    lab.define_guest(name, wait=False)
+    plan = deck.plan("domain.monitor", name, command="balloon 63")
+    assert (plan.confirm, plan.phrase) == (Confirm.TYPE, name)
+    assert "kills processes for want of memory, or panics" in plan.losses()[0]
+
+
+def forced_off(lab: LabHost, deck: Deck, name: str, then: str) -> Job:
+    """What became of a job that waits for a guest's balloon when the guest goes and virsh does this with it."""
+    without_driver(lab, name)
+    plan = deck.plan("domain.monitor", name, command="balloon 64")
+    jobs = deck.jobs()
+    run = jobs.run(plan)
+    wait_until(lambda: any(result.message == "asked for" for result in run.job.results), "it to be asked", timeout=20)
+    lab.virsh("destroy", name)
+    assert lab.virsh(then, name).returncode == 0
+    job = run.wait(20)
+    jobs.stop()
+    return job
+
+
+def test_a_guest_that_is_gone_or_runs_anew_before_it_gave_it(lab: LabHost, deck: Deck, name: str) -> None:
+    for then in ("undefine", "start"):
+        job = forced_off(lab, deck, name, then)
+        assert (job.status, job.results[0].hint) == (Status.FAILED, "it stopped before the guest did it"), then
+
+
+def test_of_a_long_answer_the_end_is_kept(lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.define_blank(name, start=True)
+    whole = ask(deck, name, "info version").results[0].output
+    monkeypatch.setattr("tui.ops.monitor.MOST_OUTPUT", len(whole))
+    assert ask(deck, name, "info version").results[0].output == whole
+    monkeypatch.setattr("tui.ops.monitor.MOST_OUTPUT", 4)
+    cut = ask(deck, name, "info version").results[0].output
+    assert cut == f"[the first {len(whole) - 4} characters are left out]\n{whole[-4:]}"
 
 
 def test_read_only_and_other_drivers_say_why(lab: LabHost, name: str, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -179,7 +180,7 @@ def test_an_offline_cpu_is_refused_for_domains_and_processes(lab: LabHost, deck:
     seen = with_cpus(deck.read(processes=True), online=(0,))
     for action, target in (("domain.pin", name), ("process.pin", str(pid))):
         with pytest.raises(FieldError, match="offline: CPU 1"):
-            deck.plan_of(seen, action, [target], {"pins": "vcpu 0=0-1"})
+            deck.plan_of(seen, action, [target], {"pins": "vcpu 0=1"})
 
 
 def test_the_op_refuses_a_cpu_that_there_is_not(lab: LabHost, deck: Deck, name: str) -> None:
@@ -190,6 +191,39 @@ def test_the_op_refuses_a_cpu_that_there_is_not(lab: LabHost, deck: Deck, name: 
         with pytest.raises(OpError, match="the host has no CPU 5"):
             execute(PinThread(uuid, "vcpu 0", (0, 5), live), deck.collector)
     assert (both_sides(lab, name), affinities(lab, name)) == before
+
+
+@dataclass(frozen=True)
+class HalfOffline:
+    """A connection, or its owner, to a host of which CPU 1 is offline; what is not asked of CPUs is the lab's own."""
+
+    real: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def control(self) -> Any:
+        return HalfOffline(self.real.control())
+
+    def getCPUMap(self, _flags: int) -> tuple[int, list[bool], int]:
+        return 2, [True, False], 1
+
+
+def test_a_pin_is_put_back_as_far_as_its_cpus_are_online(lab: LabHost, deck: Deck, name: str) -> None:
+    uuid = define(lab, name)
+    deck.read()
+    host: Any = HalfOffline(deck.collector)
+    assert execute(PinThread(uuid, "vcpu 0", (0,), live=True), host).message == "vcpu 0 runs on CPUs 0 now"
+    for request in (
+        PinThread(uuid, "vcpu 0", (0, 1), live=True),
+        PinThread(uuid, "vcpu 0", (1,), live=True, back=True),
+    ):
+        with pytest.raises(OpError, match="offline: CPU 1"):
+            execute(request, host)
+    outcome = execute(PinThread(uuid, "vcpu 0", (0, 1), live=True, back=True), host)
+    assert outcome.message == "vcpu 0 runs on CPUs 0 now, without CPU 1, which is offline"
+    execute(PinThread(uuid, "vcpu 0", (0, 1), live=False, back=True), host)
+    assert both_sides(lab, name) == ({"vcpupin 0": "0"}, {"vcpupin 0": "0-1"})
 
 
 def test_sides_that_are_not_there(lab: LabHost, deck: Deck, name: str) -> None:

@@ -57,10 +57,8 @@ def try_case(lab: LabHost, deck: Deck, folder: Path, case: Case) -> None:
     values = [{**case.values, **case.paths(twin)} for twin in (ours, theirs)]
     our_state, their_state = (partial(twin.seen_with, case.also) for twin in (ours, theirs))
     before = same(our_state, their_state, lambda _seen: True)
-    reading = deck.read()
     plan, by_hand = (
-        deck.plan_of(reading, case.action, [twin.name], given)
-        for twin, given in zip((ours, theirs), values, strict=True)
+        deck.plan(case.action, twin.name, **given) for twin, given in zip((ours, theirs), values, strict=True)
     )
     job = change(deck, theirs, plan, by_hand.steps)
     after = same(our_state, their_state, case.reached)

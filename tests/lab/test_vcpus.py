@@ -16,7 +16,8 @@ from tests.lab.domain import Shape, blank_xml, element, text
 from tests.lab.host import LabHost
 from tests.lab.namespaces import wait_until
 from tests.lab.screen_words import open_deck
-from tui.actions.base import FieldError
+from tui.actions.base import Context, FieldError
+from tui.actions.undoing import undo_reason
 from tui.model.journal import Asked, Status
 from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
@@ -68,11 +69,13 @@ def test_what_is_plugged_is_seen_inside_the_guest(lab: LabHost, deck: Deck, name
     ]
 
 
-def test_the_agent_scales_down_and_up_inside_the_guest(lab: LabHost, deck: Deck, name: str) -> None:
+def test_the_agent_scales_down_and_up_inside_the_guest(lab: LabHost, deck: Deck, tmp_path: Path, name: str) -> None:
     lab.define_guest(name, vcpus=3, vcpus_max=4, agent=True)
     job = deck.run(deck.plan("domain.vcpus", name, count="1", via="agent"))
     assert job.status is Status.DONE, job.results
     assert inside(lab, name) in ("0", "1", "2")
+    again = virtdeck(lab.uri, tmp_path, "do", "domain.vcpus", name, *set_("count=2", "via=agent"), "--plan")
+    assert "undo sets 1 online again" in again.stdout, "the command line asks the agent too"
     assert counts(lab, name) == (3, 3), "the guest alone changes"
     assert deck.run(Plan("undo", "undo", deck.entry(job).undo)).status is Status.DONE
     assert inside(lab, name) == "0-2"
@@ -263,8 +266,10 @@ def test_a_job_that_is_left_notes_what_is_open(lab: LabHost, deck: Deck, name: s
     jobs.stop()
     assert handle.wait(20).status is Status.EXPIRED
     [entry] = deck.journal().entries()
-    assert (entry.status, entry.asked, entry.undo) == (Status.EXPIRED, (open_one,), ())
-    assert guest.uuid in unsettled([entry], seen)
+    assert (entry.status, entry.asked) == (Status.EXPIRED, (open_one,))
+    assert [step.title for step in entry.undo] == [f"2 vCPUs for {name} now"]
+    left = unsettled([entry], seen)
+    assert undo_reason(entry.undo, Context(seen, deck.kept, unsettled=left)) == left[guest.uuid]
 
     def by_threads(snapshot: HostSnapshot) -> bool:
         return "its QEMU has given up 1 vCPU" in unsettled([], snapshot).get(guest.uuid, "")
@@ -278,7 +283,7 @@ def test_by_keys(lab: LabHost, tmp_path: Path, name: str) -> None:
     with open_deck(lab, tmp_path) as deck:
         deck.focus(name)
         deck.expect_row(name, r"running.* 1/4")
-        deck.expect(r"\+.* vCPU ")
+        deck.expect(r"\+.* vCPUs ")
         deck.press("+", "enter")
         deck.expect_row(name, r"running.* 2/4")
         lab.wait_console(name, "HOTPLUG add cpu")

@@ -149,9 +149,31 @@ async def _vcpus(deck: Deck) -> None:
     await deck.press("]")
 
 
+async def _memory(deck: Deck) -> None:
+    await _overview(deck)
+    await deck.press("]", "]")
+
+
+async def _tuning(deck: Deck) -> None:
+    await _overview(deck)
+    await deck.press("]", "]", "]")
+
+
+async def _pins(deck: Deck) -> None:
+    await _row(deck, "db-primary")
+    await deck.press("P", "l", "l", "space", "j", "v", "l", "l", "space")
+
+
+async def _balloon(deck: Deck) -> None:
+    await _row(deck, "gitlab")
+    await deck.press("b")
+    await deck.enter("amount", "+2G")
+    await deck.expect_popup("Set memory gitlab")
+
+
 async def _disks(deck: Deck) -> None:
     await _row(deck, "logs")
-    await deck.press("enter", "]", "]", "]")
+    await deck.press("enter", "]", "]", "]", "]")
 
 
 async def _xml(deck: Deck) -> None:
@@ -227,6 +249,10 @@ SCENES = (
     Scene("domains-200x60", WIDE, _domains),
     Scene("overview", NARROW, _overview),
     Scene("vcpus", NARROW, _vcpus),
+    Scene("memory", NARROW, _memory),
+    Scene("tuning", NARROW, _tuning),
+    Scene("pins", NARROW, _pins),
+    Scene("balloon", NARROW, _balloon),
     Scene("disks", NARROW, _disks),
     Scene("xml", NARROW, _xml),
     Scene("filter", USUAL, _filter),

@@ -378,13 +378,13 @@ async def test_the_palette_runs_what_is_chosen(demo: OpenDeck) -> None:
 
 
 async def test_the_help_names_every_action_with_its_key(demo: OpenDeck) -> None:
-    config = Config(interval_s=30.0, keymap={"domain.start": "S"})
+    config = Config(interval_s=30.0, keymap={"domain.start": "Y"})
     async with demo(config=config) as deck:
         await deck.press("?")
         await deck.expect_popup("virtdeck: keys and signs")
         said = deck.popup_lines()
         for action in ACTIONS:
-            key = "S" if action.id == "domain.start" else action.key
+            key = "Y" if action.id == "domain.start" else action.key
             assert any(line.split()[:1] == [key] and action.title in line for line in said), action.id
         await deck.press("G")
         assert "rates are bytes a second" in deck.text()
@@ -424,7 +424,7 @@ async def test_a_key_that_cannot_do_anything_says_why(demo: OpenDeck) -> None:
         await deck.focus("web-04")
         await deck.press("d")
         await deck.expect_toast("Shut down: it is shut off")
-        await deck.press("c")
+        await deck.press("E")
         assert len(deck.app.screen_stack) == 1
 
 
@@ -486,16 +486,16 @@ async def test_the_frame_is_there_before_the_host_is() -> None:
 
 async def test_configured_keys_and_columns(demo: OpenDeck) -> None:
     config = Config(
-        interval_s=30.0, keymap={"domain.suspend": "P"}, columns={"domains": ("state", "name", "uuid", "title")}
+        interval_s=30.0, keymap={"domain.suspend": "Y"}, columns={"domains": ("state", "name", "uuid", "title")}
     )
     async with demo(config=config, size=(200, 40)) as deck:
         assert deck.lines()[2].split()[:4] == ["State", "Name", "UUID", "Title"]
         assert "CPU%" not in deck.lines()[2]
         await deck.focus("web-01")
-        await deck.until(lambda: "P pause" in deck.hints())
+        await deck.until(lambda: "Y pause" in deck.hints())
         await deck.press("p")
         assert len(deck.app.screen_stack) == 1
-        await deck.act("P", "Suspend web-01")
+        await deck.act("Y", "Suspend web-01")
 
 
 @pytest.mark.parametrize(

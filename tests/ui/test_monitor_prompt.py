@@ -17,6 +17,7 @@ from tui.dialogs.monitor import MOST_LINES, MonitorScreen
 from tui.dialogs.plan import PlanDialog
 from tui.model.journal import Entry, Status
 from tui.model.plan import Plan
+from tui.model.text import wrapped
 from tui.paths import kept_dir
 
 ACTION = BY_ID["domain.monitor"]
@@ -190,6 +191,33 @@ async def test_hostile_and_long_answers(demo: OpenDeck) -> None:
         assert f"line {3 * MOST_LINES - 1}" in deck.text()
         await deck.press("pageup", "pageup")
         assert f"line {3 * MOST_LINES - 1}" not in deck.text()
+
+
+async def test_what_was_printed_is_wrapped_once(demo: OpenDeck, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But in another width anew, and of what is too much only the end."""
+    seen: list[str] = []
+
+    def noted(text: str, width: int) -> list[str]:
+        seen.append(text[:5])
+        return wrapped(text, width)
+
+    monkeypatch.setattr(monitor, "wrapped", noted)
+    async with demo(size=(80, 24)) as deck:
+        prompt = await prompt_of(deck)
+        monitor._session.warned.add(deck.domain("web-01").key)
+        for word in ("first", "other"):
+            await prompt.enter("info name")
+            await prompt.answer(f"{word} {'wide ' * 34}\r\nend\r\n")
+        assert seen == ["first", "other"]
+        narrow = prompt.printed()
+        await deck.pilot.resize_terminal(120, 30)
+        await deck.settle()
+        assert seen == ["first", "other", "first", "other"]
+        assert len(prompt.printed()) < len(narrow)
+        assert " ".join(prompt.printed()).split() == " ".join(narrow).split()
+        await prompt.enter("info name")
+        await prompt.answer("x" * 120 * (MOST_LINES + 10))
+        assert len(prompt.printed()) == MOST_LINES
 
 
 # The host

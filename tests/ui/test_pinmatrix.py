@@ -80,7 +80,7 @@ async def test_text_of_the_lines_with_siblings_groups_and_claims() -> None:
             "claims     1+",
             "vcpu 0   ■◆···· ·×····",
             "vcpu 1  !··□■+· ◇×····",
-            "emulator≠◆····· ·×····",
+            "emulator≠◆▫▫▫▫▫ ▫×▫▫▫▫",
             "",
         ]
         assert [line.rstrip() for line in screen.terminal.text()] == [line.rstrip() for line in app.matrix.drawn_text()]
@@ -96,7 +96,7 @@ async def test_space_toggles_and_the_last_cpu_taken_away_is_no_pin() -> None:
         assert app.matrix.changed() == {}
         press(app.matrix, "h space")
         assert app.matrix.changed() == {"vcpu 0": None}
-        assert body(app.matrix)[0].startswith("◆···"), "a thread without a pin runs where it may"
+        assert body(app.matrix)[0].startswith("◆▫▫▫"), "a thread without a pin runs where it may"
 
 
 async def test_a_range_takes_the_opposite_of_where_it_was_begun() -> None:

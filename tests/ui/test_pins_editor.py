@@ -19,19 +19,19 @@ claims             21
 vcpu 0     ◆■■■···························· ·······························×
 vcpu 1     ····■◆·························· ·······························×
 vcpu 2    !······■□+◇······················ ·······························×
-vcpu 3     ································ ········◆······················×
+vcpu 3     ▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫ ▫▫▫▫▫▫▫▫◆▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫×
 vcpu 4    !································ +◆·····························×
 vcpu 5    ≠································ ··················◆■···········×
 vcpu 6     ················■■■■◆■■■■■■■■■■■ ·······························×
 vcpu 7     ································ ······························■×
-emulator   ◆······························· ·······························×
+emulator   ◆▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫ ▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫▫×
 iothread 1 ········◆······················· ·······························×
 
 vcpu 0: may run on 0-3
         kernel: 0-3, runs on 0, 12 % used, waited 0.4 %
 CPU 0: node 0, core 0, 0 % busy
 edits apply now and from the next boot on · nothing changed · memory on node 1
-■ may run  ◆ runs there  ◇ runs there, not wished  + □ drift  × cannot be taken
+■ pinned  ▫ no pin  ◆ runs there  ◇ runs there, not wished  + □ drift  × off
 space toggle  v range  a all  u unpin  U unpin all  y row to all vCPUs  w side
 s spread  c N compact  m follow memory  [ ] node  enter preview  esc leave"""
 
@@ -73,6 +73,19 @@ async def test_five_presses_to_a_pin_and_only_changed_rows_are_planned() -> None
         assert app.asked == [{"pins": "vcpu 3=0", "where": "both"}]
 
 
+async def test_news_of_every_target_are_shown() -> None:
+    rows = (row("vcpu 0", (0,)), row("vcpu 1", (1,)))
+    one, other = table(rows), table(rows, name="web2")
+    app = PinsApp(one, other)
+    async with captured(app, size=(80, 24)) as screen:
+        before = await shown(screen)
+        assert "vcpu 1" in before
+        app.tell(one, replace(other, rows=rows[:1]))
+        assert "vcpu 1" not in await shown(screen), "the other has none any more"
+        app.tell(one, other)
+        assert await shown(screen) == before
+
+
 async def test_the_side_is_turned_and_tells_where_the_other_differs() -> None:
     app = PinsApp()
     async with captured(app, size=(80, 24)) as screen:
@@ -108,7 +121,7 @@ async def test_a_pin_to_all_cpus_is_none() -> None:
     app = PinsApp(table([row("vcpu 0", tuple(range(64)), on_cpu=5)]))
     async with captured(app, size=(80, 24)) as screen:
         text = await shown(screen)
-        assert "vcpu 0   ·····◆····" in text
+        assert "vcpu 0   ▫▫▫▫▫◆▫▫▫▫" in text
         assert foot(text)[0] == "vcpu 0: not pinned"
         assert foot(await shown(screen, "u", "enter"))[3] == "nothing changed"
         await shown(screen, "space", "enter")

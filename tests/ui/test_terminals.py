@@ -15,7 +15,9 @@ from textual.widgets import Input
 from tests.terminal import Terminal
 from tests.ui.conftest import OpenDeck
 from tests.ui.strict import taken_apart
+from tests.ui.words import Deck
 from tui.actions import ACTIONS
+from tui.actions.base import Action, FieldError, make_plan
 from tui.model.kind import Kind
 
 Environment = dict[str, str | None]
@@ -62,24 +64,54 @@ async def test_80_by_24_shows_all_that_matters(demo: OpenDeck) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (60, 15)])
 async def test_every_action_is_reached_on_a_small_screen(demo: OpenDeck, size: tuple[int, int]) -> None:
     """By its key or through the palette, each opens its plan, whose go and cancel can be seen."""
-    where = {"domain.start": "web-04", "domain.rename": "web-04", "domain.managedsave-remove": "erp-test"}
-    where["domain.resume"] = "shop-api-02"
     async with demo(size=size) as deck:
         for action in ACTIONS:
-            if action.kind is Kind.PROCESS:
+            if action.kind is Kind.PROCESS or action.id in _ELSEWHERE:
                 continue
-            name = where.get(action.id, "db-primary")
+            name = _one_that_can(deck, action)
             await deck.focus(name)
             await deck.press(":")
             deck.app.screen.query_one(Input).value = action.id
             await deck.press("enter")
             await deck.expect_popup(action.title)
             assert "esc cancel" in deck.text(), action.id
-            wants_text = action.kind is Kind.HOST or action.id in ("domain.rename", "domain.describe")
-            assert wants_text or "enter go" in deck.text() or "yes, do it" in deck.text(), action.id
+            can_go = "enter go" in deck.text() or "yes, do it" in deck.text()
+            assert can_go or _wants_text(deck, action, name), action.id
             for field in action.asked(deck.app.changes.context(deck.snapshot), [deck.domain(name)]):
                 assert field.label[:20] in deck.text(), action.id
             await deck.press("escape")
+
+
+_ELSEWHERE = {
+    "domain.pin": "a screen of its own, tried in test_pins_editor.py",
+    "domain.monitor": "the test driver has none",
+    "domain.iothread-del": "all I/O threads here are used",
+    "domain.memory-attach": "no domain here has slots",
+    "domain.memory-detach": "nor a memory device",
+    "domain.memory-resize": "nor a memory device",
+}
+
+
+def _one_that_can(deck: Deck, action: Action) -> str:
+    """A domain on which the action can be carried out."""
+    context = deck.app.changes.context(deck.snapshot)
+    plain = (one.name for one in deck.snapshot.domains.values() if re.fullmatch(r"[\w-]+", one.name, re.ASCII))
+    names = ["db-primary", *sorted(plain)]
+    if action.kind is Kind.HOST:
+        return names[0]
+    able = [name for name in names if action.reason(context, deck.domain(name)) is None]
+    assert able, f"{action.id}: {action.reason(context, deck.domain(names[0]))}"
+    return able[0]
+
+
+def _wants_text(deck: Deck, action: Action, name: str) -> bool:
+    """Whether there is no plan before something was typed."""
+    context, target = deck.app.changes.context(deck.snapshot), deck.domain(name)
+    try:
+        make_plan(action, context, [None if action.kind is Kind.HOST else target], {})
+    except FieldError:
+        return True
+    return False
 
 
 async def test_the_help_scrolls_to_its_end_on_a_small_screen(demo: OpenDeck) -> None:
@@ -110,7 +142,7 @@ async def test_200_by_60_uses_the_room(demo: OpenDeck) -> None:
     async with demo(size=(200, 60)) as deck:
         heads = deck.lines()[2].partition("▏")[0].split()
         assert {"Name", "State", "CPU%", "vCPU", "Memory", "Used", "Disk", "Net", "Address", "Flags"} <= set(heads)
-        assert "Overview vCPUs Memory Disks NICs Snapshots Events XML" in deck.lines()[2]
+        assert "Overview vCPUs Memory Tuning Disks NICs Snapshots Events XML" in deck.lines()[2]
         assert sum("running" in line for line in deck.lines()[3:]) >= 29
 
 

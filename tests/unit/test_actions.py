@@ -16,13 +16,13 @@ from tui.actions import ACTIONS, BY_ID
 from tui.actions.base import Action, Context, FieldError, FieldKind, Target, make_plan
 from tui.actions.define import kept_path
 from tui.actions.keys import describe, markdown
-from tui.actions.virsh import domain_word
 from tui.demo import prepare
 from tui.model.domain import Domain, DomainState
 from tui.model.host import LinkState
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan, Request
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
+from tui.model.virsh import domain_word
 from tui.ops import execute, request_types
 from tui.ops.base import ReadOnlyError
 from tui.runtime.collector import Collector
@@ -145,7 +145,8 @@ def test_no_request_of_any_kind_escapes_read_only() -> None:
         def control(self) -> Any:
             raise AssertionError("a connection was asked for")
 
-        long = control
+        def long(self, limit_s: float = 0.0, /) -> Any:
+            raise AssertionError(f"a connection was asked for, for {limit_s} s")
 
         def release(self, connection: Any) -> None:
             raise AssertionError("a connection was given back")

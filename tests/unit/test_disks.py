@@ -9,7 +9,7 @@ import pytest
 
 from tui.actions import BY_ID
 from tui.actions import disk_images as images
-from tui.actions.base import Context, FieldError, UnchangedError, make_plan
+from tui.actions.base import Context, FieldError, TargetError, make_plan
 from tui.model.disk_xml import NewDisk, find_disk, free_target, iotune_of, plain, source_of, with_medium
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
@@ -232,7 +232,7 @@ def test_the_medium_must_be_what_the_drive_reads() -> None:
         "change-media one sda /p/x.iso --update --force --live",
         "change-media one sda /p/x.iso --update --config",
     ]
-    with pytest.raises(UnchangedError, match="sda has it in already"):
+    with pytest.raises(TargetError, match="sda has it in already"):
         plan(context(one, volumes=(volume("x", "iso"),)), "media", domain("o", None, (
             _DRIVE.replace("/i/old.iso", "/p/x"),)), source="p/x")  # fmt: skip
 

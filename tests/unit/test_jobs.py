@@ -24,6 +24,7 @@ from tui.ops import request_types
 from tui.ops.base import OpContext, OpError, Outcome, Progress
 from tui.ops.lifecycle import Destroy, Resume, Save, Start, Suspend
 from tui.ops.process import SetAffinity, set_affinity
+from tui.ops.vcpus import SetVcpus
 from tui.runtime import jobs as jobs_module
 from tui.runtime.collector import Collector
 from tui.runtime.jobs import Job, Jobs
@@ -147,6 +148,71 @@ def test_a_call_that_is_long_by_nature_is_not_called_stuck(desk: Desk, stuck: St
     assert handle.job.status is Status.RUNNING
     stuck.gone_on.set()
     assert handle.wait(5).status is Status.DONE
+
+
+def test_a_long_call_has_a_limit_all_the_same(desk: Desk, stuck: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
+    def force_off(request: Any, context: OpContext) -> Outcome:
+        context.release(context.long(0.1))
+        return stuck(request, context)
+
+    monkeypatch.setattr(jobs_module, "STUCK_AFTER_S", 600.0)
+    monkeypatch.setitem(ops._OPS, Destroy, force_off)
+    handle = desk.jobs.run(Plan("test", "Test", (step(Destroy(UUID)),)))
+    wait_for(lambda: handle.job.status is Status.PENDING, "the call is told of")
+    stuck.gone_on.set()
+    assert handle.wait(5).status is Status.DONE
+
+
+@pytest.mark.parametrize("said", list(Progress))
+def test_what_the_host_accepted_can_be_taken_back(desk: Desk, monkeypatch: pytest.MonkeyPatch, said: Progress) -> None:
+    """Whatever its guest made of it, and whether anybody waited for that."""
+    monkeypatch.setattr(jobs_module, "_EXPIRE_S", 0.0)
+    monkeypatch.setitem(ops._OPS, Suspend, lambda _request, _context: Outcome("asked", lambda: said))
+    back = step(Resume(UUID))
+    job = desk.run(step(Suspend(UUID), undo=(back,)))
+    ended = {Progress.CONFIRMED: Status.DONE, Progress.FAILED: Status.FAILED, Progress.PENDING: Status.EXPIRED}
+    assert (job.status, job.entry.undo) == (ended[said], (back,))
+
+
+def test_what_was_asked_when_the_program_left_can_be_taken_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ops._OPS, Suspend, lambda _request, _context: Outcome("asked", lambda: Progress.PENDING))
+    back = step(Resume(UUID))
+    handle = desk.jobs.run(Plan("test", "Test", (step(Suspend(UUID), undo=(back,)),)))
+    wait_for(lambda: any(result.message == "asked for" for result in handle.job.results), "it is asked for")
+    desk.jobs.stop()
+    job = handle.wait(5)
+    assert (job.status, job.entry.undo) == (Status.EXPIRED, (back,))
+
+
+def test_what_was_refused_has_no_undo(desk: Desk) -> None:
+    job = desk.run(step(Start(UUID), undo=(step(Destroy(UUID)),)))
+    assert (job.status, job.entry.undo) == (Status.FAILED, ())
+
+
+def test_nothing_is_plugged_while_the_guest_is_asked_for_a_vcpu(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = threading.Event()
+
+    def unplug(request: SetVcpus, _context: OpContext) -> Outcome:
+        return Outcome(
+            "so many", lambda: Progress.CONFIRMED if given.is_set() or not request.less else Progress.PENDING
+        )
+
+    monkeypatch.setitem(ops._OPS, SetVcpus, unplug)
+    less, more, kept = (
+        SetVcpus(UUID, 1, True, less=True, run=1),
+        SetVcpus(UUID, 3, True, run=1),
+        SetVcpus(UUID, 3, False),
+    )
+    asked = desk.jobs.run(Plan("test", "Test", (step(less),)))
+    wait_for(lambda: any(result.message == "asked for" for result in asked.job.results), "it is asked for")
+    refused = desk.run(step(more))
+    assert refused.status is Status.FAILED
+    assert "its guest was asked to give up a vCPU and has not done so" in refused.results[0].message
+    assert desk.run(step(kept)).status is Status.DONE
+    assert desk.run(step(more, "another")).status is Status.DONE
+    given.set()
+    assert asked.wait(5).status is Status.DONE
+    assert desk.run(step(more)).status is Status.DONE
 
 
 def test_calls_that_do_not_return_do_not_use_up_the_workers(desk: Desk, stuck: Stuck) -> None:

@@ -69,3 +69,10 @@ def test_every_package_is_under_a_contract() -> None:
     ours = {f"tui.{module.name}" for module in pkgutil.iter_modules(tui.__path__) if module.ispkg}
     assert "tui.model" in ours
     assert ours <= bound
+
+
+def test_the_first_picture_waits_for_no_action() -> None:
+    """The actions and the ops behind them are a third of the program's own import time; they come after it."""
+    loaded = modules_loaded_by("-c", "import tui.app")
+    assert "tui.panes.domain_detail" in loaded
+    assert not {name for name in loaded if name.startswith(("tui.actions", "tui.ops"))}

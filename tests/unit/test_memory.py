@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,19 @@ from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
 from tui.model.host import Connection, Host, LinkState
-from tui.model.journal import Entry, Status
+from tui.model.journal import Asked, Entry, Status
 from tui.model.plan import Confirm, Plan
 from tui.model.snapshot import HostSnapshot
 from tui.model.text import cells
+from tui.model.unsettled import unsettled
 from tui.model.usage import DomainUsage
+from tui.ops import request_types
 from tui.ops.memory import SetMemory
 from tui.panes.domain_rows import DomainRow
 from tui.panes.memory_detail import memory
 from tui.panes.spec import View
+from tui.runtime.job_parts import asked_by, left_open
+from tui.runtime.journal import entry_as_json, entry_from_json
 from tui.widgets.ascii import plain
 
 MIB, GIB = 1024, 1024 * 1024
@@ -111,34 +116,65 @@ def test_a_small_step_of_a_large_guest_is_not_done_before_it_begins() -> None:
     assert balloon.tolerance_kib(96 * MIB, 0) == 4
 
 
-def entry(at_ns: int, status: Status, *commands: str) -> Entry:
-    return Entry(f"{at_ns}", at_ns, URI, "domain.memory", "Set memory one", commands, status)
+def entry(at_ns: int, status: Status, kib: int, *, key: str = KEY, settled: bool = False) -> Entry:
+    one = Asked(key, -1, 0, settled, kib)
+    return Entry(f"{at_ns}", at_ns, URI, "domain.memory", "Set memory one", (), status, asked=(one,))
 
 
-def setmem(kib: int, *, word: str = "one", side: str = "--live") -> str:
-    return f"virsh -c {URI} setmem {word} {kib}KiB {side}"
+def open_target(
+    *entries: Entry, now: int = 300, started_ns: int | None = 5, now_ns: int = 100, uri: str = URI
+) -> balloon.Target | None:
+    return balloon.open_target(entries, uri, KEY, config(memory_kib=now * MIB), started_ns, now_ns)
 
 
 def test_what_was_asked_last_is_open_until_it_is_there() -> None:
-    first = entry(10, Status.EXPIRED, setmem(100 * MIB))
-    last = entry(20, Status.RUNNING, setmem(90 * MIB, side="--config"), setmem(200 * MIB))
-    found = balloon.open_target((last, first), URI, "one", 300 * MIB, 5)
-    assert found == balloon.Target(200 * MIB, 20, watched=True)
-    assert balloon.open_target((first,), URI, "one", 300 * MIB, 5) == balloon.Target(100 * MIB, 10, watched=False)
-    none: list[tuple[tuple[Entry, ...], str, int, int | None]] = [
-        ((), "one", 300, 5),
-        ((last, first), "two", 300, 5),
-        ((first, entry(20, Status.DONE, setmem(200 * MIB))), "one", 300, 5),
-        ((first,), "one", 100, 5),
-        ((first,), "one", 300, 15),
-        ((first,), "one", 300, None),
-        ((entry(10, Status.FAILED, setmem(100 * MIB)),), "one", 300, 5),
-        ((entry(10, Status.RUNNING, setmem(100 * MIB, side="--config")),), "one", 300, 5),
-        ((entry(10, Status.RUNNING, "virsh setmem 'one", "echo setmem one 5KiB --live"),), "one", 300, 5),
-    ]
-    for entries, word, now, started in none:
-        assert balloon.open_target(entries, URI, word, now * MIB, started) is None
-    assert balloon.open_target((last,), "qemu:///other", "one", 300 * MIB, 5) is None
+    first, last = entry(10, Status.EXPIRED, 100 * MIB), entry(20, Status.RUNNING, 200 * MIB)
+    assert open_target(last, first) == balloon.Target(200 * MIB, 20, watched=True)
+    assert open_target(first) == balloon.Target(100 * MIB, 10, watched=False)
+    assert open_target() is None
+    assert open_target(entry(10, Status.EXPIRED, 100 * MIB, key="other")) is None
+    assert open_target(first, entry(20, Status.DONE, 200 * MIB, settled=True)) is None
+    assert open_target(first, now=100) is None
+    assert open_target(first, started_ns=15) is None
+    assert open_target(first, started_ns=None) is None
+    assert open_target(replace(first, asked=(Asked(KEY, 7, 1, False),))) is None
+    assert open_target(last, first, uri="qemu:///other") is None
+
+
+def test_of_several_that_were_asked_together_each_has_its_own() -> None:
+    both = replace(
+        entry(10, Status.EXPIRED, 0),
+        asked=(Asked("other", -1, 0, settled=False, kib=100 * MIB), Asked(KEY, -1, 0, settled=True, kib=100 * MIB)),
+    )
+    assert open_target(both) is None
+    assert balloon.open_target((both,), URI, "other", config(), 5, 100) == balloon.Target(100 * MIB, 10, watched=False)
+
+
+def test_what_was_asked_long_ago_ends_when_nobody_waits_for_it() -> None:
+    hour = 3600 * 10**9
+    expired = entry(10, Status.EXPIRED, 100 * MIB)
+    assert open_target(expired, now_ns=hour) is not None
+    assert open_target(expired, now_ns=hour + 10) is None
+    assert open_target(replace(expired, status=Status.PENDING), now_ns=hour + 10) is not None
+
+
+def test_a_plan_says_what_each_guest_is_asked_for_and_its_end_what_is_open() -> None:
+    made = plan("memory", domain(), usage(), amount="512M")
+    wanted = Asked(KEY, -1, 0, settled=False, kib=512 * MIB)
+    assert asked_by(made) == (wanted,)
+    kept, live = made.steps
+    assert left_open([(kept, Status.DONE), (live, Status.EXPIRED)]) == (wanted,)
+    assert left_open([(kept, Status.DONE), (live, Status.DONE)]) == (replace(wanted, settled=True),)
+    assert left_open([(kept, Status.DONE), (live, Status.FAILED)]) == ()
+    (by_monitor,) = plan("monitor", domain(), usage(), command="balloon 512").steps
+    assert left_open([(by_monitor, Status.EXPIRED)]) == (wanted,)
+    open_one = replace(entry(10, Status.EXPIRED, 0), asked=(wanted,))
+    assert unsettled([open_one], replace(context().snapshot, domains={KEY: domain()})) == {}
+    line = json.loads(json.dumps(entry_as_json(open_one)))
+    assert entry_from_json(line, request_types()) == open_one
+    for item in line["asked"]:
+        del item["kib"]
+    assert entry_from_json(line, request_types()).asked == (replace(wanted, kib=0),)
 
 
 # Plans
@@ -193,6 +229,19 @@ def test_an_undo_that_goes_below_the_floor_says_so() -> None:
     (back,) = made.undo_steps()
     assert back.loses is not None
     assert "with 40M its kernel kills" in back.loses
+
+
+@pytest.mark.parametrize(("command", "protocol"), [("balloon {}", "hmp"), ('balloon {{"value": {}}}', "qmp")])
+def test_the_monitor_asks_for_the_name_where_memory_does(command: str, protocol: str) -> None:
+    def ballooned(mib: int) -> Plan:
+        size = mib if protocol == "hmp" else mib * MIB * MIB
+        return plan("monitor", domain(), usage(), command=command.format(size), protocol=protocol)
+
+    safe, below = ballooned(332), ballooned(331)
+    assert (safe.confirm, safe.losses()) == (Confirm.ASK, [])
+    assert (below.confirm, below.phrase) == (Confirm.TYPE, "one")
+    assert below.losses() == plan("memory", domain(), usage(), amount="331M", where="live").losses()
+    assert [step.typed for step in below.undo_steps()] == [False], "to come back harms nobody"
 
 
 def test_several_are_typed_by_their_number_and_odd_names_by_their_key() -> None:
@@ -271,7 +320,7 @@ def shown(one: Domain, used: DomainUsage | None, *entries: Entry, width: int = 3
 
 
 def test_the_bar_is_the_maximum_in_four_parts() -> None:
-    lines = shown(domain(), usage(), entry(NOW_S * 10**9, Status.RUNNING, setmem(512 * MIB)))
+    lines = shown(domain(), usage(), entry(NOW_S * 10**9, Status.RUNNING, 512 * MIB))
     assert [lines[0].count(glyph) for glyph in "█▅▃▁"] == [9, 9, 9, 9]
     assert lines[1].split() == ["█", "in", "use", "268M", "▅", "free", "244M"]
     assert lines[2].split() == ["▃", "to", "give", "256M", "▁", "not", "given", "256M"]
@@ -280,7 +329,7 @@ def test_the_bar_is_the_maximum_in_four_parts() -> None:
 
 
 def test_the_bar_shows_what_is_still_to_come_up() -> None:
-    lines = shown(domain(), usage(), entry(NOW_S * 10**9, Status.PENDING, setmem(1024 * MIB)))
+    lines = shown(domain(), usage(), entry(NOW_S * 10**9, Status.PENDING, 1024 * MIB))
     assert [lines[0].count(glyph) for glyph in "█▅▃▁"] == [9, 18, 9, 0]
     assert lines[2].split() == ["▃", "to", "take", "256M"]
 
@@ -320,7 +369,7 @@ def test_what_is_not_known_or_old_is_said() -> None:
     never = " ".join(" ".join(shown(domain(), usage(balloon_updated_s=None, usable_kib=None))).split())
     assert "its balloon driver has not reported" in never
     assert "in use ?" in never
-    expired = " ".join(shown(silent, usage(), entry(NOW_S * 10**9, Status.PENDING, setmem(512 * MIB))))
+    expired = " ".join(shown(silent, usage(), entry(NOW_S * 10**9, Status.PENDING, 512 * MIB)))
     assert "Target" in expired
     off = shown(replace(silent, id=None, state=DomainState.SHUTOFF), None)
     assert "At its boot  768M" in off

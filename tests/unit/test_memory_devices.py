@@ -262,9 +262,9 @@ def test_the_same_device_on_the_other_side() -> None:
 def test_each_side_is_unplugged_in_its_own_way(context: Context) -> None:
     both = domain(config(dimm("dimm0", 0)), config(dimm("", 0)))
     plan = make_plan(BY_ID["domain.memory-detach"], context, [both], {"device": "0"})
-    assert lines(plan)[0] == "detach-device-alias one dimm0 --live"
-    assert lines(plan)[1].startswith("detach-device one /")
-    assert [step.undo[0].command[-1] for step in plan.steps] == ["--live", "--config"]
+    assert lines(plan)[0].startswith("detach-device one /")
+    assert lines(plan)[1] == "detach-device-alias one dimm0 --live"
+    assert [step.undo[0].command[-1] for step in plan.steps] == ["--config", "--live"]
     assert not plan.losses()
     here = domain(config(dimm("dimm0", 0)), config())
     plan = make_plan(BY_ID["domain.memory-detach"], context, [here], {})
@@ -277,6 +277,12 @@ def test_a_size_that_cannot_be(context: Context, size: str, said: str) -> None:
     there = config(virtio_mem_xml("ua-v", 512 * _MIB, 0, 2 * _MIB, 0))
     with pytest.raises(FieldError, match=said):
         make_plan(BY_ID["domain.memory-resize"], context, [domain(None, there)], {"size": size})
+
+
+def test_the_next_boot_does_not_wait_for_the_guest(context: Context) -> None:
+    there = config(virtio_mem_xml("ua-v", 512 * _MIB, 0, 2 * _MIB, 0))
+    plan = make_plan(BY_ID["domain.memory-resize"], context, [domain(there, there)], {"size": "128M"})
+    assert [step.command[5] for step in plan.steps] == ["--config", "--live"]
 
 
 def test_a_side_that_is_to_have_it_already_is_left_alone(context: Context) -> None:
@@ -300,7 +306,8 @@ class Calls:
     def control(self) -> Any:
         return self.connection
 
-    long = control
+    def long(self, limit_s: float = 0.0) -> Any:
+        return self.connection
 
     def leave(self) -> None:
         """Nothing to give back."""
@@ -345,3 +352,36 @@ def test_a_file_that_is_there_with_something_else_is_not_overwritten(calls: Call
     with pytest.raises(OpError, match="Nothing was changed"):
         execute(ops.AttachMemory(key, False, dimm_xml("ua-dimm0", 128 * _MIB, 0), str(file)), calls)
     assert file.read_text() == "of somebody else"
+
+
+def test_undo_of_slots_can_be_tried_again(calls: Calls, tmp_path: Path) -> None:
+    """A try that came to nothing left its files; the domain has been changed since."""
+    handle = calls.connection.lookupByName("test")
+    request = ops.SetMemorySlots(handle.UUIDString(), 0, 0, str(tmp_path / "new.xml"), str(tmp_path / "old.xml"))
+    assert execute(request, calls).message == "no memory slots from the next boot on"
+    first = (tmp_path / "old.xml").read_text()
+    for title in ("once", "twice"):
+        handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, title, None, None, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        assert execute(request, calls).message == "no memory slots from the next boot on"
+    assert (tmp_path / "old.xml").read_text() == first
+    assert "<title>once</title>" in (tmp_path / "old-2.xml").read_text()
+    assert "<title>twice</title>" in (tmp_path / "old-3.xml").read_text()
+    assert "<title>twice</title>" in (tmp_path / "new.xml").read_text()
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["new.xml", "old-2.xml", "old-3.xml", "old.xml"]
+
+
+def test_slots_do_not_overwrite_what_is_not_of_the_domain(calls: Calls, tmp_path: Path) -> None:
+    file = tmp_path / "new.xml"
+    key = calls.connection.lookupByName("test").UUIDString()
+    for theirs in ("of somebody else", f"<domain><uuid>{UUID}</uuid></domain>"):
+        file.write_text(theirs)
+        with pytest.raises(OpError, match="Nothing was changed"):
+            execute(ops.SetMemorySlots(key, 16 * 1024 * _MIB, 4, str(file), str(tmp_path / "old.xml")), calls)
+        assert file.read_text() == theirs
+
+
+def test_undo_of_virtio_mem_says_what_stays(context: Context) -> None:
+    values = {"model": "virtio-mem", "size": "512M"}
+    notes = make_plan(BY_ID["domain.memory-attach"], context, [domain(config(), config())], values).notes
+    assert "one: undo empties it; the device stays until the domain is off" in notes

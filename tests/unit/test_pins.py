@@ -336,6 +336,27 @@ def test_a_process_in_a_cpuset_gets_no_more_than_that(tmp_path: Path) -> None:
     assert BY_ID["process.pin"].reason(context, alone) == "its cpuset /box leaves it CPU 0 alone"
 
 
+def test_a_cpuset_is_of_one_domain_and_the_hosts_cpus_are_of_all(tmp_path: Path) -> None:
+    free, boxed = a_domain("a"), a_domain("b")
+    process = a_process(a_thread(51, ThreadRole.VCPU, 0, (0, 1)), uuid=boxed.key, allowed=(0, 1), cpuset="/box")
+    context = Context(a_snapshot(free, boxed, process=process, offline=(3,)), tmp_path)
+    plan = make_plan(BY_ID["domain.pin"], context, [free, boxed], {"pins": "vcpu 0=2", "where": "live"})
+    assert [step.target for step in plan.steps] == [free.key]
+    assert "b: skipped, b: its cpuset /box leaves out CPU 2" in plan.notes
+    for cpus, why in (("3", "offline: CPU 3"), ("9", "the host has no CPU 9")):
+        with pytest.raises(FieldError, match=f"pins: a: {why}"):
+            make_plan(BY_ID["domain.pin"], context, [free, boxed], {"pins": f"vcpu 0={cpus}"})
+
+
+def test_a_pin_that_stays_may_name_a_cpu_that_is_offline(tmp_path: Path) -> None:
+    domain = a_domain("a", "<vcpupin vcpu='0' cpuset='2-3'/>", "<vcpupin vcpu='0' cpuset='2-3'/>")
+    context = Context(a_snapshot(domain, offline=(3,)), tmp_path)
+    plan = make_plan(BY_ID["domain.pin"], context, [domain], {"pins": "vcpu 0=2-3; vcpu 1=1", "where": "live"})
+    assert [step.command[3:] for step in plan.steps] == [("vcpupin", "a", "1", "1", "--live")]
+    (back,) = make_plan(BY_ID["domain.pin"], context, [domain], {"pins": "vcpu 0=1", "where": "live"}).undo_steps()
+    assert back.request == PinThread(domain.key, "vcpu 0", (2, 3), live=True, back=True)
+
+
 def test_the_test_driver_pins_vcpus_that_run(plain: Collector, tmp_path: Path) -> None:
     domains = plain.board.snapshot.domains.values()
     running = next(domain for domain in domains if domain.active)

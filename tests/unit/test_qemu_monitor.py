@@ -72,7 +72,6 @@ def test_what_only_reads() -> None:
         assert not reads_only(command, "hmp"), command
     assert reads_only(qmp_command("query-status"), "qmp")
     assert not reads_only(qmp_command("stop"), "qmp")
-    assert not reads_only(qmp_command('human-monitor-command {"command-line": "info status"}'), "qmp")
 
 
 def test_a_command_is_one_plain_line() -> None:
@@ -103,15 +102,24 @@ def test_qmp_by_name_or_in_full() -> None:
             qmp_command(bad)
 
 
+@pytest.mark.parametrize("line", ["balloon 1", "quit", "info status"])
+def test_the_human_monitor_is_not_reached_by_qmp(line: str) -> None:
+    arguments = {"command-line": line}
+    in_full = json.dumps({"execute": "human-monitor-command", "arguments": arguments})
+    for text in (in_full, f"human-monitor-command {json.dumps(arguments)}", "human-monitor-command"):
+        with pytest.raises(ValueError, match="with the protocol hmp"):
+            qmp_command(text)
+
+
 def test_balloon_is_recognised_in_both_protocols() -> None:
     assert balloon_kib("balloon 64", "hmp") == 65536
     assert balloon_kib("info balloon", "hmp") is None
     assert balloon_kib(qmp_command('balloon {"value": 67108864}'), "qmp") == 65536
     assert balloon_kib(qmp_command("query-balloon"), "qmp") is None
-    for command in ("balloon", "balloon 64+64", "balloon 0x40", "balloon 64 64", "balloon -1", "balloon/x 64"):
+    for rest in ("", " 64+64", " 0x40", " 64 64", " -1", " 0", "/x 64"):
         with pytest.raises(ValueError, match="whole MiB"):
-            balloon_kib(command, "hmp")
-    for arguments in ("", ' {"value": "1"}', ' {"value": true}', ' {"value": -1}', " {}"):
+            balloon_kib(f"balloon{rest}", "hmp")
+    for arguments in ("", ' {"value": "1"}', ' {"value": true}', ' {"value": -1}', ' {"value": 0}', " {}"):
         with pytest.raises(ValueError, match="takes bytes"):
             balloon_kib(qmp_command(f"balloon{arguments}"), "qmp")
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.tuning_sample import CONFIG, HOST, PLAIN, TUNED, UUID, context_at, domain, enforced
 from tui.actions import BY_ID
-from tui.actions.base import Context, FieldError, make_plan
+from tui.actions.base import Context, FieldError, TargetError, make_plan
 from tui.model.domain import Domain
 from tui.model.domain_config import Difference, DomainConfig
 from tui.model.domain_detail import Enforced
@@ -227,11 +227,13 @@ def test_each_side_gets_its_own_step_and_its_own_way_back(context: Context) -> N
     assert made.notes[:2] == ("now: each vCPU may use 1.5 CPU", "from the next boot on: each vCPU may use 1.5 CPU")
 
 
-def test_what_is_so_already_is_left_or_set_again(context: Context) -> None:
+def test_what_is_so_already_is_left(context: Context) -> None:
     live, later = tuned(cpu=CpuTune(shares=300)), tuned(cpu=CpuTune(shares=700))
     assert lines(plan(context, "scheduler", domain(live, later), shares="700")) == ["schedinfo a --live cpu_shares=700"]
-    again = plan(context, "scheduler", domain(live, live), shares="300")
-    assert lines(again) == ["schedinfo a --live cpu_shares=300", "schedinfo a --config cpu_shares=300"]
+    with pytest.raises(TargetError, match="shares: a is scheduled so already"):
+        plan(context, "scheduler", domain(live, live), shares="300")
+    with pytest.raises(TargetError, match="hard: a is limited so already"):
+        plan(context, "memtune", domain(PLAIN, PLAIN), hard="none")
 
 
 def test_what_was_not_set_goes_back_to_the_default(context: Context, version: int) -> None:
@@ -287,11 +289,13 @@ def test_the_memory_limits_of_each_side(context: Context) -> None:
         (None, "512M", "512M is less than its memory"),
         (None, "2G", None),
         (600 << 10, "none", None),
+        (None, "none", None),
     ],
 )
 def test_a_limit_below_what_is_used_asks_first(context: Context, rss: int | None, hard: str, lost: str | None) -> None:
     seen = replace(context.snapshot, usage={UUID: usage(rss)})
-    made = plan(replace(context, snapshot=seen), "memtune", domain(PLAIN, None), hard=hard)
+    limited = tuned(memory=MemTune(hard_limit_kib=1 << 20))
+    made = plan(replace(context, snapshot=seen), "memtune", domain(limited, None), hard=hard)
     assert [lost in loss for loss in made.losses()] == [True] if lost else made.losses() == []
     assert (made.confirm is Confirm.ASK) is (lost is not None)
     assert any("the kernel kills it" in note for note in made.notes) is (hard in ("512M", "700M"))
@@ -306,7 +310,8 @@ def test_where_control_groups_are_missing(context: Context) -> None:
     made = plan(seen, "memtune", running, hard="2G")
     assert lines(made) == ["memtune a --config --hard-limit 2097152"]
     assert made.losses() == ["the next start on this host: libvirt may refuse it (no memory controller)"]
-    assert plan(seen, "memtune", running, hard="none").losses() == []
+    limited = domain(PLAIN, tuned(memory=MemTune(hard_limit_kib=1 << 20)))
+    assert plan(seen, "memtune", limited, hard="none").losses() == []
     for ident in ("scheduler", "memtune"):
         assert BY_ID[f"domain.{ident}"].reason(seen, off) is None
         assert BY_ID[f"domain.{ident}"].reason(context, running) is None

@@ -111,9 +111,11 @@ def test_lines_of_earlier_versions_can_be_read_and_hostile_ones_not() -> None:
 
 def test_undo_plugs_nothing_into_an_unsettled_domain() -> None:
     made = plan("domain.vcpus-fewer", domain("yhhn"))
-    assert undo_reason(made.undo_steps(), {KEY: "because"}) == "because"
-    assert undo_reason(made.undo_steps(), {}) is None
+    settled = context(domain("yhhn"))
+    open_ = replace(settled, unsettled={KEY: "because"})
+    assert undo_reason(made.undo_steps(), open_) == "because"
+    assert undo_reason(made.undo_steps(), settled) is None
     back = plan("domain.vcpus-more", domain("yhhn")).undo_steps()
-    assert undo_reason(back, {KEY: "because"}) is None
-    again = as_of_now(back, context(replace(domain("yhhn"), id=9)).snapshot)
+    assert undo_reason(back, open_) is None
+    again, _notes = as_of_now(back, context(replace(domain("yhhn"), id=9)))
     assert [asked.run for step in again if (asked := asked_of(step.request))] == [9]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from tui.actions import BY_ID
-from tui.actions.base import Context, FieldError, make_plan
+from tui.actions.base import Context, FieldError, TargetError, make_plan
 from tui.actions.vcpu_maximum import propose
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_detail import DomainDetail, GuestVcpus, VcpuPlacement
 from tui.model.domain_xml import parse_domain_xml
 from tui.model.host import Connection, LinkState
+from tui.model.journal import Status
 from tui.model.plan import Plan
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
 from tui.model.snapshot import HostSnapshot
@@ -37,6 +38,7 @@ from tui.ops.vcpus import asked_of
 from tui.panes.domain_rows import DomainRows
 from tui.panes.spec import View
 from tui.panes.vcpu_detail import vcpus
+from tui.runtime.job_parts import asked_by, left_open
 
 KEY = "4dea22b3-1d52-4b5a-8d0f-7b1a0a3d3f11"
 
@@ -209,7 +211,6 @@ def test_the_agent_is_offered_where_it_is_connected() -> None:
     for count, where, why in (
         ("1", "persistent", "where: the agent changes the running guest alone"),
         ("3", "both", "count: the guest of a has 2"),
-        ("2", "live", "count: the guest of a has 2 online already"),
     ):
         with pytest.raises(FieldError, match=why):
             plan("domain.vcpus", with_one, count=count, where=where, via="agent")
@@ -218,8 +219,36 @@ def test_the_agent_is_offered_where_it_is_connected() -> None:
 def test_undo_of_the_agent_knows_how_many_were_online() -> None:
     one = domain("yyhn", more=AGENT.format("connected"))
     detail = DomainDetail(KEY, None, None, None, None, "", 1, guest=GuestVcpus((0, 1, 2), (0, 2), (1, 2)))
-    made = plan("domain.vcpus", one, context(one, detail=detail), count="1", via="agent")
+    known = context(one, detail=detail)
+    made = plan("domain.vcpus", one, known, count="1", via="agent")
     assert [" ".join(step.command[3:]) for step in made.undo_steps()] == ["setvcpus a 2 --guest"]
+    assert "a: undo sets 2 online again" in made.notes
+    with pytest.raises(TargetError, match="count: the guest of a has 2 online already"):
+        plan("domain.vcpus", one, known, count="2", via="agent")
+
+
+def test_how_many_are_online_is_not_guessed() -> None:
+    one = domain("yyhn", more=AGENT.format("connected"))
+    made = plan("domain.vcpus", one, count="3", via="agent")
+    assert words(made) == ["setvcpus a 3 --guest"]
+    assert made.undo_steps() == ()
+    assert any("has not said how many are online now, so there is no undo" in note for note in made.notes)
+
+
+def test_of_a_running_guest_each_vcpu_is_asked_for_by_itself() -> None:
+    made = plan("domain.vcpus", domain("yhhh"), count="1", where="live")
+    assert words(made) == ["setvcpus a 3 --live", "setvcpus a 2 --live", "setvcpus a 1 --live"]
+    assert asked_by(made)[-1].vcpus == 1
+    done, half = made.steps[:2]
+    left = left_open([(done, Status.DONE), (half, Status.EXPIRED)])
+    assert [(asked.vcpus, asked.settled) for asked in left] == [(3, True), (2, False)]
+    assert [" ".join(step.command[3:]) for step in made.undo_steps()] == [
+        "setvcpus a 2 --live",
+        "setvcpus a 3 --live",
+        "setvcpus a 4 --live",
+    ]
+    assert words(plan("domain.vcpus", domain("yhhh"), count="1", where="persistent")) == ["setvcpus a 1 --config"]
+    assert words(plan("domain.vcpus", domain("ynnn"), count="3", where="live")) == ["setvcpus a 3 --live"]
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,15 @@ class FieldError(Exception):
         return f"{self.field}: {self.reason}"
 
 
-class UnchangedError(FieldError):
-    """A target that is as the values say already: of many it is left out, alone it is no plan."""
+class TargetError(FieldError):
+    """A value that this target cannot take, or has already, and that another may take: of many targets it is left out
+    with a note, alone it is no plan."""
+
+
+def amount_error(text: str) -> type[FieldError]:
+    """Return the error for an amount that is out of range: a change or a share of what there is means something else
+    for each target."""
+    return TargetError if any(mark in text for mark in "+-%") else FieldError
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,9 @@ class Action:
     editor: str = ""
     """The screen that asks in place of the form, by its name in dialogs.editors; "" for the form."""
     reads: tuple[str, ...] = ()
-    """Sources that have to be read for it besides domains, e.g. "storage" (HostSnapshot.unread names them)."""
+    """What it looks at besides domains and their configurations: sources of HostSnapshot.unread (usage, storage ...),
+    `cpus` for the host's CPUs and memory, `detail` for what is read of the one domain that is open, `agent` for what
+    its agent says."""
 
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
@@ -164,7 +173,7 @@ def key_of(target: Target) -> str:
 
 def make_plan(action: Action, context: Context, targets: Sequence[Target], values: Values) -> Plan:
     """Return the plan of `action` on `targets`; targets that it cannot be applied to are skipped and named in the
-    notes. Raises FieldError on a bad value, and on no target that is left."""
+    notes. Raises FieldError on a value that no target can take, and on no target that is left."""
     steps: list[Step] = []
     notes: list[str] = []
     used: list[Target] = []
@@ -176,7 +185,7 @@ def make_plan(action: Action, context: Context, targets: Sequence[Target], value
             continue
         try:
             steps += action.steps(context, target, given)
-        except UnchangedError as error:
+        except TargetError as error:
             if len(targets) == 1:
                 raise
             notes.append(f"{name_of(target)}: skipped, {error.reason}")
@@ -186,21 +195,22 @@ def make_plan(action: Action, context: Context, targets: Sequence[Target], value
     if not used:
         raise FieldError(action.title, notes[0].partition("skipped, ")[2] if len(notes) == 1 else "; ".join(notes))
     what = name_of(used[0]) if len(used) == 1 else f"{len(used)} {action.kind.plural}"
-    confirm, phrase = _asking(action, steps, used)
+    confirm, phrase = asking(action.confirm, steps, [typable(target) for target in used])
     title = action.title if action.kind is Kind.HOST else f"{action.title} {what}"
     return Plan(action.id, title, tuple(steps), confirm, phrase, tuple(dict.fromkeys(notes)))
 
 
-def _asking(action: Action, steps: Sequence[Step], used: Sequence[Target]) -> tuple[Confirm, str]:
-    """How much the plan asks, and what has to be typed: the name of the one target, or how many there are."""
+def asking(confirm: Confirm, steps: Sequence[Step], names: Sequence[str]) -> tuple[Confirm, str]:
+    """Return how much a plan of these steps asks, `confirm` at least, and what has to be typed: the name of the one
+    target, or how many there are; `names` as typable has them."""
     loses = any(step.loses for step in steps)
-    if any(step.typed for step in steps) or (loses and len(used) >= _TYPED_FROM):
-        return Confirm.TYPE, _typable(used[0]) if len(used) == 1 else str(len(used))
-    return (Confirm.ASK if loses and action.confirm is Confirm.NONE else action.confirm), ""
+    if any(step.typed for step in steps) or (loses and len(names) >= _TYPED_FROM):
+        return Confirm.TYPE, names[0] if len(names) == 1 else str(len(names))
+    return (Confirm.ASK if loses and confirm is Confirm.NONE else confirm), ""
 
 
-def _typable(target: Target) -> str:
-    """The name, or the key where the name has what no keyboard has."""
+def typable(target: Target) -> str:
+    """Return the name, or the key where the name has what no keyboard has."""
     name = name_of(target)
     return name if name.isascii() and name == name.strip() != "" else key_of(target)
 

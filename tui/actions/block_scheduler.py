@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.pool_host import BlockDevice, PoolHost
@@ -52,7 +52,7 @@ def _steps(context: Context, target: Target, values: Values) -> Sequence[Step]:
     changed = [device for device in devices if device.scheduler != wanted]
     if not changed:
         names = " and ".join(device.name for device in devices)
-        raise UnchangedError("scheduler", f"{names} {'uses' if len(devices) == 1 else 'use'} {wanted} already")
+        raise TargetError("scheduler", f"{names} {'uses' if len(devices) == 1 else 'use'} {wanted} already")
     return [
         _step(target.key, device, wanted, (_step(target.key, device, device.scheduler),) if device.scheduler else ())
         for device in changed

@@ -14,10 +14,10 @@ from xml.etree import ElementTree as ET
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, flag, is_on
 from tui.actions.lifecycle import as_domain
-from tui.actions.virsh import domain_word, virsh
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.text import clean
+from tui.model.virsh import domain_word, virsh
 from tui.ops import define as ops
 from tui.ops.lifecycle import SetAutostart
 

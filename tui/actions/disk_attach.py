@@ -24,12 +24,12 @@ from tui.actions.define import kept_path
 from tui.actions.disk_choice import UNREAD, known_sides
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
 from tui.model.disk_xml import NewDisk, free_target, prefix_of
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.text import clean
+from tui.model.virsh import domain_word
 from tui.ops import disks as ops
 
 PLUGGABLE = ("virtio", "scsi", "usb")

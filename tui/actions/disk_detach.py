@@ -12,11 +12,11 @@ from tui.actions.disk_attach import PLUGGABLE, detach_step
 from tui.actions.disk_choice import REMOVABLE, Chosen, any_disk, chosen, device_field, has, is_disk
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, sides
-from tui.actions.virsh import domain_word
 from tui.model.disk_xml import plain, source_of
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import domain_word
 from tui.ops import disks as ops
 
 

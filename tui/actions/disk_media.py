@@ -14,7 +14,7 @@ from tui.actions.base import (
     FieldKind,
     Reason,
     Target,
-    UnchangedError,
+    TargetError,
     Values,
     flag,
     is_on,
@@ -22,12 +22,12 @@ from tui.actions.base import (
 from tui.actions.disk_choice import Chosen, chosen, device_field, has, is_drive
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE
-from tui.actions.virsh import domain_word
 from tui.model.domain import Domain
 from tui.model.domain_config import Disk
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.text import clean
+from tui.model.virsh import domain_word
 from tui.ops import disks as ops
 
 
@@ -44,7 +44,7 @@ def _media(context: Context, target: Target, values: Values) -> Sequence[Step]:
         path, block = image.path, image.block
     differ = [one for one in found if one.disk.raw_source != path]
     if not differ:
-        raise UnchangedError("source", f"{found[0].disk.target} {'has it in' if path else 'is empty'} already")
+        raise TargetError("source", f"{found[0].disk.target} {'has it in' if path else 'is empty'} already")
     return [_step(context, domain, one, path, block=block, forced=is_on(values, "force")) for one in differ]
 
 

@@ -8,7 +8,6 @@ from tui.actions import disk_images as images
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values
 from tui.actions.disk_choice import device_field, has, is_disk
 from tui.actions.lifecycle import as_domain, needs_active, step
-from tui.actions.virsh import domain_word
 from tui.model import units
 from tui.model.amount import parse_amount
 from tui.model.domain import Domain
@@ -16,6 +15,7 @@ from tui.model.domain_config import Disk
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.used_by import image_of
+from tui.model.virsh import domain_word
 from tui.ops import disks as ops
 
 _KIB = 1024

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.disk_choice import Chosen, any_disk, chosen, device_field, has
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE
-from tui.actions.virsh import domain_word
 from tui.model.amount import parse_amount
 from tui.model.disk_xml import IOTUNE_KINDS
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import domain_word
 from tui.ops import disks as ops
 
 _KIB = 1024
@@ -70,7 +70,7 @@ def _tune(context: Context, target: Target, values: Values) -> Sequence[Step]:
             back = _step(context, domain, one, _all(before))
             steps.append(replace(_step(context, domain, one, after), undo=(back,)))
     if not steps:
-        raise UnchangedError(IOTUNE_KINDS[0], "it has these limits already")
+        raise TargetError(IOTUNE_KINDS[0], "it has these limits already")
     return steps
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import domain_word, virsh
 from tui.ops.pins import PinThread
 from tui.ops.tuning import AddIOThread, DeleteIOThread
 
@@ -52,7 +52,7 @@ def _add(context: Context, target: Target, values: Values) -> Sequence[Step]:
     number = _number(values) if values["number"].strip() else _free(domain)
     lacking = [side for side in wanted if number not in side.config.tuning.iothread_ids]
     if not lacking:
-        raise UnchangedError("number", f"{domain.name} has an I/O thread {number} already")
+        raise TargetError("number", f"{domain.name} has an I/O thread {number} already")
     return [_add_step(context, domain, side, number, undo=True) for side in lacking]
 
 
@@ -78,10 +78,10 @@ def _delete(context: Context, target: Target, values: Values) -> Sequence[Step]:
     wanted, number = sides(domain, values), _number(values)
     there = [side for side in wanted if number in side.config.tuning.iothread_ids]
     if not there:
-        raise FieldError("number", f"{domain.name} has no I/O thread {number}")
+        raise TargetError("number", f"{domain.name} has no I/O thread {number}")
     for side in there:
         if users := _users(side.config, number):
-            raise FieldError("number", f"{', '.join(users)} of {domain.name} uses I/O thread {number} {side.words}")
+            raise TargetError("number", f"{', '.join(users)} of {domain.name} uses I/O thread {number} {side.words}")
     return [_delete_for_good(context, domain, side, number) for side in there]
 
 
@@ -94,7 +94,7 @@ def _delete_for_good(context: Context, domain: Domain, side: Side, number: int) 
     undo = [_add_step(context, domain, side, number, undo=False)]
     if (cpus := _pin(side.config, number)) is not None:
         words = ["iothreadpin", domain_word(domain), str(number), format_cpus(cpus), side.option]
-        request = PinThread(domain.key, f"iothread {number}", cpus, side.live)
+        request = PinThread(domain.key, f"iothread {number}", cpus, side.live, back=True)
         undo.append(step(context, domain, f"pin I/O thread {number} of {domain.name} {side.words}", words, request))
     loses = _TUNED if number in side.config.tuning.iothreads_tuned else None
     return Step(made.title, made.command, made.request, made.target, tuple(undo), loses=loses)

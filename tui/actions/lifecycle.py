@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, choice, flag, is_on
-from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain, DomainState
 from tui.model.kind import Kind
 from tui.model.plan import Request, Step
 from tui.model.text import clean
+from tui.model.virsh import domain_word, virsh
 from tui.ops import lifecycle as ops
 
 _MODES = ("default", "acpi", "agent")

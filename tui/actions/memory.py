@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.memory_maximum import ACTIONS as LIMITS
 from tui.actions.memory_maximum import needs_balloon
-from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
+from tui.actions.sides import WHERE, Side, persistent_first, sides
 from tui.model import balloon, units
 from tui.model.amount import format_amount, parse_amount
 from tui.model.balloon import LEAST_KIB, has_balloon
@@ -18,10 +17,12 @@ from tui.model.domain import Domain, DomainState
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.usage import DomainUsage
+from tui.model.virsh import domain_word
 from tui.ops.memory import SetMemory
 
 _PAGE_KIB = 4
 _EVERYWHERE = {"where": "both"}
+_READS = ("usage",)
 
 
 def _usage(context: Context, domain: Domain) -> DomainUsage | None:
@@ -29,12 +30,12 @@ def _usage(context: Context, domain: Domain) -> DomainUsage | None:
 
 
 def _sides(domain: Domain, values: Values) -> list[Side]:
-    """The sides with a balloon, the persistent one first: what runs may take its time. Raises FieldError where none
+    """The sides with a balloon, the persistent one first: what runs may take its time. Raises TargetError where none
     has one."""
     wanted = sides(domain, values)
-    able = [side for side in reversed(wanted) if has_balloon(side.config)]
+    able = [side for side in persistent_first(wanted, lambda side: side.live) if has_balloon(side.config)]
     if not able:
-        raise FieldError("where", f"{domain.name} has no balloon device {wanted[0].words}")
+        raise TargetError("where", f"{domain.name} has no balloon device {wanted[0].words}")
     return able
 
 
@@ -58,10 +59,7 @@ def _plain(context: Context, domain: Domain, side: Side, kib: int, before: int) 
 
 
 def _loss(context: Context, domain: Domain, side: Side, kib: int) -> str:
-    needed = balloon.needed_kib(side.config, _usage(context, domain)) if side.live else None
-    uses = f"; it needs about {units.size(needed)}" if needed is not None else ""
-    size = format_amount(kib)
-    return f"what runs in {domain.name}: with {size} its kernel kills processes for want of memory, or panics{uses}"
+    return balloon.loss(side.config, _usage(context, domain) if side.live else None, domain.name, kib)
 
 
 def _set(context: Context, domain: Domain, side: Side, kib: int) -> Step:
@@ -82,9 +80,9 @@ def _wanted(domain: Domain, side: Side, values: Values) -> int:
         raise FieldError("amount", str(error)) from error
     if kib > config.memory_max_kib:
         word = "now" if side.live else "at the next boot"
-        raise FieldError("amount", _too_much(domain, kib, config.memory_max_kib, word))
+        raise TargetError("amount", _too_much(domain, kib, config.memory_max_kib, word))
     if kib < _PAGE_KIB:
-        raise FieldError("amount", f"{domain.name} would have nothing left {side.words}")
+        raise TargetError("amount", f"{domain.name} would have nothing left {side.words}")
     return kib if kib == config.memory_max_kib else kib - kib % _PAGE_KIB
 
 
@@ -101,7 +99,7 @@ def _amount_steps(context: Context, target: Target, values: Values) -> Sequence[
     again = values["where"] == "live"
     steps = [_set(context, domain, side, kib) for side, kib in wanted if again or kib != side.config.memory_kib]
     if not steps:
-        raise UnchangedError("amount", f"{domain.name} has {format_amount(wanted[0][1])} already")
+        raise TargetError("amount", f"{domain.name} has {format_amount(wanted[0][1])} already")
     return steps
 
 
@@ -232,17 +230,17 @@ ACTIONS: tuple[Action, ...] = (
             Field("amount", "Memory", FieldKind.AMOUNT, _amount_default, help="as in 1.5G, +256M, -1G or 50%"),
             WHERE,
         ),
-        notes=_amount_notes, rank=23,
+        notes=_amount_notes, rank=23, reads=_READS,
     ),
     Action(
         "domain.memory-more", "A step more memory", "memory", "}", Kind.DOMAIN,
         "Give the guest an eighth of its maximum more, now and for the next boot.", _more_steps, _more_reason,
-        notes=_more_notes, rank=23,
+        notes=_more_notes, rank=23, reads=_READS,
     ),
     Action(
         "domain.memory-less", "A step less memory", "memory", "{", Kind.DOMAIN,
         "Take an eighth of its maximum from the guest, never below what it needs, now and for the next boot.",
-        _less_steps, _less_reason, notes=_less_notes, rank=23,
+        _less_steps, _less_reason, notes=_less_notes, rank=23, reads=_READS,
     ),
     *LIMITS,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from tui.actions.base import (
     FieldKind,
     Reason,
     Target,
-    UnchangedError,
+    TargetError,
     Values,
     choice,
 )
@@ -23,14 +23,14 @@ from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.memory_preflight import LAST, VIRTIO_MEM, Named, amount, number
 from tui.actions.memory_slots import ACTION as SLOTS
-from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
+from tui.actions.sides import WHERE, Side, persistent_first, sides
 from tui.model import units
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.memory_xml import dimm_xml, virtio_mem_xml, with_requested
 from tui.model.plan import Step
+from tui.model.virsh import domain_word
 from tui.ops import memory_devices as ops
 
 _MIB = 1024
@@ -119,14 +119,14 @@ def _check_room(side: Side, wish: _Wish, domain: Domain) -> None:
     if reason := preflight.slots_reason(side.config):
         other = "persistent" if side.live else "live"
         way = f"; choose {other}" if _other_side_takes(domain, side) else ""
-        raise FieldError("where", f"{side.words}: {reason}{way}")
+        raise TargetError("where", f"{side.words}: {reason}{way}")
     cells = [cell.number for cell in side.config.tuning.cells]
     if wish.node not in cells:
-        raise FieldError("node", f"the guest has the NUMA nodes {', '.join(map(str, cells))}")
+        raise TargetError("node", f"the guest has the NUMA nodes {', '.join(map(str, cells))}")
     room = preflight.room_kib(side.config)
     if wish.size_kib > room:
         ceiling = units.size(side.config.tuning.memory_ceiling_kib)
-        raise FieldError("size", f"{side.words} only {units.size(room)} more fit below its maximum of {ceiling}")
+        raise TargetError("size", f"{side.words} only {units.size(room)} more fit below its maximum of {ceiling}")
 
 
 def _other_side_takes(domain: Domain, side: Side) -> bool:
@@ -169,7 +169,7 @@ def _attach_notes(_context: Context, target: Target, values: Values) -> Sequence
     if not domain.active or values["where"] == "persistent":
         return ()
     if values["model"] == VIRTIO_MEM:
-        return (f"{domain.name}: undo takes the memory back; where QEMU cannot unplug virtio-mem, it stays, empty",)
+        return (f"{domain.name}: undo empties it; the device stays until the domain is off",)
     notes = [f"{domain.name}: its guest has the memory once it has brought it online (memhp_default_state)"]
     if domain.config and domain.config.memory_max_kib >= _LARGE_GUEST_KIB and amount(values, "size") % _LARGE_BLOCK_KIB:
         notes.append(f"{domain.name}: a Linux guest with 64G or more may take only multiples of 2G")
@@ -194,8 +194,13 @@ def _chosen(domain: Domain, values: Values, models: Sequence[str]) -> list[tuple
             found.append((side, one))
     if not found:
         there = [found.words for side in wanted for found in preflight.named(side.config, models)]
-        raise FieldError("device", f"no {word} there; it has: {', '.join(dict.fromkeys(there)) or 'none'}")
+        raise TargetError("device", f"no {word} there; it has: {', '.join(dict.fromkeys(there)) or 'none'}")
     return found
+
+
+def _waits(chosen: tuple[Side, Named]) -> bool:
+    """Whether the guest has to comply."""
+    return chosen[0].live
 
 
 def _has(domain: Domain, models: Sequence[str], none: str) -> Reason:
@@ -211,16 +216,15 @@ def _detach_reason(_context: Context, target: Target) -> Reason:
 
 def _detach(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain = as_domain(target)
-    return [
-        _detach_step(context, domain, side, found) for side, found in _chosen(domain, values, preflight.UNPLUGGABLE)
-    ]
+    chosen = persistent_first(_chosen(domain, values, preflight.UNPLUGGABLE), _waits)
+    return [_detach_step(context, domain, side, found) for side, found in chosen]
 
 
 def _detach_step(context: Context, domain: Domain, side: Side, found: Named) -> Step:
     device = found.device
     if side.live and device.model == VIRTIO_MEM and (device.current_kib or device.requested_kib):
         held = units.size(device.current_kib or device.requested_kib)
-        raise FieldError("device", f"the guest has {held} of {found.name}; resize it to 0 first (z)")
+        raise TargetError("device", f"the guest has {held} of {found.name}; resize it to 0 first (z)")
     file = kept_path(context, f"{domain.raw_name}-{found.name}")
     back = _plug(context, domain, side, f"{found.words} again", device.xml, file)
     if side.live or found.user_alias:
@@ -250,7 +254,7 @@ def _resize_reason(_context: Context, target: Target) -> Reason:
 def _resize(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain, size = as_domain(target), 0
     steps = []
-    for side, found in _chosen(domain, values, (VIRTIO_MEM,)):
+    for side, found in persistent_first(_chosen(domain, values, (VIRTIO_MEM,)), _waits):
         device = found.device
         now, block = device.requested_kib or 0, device.block_kib or _SMALLEST_BLOCK_KIB
         size = amount(values, "size", now, device.size_kib)
@@ -258,7 +262,7 @@ def _resize(context: Context, target: Target, values: Values) -> Sequence[Step]:
         if size != now:
             steps.append(_resize_step(context, domain, side, found, size, now))
     if not steps:
-        raise UnchangedError("size", f"{domain.name} is to have {units.size(size)} of it already")
+        raise TargetError("size", f"{domain.name} is to have {units.size(size)} of it already")
     return steps
 
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import (
+    Action,
+    Context,
+    Field,
+    FieldError,
+    FieldKind,
+    Reason,
+    Target,
+    TargetError,
+    Values,
+    amount_error,
+)
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word
 from tui.model import units
 from tui.model.amount import format_amount, parse_amount
 from tui.model.balloon import LEAST_KIB, has_balloon
@@ -16,6 +26,7 @@ from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import domain_word
 from tui.ops.memory import SetMaxMemory, SetMemory, SetStatsPeriod
 
 _UNREAD = "its configuration is not read yet"
@@ -61,7 +72,7 @@ def _max_reason(_context: Context, target: Target) -> Reason:
 
 def _config(domain: Domain) -> DomainConfig:
     if domain.persistent_config is None:
-        raise FieldError("maximum", _UNREAD)
+        raise TargetError("maximum", _UNREAD)
     return domain.persistent_config
 
 
@@ -73,12 +84,13 @@ def _maximum(domain: Domain, values: Values) -> int:
     except ValueError as error:
         raise FieldError("maximum", str(error)) from error
     if not _LEAST_MAX_KIB <= kib <= _MOST_KIB:
-        raise FieldError("maximum", f"must be from {format_amount(_LEAST_MAX_KIB)} to {format_amount(_MOST_KIB)}")
+        refused = amount_error(values["maximum"])
+        raise refused("maximum", f"must be from {format_amount(_LEAST_MAX_KIB)} to {format_amount(_MOST_KIB)}")
     ceiling = config.tuning.memory_ceiling_kib
     if ceiling is not None and kib > ceiling:
-        raise FieldError("maximum", f"its slots end at {format_amount(ceiling)}; {format_amount(kib)} is more")
+        raise TargetError("maximum", f"its slots end at {format_amount(ceiling)}; {format_amount(kib)} is more")
     if kib == config.memory_max_kib:
-        raise UnchangedError("maximum", f"{domain.name} can have {format_amount(kib)} already")
+        raise TargetError("maximum", f"{domain.name} can have {format_amount(kib)} already")
     return kib
 
 
@@ -152,10 +164,10 @@ def _stats_steps(context: Context, target: Target, values: Values) -> Sequence[S
     domain, seconds = as_domain(target), _seconds(values)
     able = [side for side in sides(domain, values) if has_balloon(side.config)]
     if not able:
-        raise FieldError("where", f"{domain.name} has no balloon device there")
+        raise TargetError("where", f"{domain.name} has no balloon device there")
     changed = [side for side in able if side.config.tuning.balloon_period_s != seconds]
     if not changed:
-        raise UnchangedError("period", f"{domain.name}: {f'every {seconds} s' if seconds else 'off'} already")
+        raise TargetError("period", f"{domain.name}: {f'every {seconds} s' if seconds else 'off'} already")
     steps = []
     for side in changed:
         back = _period_step(context, domain, side, side.config.tuning.balloon_period_s)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tui.actions.base import FieldError, Values
+from tui.actions.base import FieldError, Values, amount_error
 from tui.model import units
 from tui.model.amount import parse_amount
 from tui.model.domain import Domain
@@ -75,7 +75,7 @@ def amount(values: Values, name: str, now_kib: int | None = None, whole_kib: int
     try:
         return parse_amount(values[name], now_kib, whole_kib)
     except ValueError as error:
-        raise FieldError(name, str(error)) from error
+        raise amount_error(values[name])(name, str(error)) from error
 
 
 def number(values: Values, name: str) -> int:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui.actions import memory_preflight as preflight
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain
-from tui.actions.virsh import virsh
 from tui.model import units
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.virsh import virsh
 from tui.ops.memory_devices import SetMemorySlots
 
 _MIB = 1024
@@ -34,7 +34,7 @@ def _reason(_context: Context, target: Target) -> Reason:
 def _config(target: Target) -> DomainConfig:
     config = as_domain(target).persistent_config
     if config is None:
-        raise FieldError("max", preflight.UNREAD)
+        raise TargetError("max", preflight.UNREAD)
     return config
 
 
@@ -42,7 +42,7 @@ def _slots(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain, config = as_domain(target), _config(target)
     ceiling, slots = _ceiling(config, values), _count(config, values)
     if (ceiling, slots) == (config.tuning.memory_ceiling_kib, config.tuning.slots):
-        raise FieldError("slots", f"it has {slots} slots and a maximum of {units.size(ceiling)} already")
+        raise TargetError("slots", f"it has {slots} slots and a maximum of {units.size(ceiling)} already")
     words = f"give {domain.name} {slots} memory slots up to {units.size(ceiling)} from the next boot on"
     return [_step(context, domain, words, _Slots(ceiling, slots), (_undo(context, domain, config),))]
 
@@ -77,14 +77,16 @@ def _ceiling(config: DomainConfig, values: Values) -> int:
     ceiling -= ceiling % _MIB
     if ceiling < config.memory_max_kib + preflight.guest_block_kib(config):
         room, least = units.size(config.memory_max_kib), units.size(preflight.guest_block_kib(config))
-        raise FieldError("max", f"it has {room} already: the maximum must be {least} more at least")
+        raise TargetError("max", f"it has {room} already: the maximum must be {least} more at least")
     return ceiling
 
 
 def _count(config: DomainConfig, values: Values) -> int:
     slots, used = preflight.number(values, "slots"), len(config.tuning.memory_devices)
-    if not max(1, used) <= slots <= _MOST_SLOTS:
+    if not 1 <= slots <= _MOST_SLOTS:
         raise FieldError("slots", f"must be from {max(1, used)} to {_MOST_SLOTS}")
+    if slots < used:
+        raise TargetError("slots", f"must be from {used} to {_MOST_SLOTS}: it has {used} devices")
     return slots
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values
+from tui.actions.base import (
+    Action,
+    Context,
+    Field,
+    FieldError,
+    FieldKind,
+    Reason,
+    Target,
+    TargetError,
+    Values,
+    amount_error,
+)
 from tui.actions.iothreads import unread
 from tui.actions.lifecycle import as_domain
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model import units
 from tui.model.amount import parse_amount
 from tui.model.domain import Domain
@@ -17,6 +27,7 @@ from tui.model.domain_detail import Enforced
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.tuning import UNLIMITED_KIB
+from tui.model.virsh import domain_word, virsh
 from tui.ops.tuning import UNLIMITED, SetMemoryLimits
 
 NO_LIMIT = ("none", "unlimited", "-1")
@@ -64,7 +75,7 @@ def _change(side: Side, values: Values) -> _Change:
     change = _Change(side, limits, before)
     hard, swap = change.after("hard"), change.after("swap_hard")
     if swap != UNLIMITED and (hard == UNLIMITED or hard > swap):
-        raise FieldError(
+        raise TargetError(
             "swap_hard" if "swap_hard" in change.limits else "hard",
             f"with swap the limit is {units.size(swap)} {side.words}; the hard limit must be set, and be no more",
         )
@@ -77,10 +88,12 @@ def _limit(name: str, text: str, before: int, whole_kib: int) -> int:
     try:
         kib = parse_amount(text, None if before == UNLIMITED else before, whole_kib)
     except ValueError as error:
-        raise FieldError(name, str(error)) from error
+        raise amount_error(text)(name, str(error)) from error
     least = 1 if name == "soft" else _FLOOR_KIB
     if not least <= kib < UNLIMITED_KIB:
-        raise FieldError(name, f"must be at least {units.size(least)} and below {units.size(UNLIMITED_KIB)}, or none")
+        raise amount_error(text)(
+            name, f"must be at least {units.size(least)} and below {units.size(UNLIMITED_KIB)}, or none"
+        )
     return kib
 
 
@@ -90,9 +103,10 @@ def _memtune(context: Context, target: Target, values: Values) -> Sequence[Step]
         raise FieldError("hard", "give at least one limit, or none to take it away")
     changes = [_change(side, values) for side in sides(domain, values)]
     if any(change.side.live for change in changes) and (reason := _no_memory(context, domain)):
-        raise FieldError("where", f"{domain.name} as it runs: {reason}; choose persistent")
-    # Where nothing is otherwise it is set again.
-    due = [change for change in changes if change.is_due] or changes
+        raise TargetError("where", f"{domain.name} as it runs: {reason}; choose persistent")
+    due = [change for change in changes if change.is_due]
+    if not due:
+        raise TargetError(next(iter(changes[0].limits)), f"{domain.name} is limited so already")
     return [_step(context, domain, change) for change in due]
 
 
@@ -181,5 +195,5 @@ MEMTUNE = Action(
         _field("swap_hard", "With swap", "memory and swap together at most"),
         replace(WHERE, default=_where_default),
     ),
-    notes=_notes,
+    notes=_notes, reads=("usage", "detail"),
 )  # fmt: skip

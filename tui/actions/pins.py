@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.lifecycle import as_domain
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model.cpuset import format_cpus
 from tui.model.domain import Domain
 from tui.model.kind import Kind
@@ -16,6 +15,7 @@ from tui.model.pin_table import drifting, host_cpus, pins_of, process_of, thread
 from tui.model.pins import EVERY, expand, format_pins, parse_pins, thread_order
 from tui.model.plan import Step
 from tui.model.snapshot import HostSnapshot
+from tui.model.virsh import domain_word, virsh
 from tui.ops.pins import PinThread
 
 Cpus = tuple[int, ...] | None
@@ -66,6 +66,17 @@ def why_not(
     return f"its cpuset {cpuset} leaves out CPU {format_cpus(outside)}"
 
 
+def check_cpus(
+    snapshot: HostSnapshot, name: str, field: str, cpus: Iterable[int], limit: tuple[Sequence[int] | None, str | None]
+) -> None:
+    """Raise FieldError for CPUs that the host has not online, TargetError for those that `limit`, the online CPUs of
+    a cpuset and its name, leaves out."""
+    asked = tuple(cpus)
+    for error, limits in ((FieldError, (None, None)), (TargetError, limit)):
+        if (reason := why_not(snapshot, asked, *limits)) is not None:
+            raise error(field, f"{name}: {reason}")
+
+
 def _pin(context: Context, target: Target, values: Values) -> Sequence[Step]:
     pinning = _pinning(context, as_domain(target), values)
     steps = [
@@ -75,7 +86,7 @@ def _pin(context: Context, target: Target, values: Values) -> Sequence[Step]:
         if _is_due(pinning, side, thread, cpus)
     ]
     if not steps:
-        raise UnchangedError("pins", f"{pinning.domain.name} is pinned so already")
+        raise TargetError("pins", f"{pinning.domain.name} is pinned so already")
     return steps
 
 
@@ -85,20 +96,19 @@ def _pinning(context: Context, domain: Domain, values: Values) -> _Pinning:
     known = sorted({thread for side in found for thread in threads_of(side.config)}, key=thread_order)
     asked = expand(wanted, known)
     if missing := [thread for thread in asked if thread not in known]:
-        raise FieldError("pins", f"{domain.name} has no {', '.join(missing)}")
+        raise TargetError("pins", f"{domain.name} has no {', '.join(missing)}")
     live = any(side.live for side in found)
-    cpus = {cpu for wish in asked.values() for cpu in wish or ()}
-    process = process_of(context.snapshot, domain)
-    limit = (process.allowed, process.cpuset) if live and process is not None else (None, None)
-    if (reason := why_not(context.snapshot, cpus, *limit)) is not None:
-        raise FieldError("pins", f"{domain.name}: {reason}")
     later = [side for side in found if not side.live]
     skipped = bool(later) and _knows_no_sides(context) and any(thread.startswith("vcpu") for thread in asked)
     if skipped and not live:
-        raise FieldError("where", f"{domain.name}: this driver pins vCPUs of running domains alone")
+        raise TargetError("where", f"{domain.name}: this driver pins vCPUs of running domains alone")
     everything = frozenset(cpu.number for cpu in host_cpus(context.snapshot))
     drift = drifting(context.snapshot, domain) if live else frozenset()
-    return _Pinning(context, domain, drift, everything, tuple(found), asked, skipped)
+    pinning = _Pinning(context, domain, drift, everything, tuple(found), asked, skipped)
+    process = process_of(context.snapshot, domain)
+    limit = (process.allowed, process.cpuset) if live and process is not None else (None, None)
+    check_cpus(context.snapshot, domain.name, "pins", _news(pinning), limit)
+    return pinning
 
 
 def _knows_no_sides(context: Context) -> bool:
@@ -114,6 +124,13 @@ def _is_due(pinning: _Pinning, side: Side, thread: str, cpus: Cpus) -> bool:
     return (side.live and thread in pinning.drifting) or not _same(pinning.everything, _before(side, thread), cpus)
 
 
+def _news(pinning: _Pinning) -> set[int]:
+    """The CPUs that are to be bound: not those of pins that stay, of which some may be offline now."""
+    asked = pinning.asked.items()
+    due = [cpus for side in pinning.sides for thread, cpus in asked if _is_due(pinning, side, thread, cpus)]
+    return {cpu for cpus in due for cpu in cpus or ()}
+
+
 def _before(side: Side, thread: str) -> Cpus:
     """The CPUs that the thread has on that side, by its own pin or for want of one."""
     return pins_of(side.config).get(thread) or unpinned_on(side.config)
@@ -125,10 +142,11 @@ def _same(everything: frozenset[int], one: Cpus, other: Cpus) -> bool:
 
 
 def _step(pinning: _Pinning, side: Side, thread: str, cpus: Cpus) -> Step:
-    return _bind(pinning, side, thread, cpus, (_bind(pinning, side, thread, _before(side, thread), ()),))
+    return _bind(pinning, side, thread, cpus, (_bind(pinning, side, thread, _before(side, thread)),))
 
 
-def _bind(pinning: _Pinning, side: Side, thread: str, cpus: Cpus, undo: tuple[Step, ...]) -> Step:
+def _bind(pinning: _Pinning, side: Side, thread: str, cpus: Cpus, undo: tuple[Step, ...] = ()) -> Step:
+    """Bind it; without a way back it is one."""
     context, domain = pinning.context, pinning.domain
     role, _, number = thread.partition(" ")
     plain = role == "vcpu" and _knows_no_sides(context)
@@ -140,7 +158,8 @@ def _bind(pinning: _Pinning, side: Side, thread: str, cpus: Cpus, undo: tuple[St
     ]
     words += [] if plain else [side.option]
     process = process_of(context.snapshot, domain) if side.live and role == "emulator" else None
-    request = PinThread(domain.key, thread, cpus or (), side.live, plain, process.key if process is not None else "")
+    seen = process.key if process is not None else ""
+    request = PinThread(domain.key, thread, cpus or (), side.live, plain, seen, back=not undo)
     if cpus is None:
         title = f"unpin {thread} of {domain.name} {side.words}"
     else:
@@ -181,7 +200,7 @@ ACTIONS: tuple[Action, ...] = (
         "domain.pin", "Pin", "pin", "P", Kind.DOMAIN,
         "Bind vCPUs, emulator and I/O threads to host CPUs.", _pin, _reason,
         (Field("pins", "Pins", FieldKind.PINS, _pins_now, help=PINS_HELP), WHERE),
-        notes=_notes, editor="pins", rank=22,
+        notes=_notes, editor="pins", rank=22, reads=("cpus", "processes"),
     ),
 )  # fmt: skip
 """Which host CPUs the threads of domains run on."""

@@ -15,12 +15,12 @@ from tui.actions import pool_steps as steps
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Target, Values, choice, flag, is_on
 from tui.actions.define import kept_path
 from tui.actions.pool_steps import Named, pool_step
-from tui.actions.virsh import virsh
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.pool_xml import PoolSource, pool_xml
 from tui.model.storage import Pool
 from tui.model.text import clean
+from tui.model.virsh import virsh
 from tui.ops import pools as ops
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from tui.actions.base import Context, Reason, Target
 from tui.actions.define import kept_path
-from tui.actions.virsh import virsh
 from tui.model.plan import Request, Step
 from tui.model.storage import Pool, PoolState
 from tui.model.storage_xml import HOLDS_ITS_PATH
 from tui.model.used_by import used_by
+from tui.model.virsh import virsh
 from tui.ops import pools as ops
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values
 from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain
-from tui.actions.virsh import virsh
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.pcie import MOST_BUSES
 from tui.model.plan import Step
+from tui.model.virsh import virsh
 from tui.ops.ports import SetRootPorts
 
 # Many times that of a large guest; firmware walks through all of them at each boot.

@@ -12,11 +12,11 @@ from tui.actions.base import (
     FieldKind,
     Reason,
     Target,
-    UnchangedError,
+    TargetError,
     Values,
     choice,
 )
-from tui.actions.pins import PINS_HELP, read_pins, why_not
+from tui.actions.pins import PINS_HELP, check_cpus, read_pins
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.kind import Kind
 from tui.model.pin_table import host_cpus, pin_table, thread_key
@@ -60,8 +60,7 @@ def _affinity_reason(_context: Context, target: Target) -> Reason:
 
 
 def _check_cpus(context: Context, process: QemuProcess, field: str, cpus: Iterable[int]) -> None:
-    if (reason := why_not(context.snapshot, cpus, process.allowed, process.cpuset)) is not None:
-        raise FieldError(field, f"{process.name}: {reason}")
+    check_cpus(context.snapshot, process.name, field, cpus, (process.allowed, process.cpuset))
 
 
 def _pin(context: Context, target: Target, values: Values) -> Sequence[Step]:
@@ -69,12 +68,12 @@ def _pin(context: Context, target: Target, values: Values) -> Sequence[Step]:
     threads = {thread_key(thread): thread for thread in process.threads}
     asked = expand(read_pins(values), list(threads))
     if missing := [name for name in asked if name not in threads]:
-        raise FieldError("pins", f"{process.name} has no {', '.join(missing)}")
+        raise TargetError("pins", f"{process.name} has no {', '.join(missing)}")
     bound = {name: _everywhere(context, process) if cpus is None else cpus for name, cpus in asked.items()}
     _check_cpus(context, process, "pins", {cpu for cpus in bound.values() for cpu in cpus})
     due = [name for name, cpus in bound.items() if threads[name].affinity != cpus]
     if not due:
-        raise UnchangedError("pins", f"{process.name} is pinned so already")
+        raise TargetError("pins", f"{process.name} is pinned so already")
     among = tuple(threads[name].tid for name in due)
     return [_thread_step(process, threads[name], bound[name], among) for name in due]
 
@@ -101,7 +100,7 @@ def _affinity(context: Context, target: Target, values: Values) -> Sequence[Step
     _check_cpus(context, process, "cpus", cpus)
     threads = [thread for thread in process.threads if role in (_ALL, thread.role.value)]
     if not threads:
-        raise FieldError("role", f"{process.name} has no {role} thread")
+        raise TargetError("role", f"{process.name} has no {role} thread")
     if role != _ALL:
         return _thread_steps(process, threads, cpus)
     # The threads that the kernel runs for it are none of the process's own, which is all that taskset -a takes.
@@ -174,11 +173,12 @@ ACTIONS: tuple[Action, ...] = (
             choice("role", "Threads", (_ALL, *(role.value for role in ThreadRole))),
             Field("cpus", "Host CPUs", FieldKind.CPUS, _cpus_now, help="such as 0-3,^2,8"),
         ),
+        reads=("cpus",),
     ),
     Action(
         "process.pin", "Pin", "pin", "P", Kind.PROCESS,
         "Bind each thread to host CPUs of its own.", _pin, _affinity_reason,
         (Field("pins", "Pins", FieldKind.PINS, _pins_now, help=PINS_HELP),),
-        editor="pins", rank=20,
+        editor="pins", rank=20, reads=("cpus",),
     ),
 )  # fmt: skip

@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.iothreads import unread
 from tui.actions.lifecycle import as_domain
 from tui.actions.memtune import NO_LIMIT, enforced_of
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.virsh import domain_word, virsh
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.tuning import PARAMETERS, PERIOD_US, CpuTune, quota_cpus
+from tui.model.virsh import domain_word, virsh
 from tui.ops.tuning import SetScheduler
 
 # By field: libvirt's parameter.
@@ -85,10 +85,10 @@ def _value(cpu: CpuTune, name: str) -> int | None:
 
 
 def _due(context: Context, domain: Domain, values: Values) -> list[tuple[Side, dict[str, int]]]:
-    """What is otherwise now, by side; all of it where nothing is, so that it can be set again."""
+    """What is otherwise now, by side; raises FieldError."""
     wanted = [(side, _wanted(context, side.config.tuning.cpu, values)) for side in sides(domain, values)]
     due = [(side, {name: n for name, n in all_.items() if _has(side, name) != n}) for side, all_ in wanted]
-    return [(side, changed) for side, changed in due if changed] or wanted
+    return [(side, changed) for side, changed in due if changed]
 
 
 def _has(side: Side, name: str) -> int | None:
@@ -122,7 +122,11 @@ def _schedule(context: Context, target: Target, values: Values) -> Sequence[Step
     domain = as_domain(target)
     if not any(values[field].strip() for field in _NAMES):
         raise FieldError("shares", "give at least one value; empty leaves it as it is")
-    return [_step(context, domain, side, changed) for side, changed in _due(context, domain, values)]
+    due = _due(context, domain, values)
+    if not due:
+        given = next(field for field in _NAMES if values[field].strip())
+        raise TargetError(given, f"{domain.name} is scheduled so already")
+    return [_step(context, domain, side, changed) for side, changed in due]
 
 
 def _step(context: Context, domain: Domain, side: Side, changed: Mapping[str, int]) -> Step:
@@ -205,5 +209,5 @@ SCHEDULER = Action(
         _field("iothread_quota", "I/O thread quota", f"each I/O thread: {_QUOTA}"),
         WHERE,
     ),
-    notes=_notes,
+    notes=_notes, reads=("detail",),
 )  # fmt: skip

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from tui.actions.base import FieldError, Values, choice
+from tui.actions.base import TargetError, Values, choice
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
+
+_Found = TypeVar("_Found")
 
 WHERE = choice(
     "where", "Where", ("both", "live", "persistent"),
@@ -34,22 +38,28 @@ class Side:
 
 
 def sides(domain: Domain, values: Values) -> list[Side]:
-    """Return the sides that the field `where` means, live first; raises FieldError when it names one that is not
+    """Return the sides that the field `where` means, live first; raises TargetError when it names one that is not
     there. One request for each: libvirt fails both together when one of them does not apply (code 99 or 55)."""
     where = values["where"]
     found = []
     if where != "persistent" and domain.active:
         found.append(Side(True, _known(domain.config)))
     elif where == "live":
-        raise FieldError("where", f"{domain.name} is not running")
+        raise TargetError("where", f"{domain.name} is not running")
     if where != "live" and domain.persistent is not False:
         found.append(Side(False, _known(domain.persistent_config)))
     elif where == "persistent":
-        raise FieldError("where", f"{domain.name} is transient: it has no next boot")
+        raise TargetError("where", f"{domain.name} is transient: it has no next boot")
     return found
+
+
+def persistent_first(found: Iterable[_Found], waits: Callable[[_Found], bool]) -> list[_Found]:
+    """Return them with those last that `waits` says of that a running guest has to comply with: it may take its time,
+    or never do so, and the steps behind that are not begun before it has."""
+    return sorted(found, key=waits)
 
 
 def _known(config: DomainConfig | None) -> DomainConfig:
     if config is None:
-        raise FieldError("where", "its configuration is not read yet")
+        raise TargetError("where", "its configuration is not read yet")
     return config

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, UnchangedError, Values
+from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, TargetError, Values
 from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain
-from tui.actions.virsh import domain_word, virsh
+from tui.model import units
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.domain import Domain
 from tui.model.domain_config import DomainConfig
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.tuning import NumaCell, Topology
+from tui.model.virsh import domain_word, virsh
 from tui.ops.define import Define
 from tui.ops.vcpu_layout import ReshapeVcpus, SetVcpusMax
 from tui.ops.vcpus import SetVcpus
@@ -31,7 +32,7 @@ def _reason(_context: Context, target: Target) -> Reason:
 
 def _config(domain: Domain) -> DomainConfig:
     if domain.persistent_config is None:
-        raise FieldError("maximum", "its configuration is not read yet")
+        raise TargetError("maximum", "its configuration is not read yet")
     return domain.persistent_config
 
 
@@ -97,7 +98,7 @@ def _steps(context: Context, target: Target, values: Values) -> Sequence[Step]:
     old = config.tuning.topology
     topology = _topology(values, maximum, old)
     if maximum == config.vcpus_max and topology == old:
-        raise UnchangedError("maximum", f"{domain.name} can have {maximum} already")
+        raise TargetError("maximum", f"{domain.name} can have {maximum} already")
     dropped = bool(config.tuning.vcpu_slots or _beyond(config, maximum)) and maximum < config.vcpus_max
     if topology is None and not config.tuning.cells and not dropped:
         return [_plain(context, domain, config, maximum)]
@@ -109,7 +110,7 @@ def _plain(context: Context, domain: Domain, config: DomainConfig, maximum: int)
     if maximum < config.vcpus:
         words = ["setvcpus", domain_word(domain), str(config.vcpus), "--config"]
         request = SetVcpus(domain.key, config.vcpus, live=False)
-        title = f"{config.vcpus} vCPUs for {domain.name} from the next boot on"
+        title = f"{units.counted(config.vcpus, 'vCPU')} for {domain.name} from the next boot on"
         back.append(Step(title, virsh(context.uri, *words), request, domain.key))
     return replace(_max_step(context, domain, maximum), undo=tuple(back))
 
@@ -120,7 +121,7 @@ def _max_step(context: Context, domain: Domain, maximum: int) -> Step:
 
 
 def _title(domain: Domain, maximum: int) -> str:
-    return f"at most {maximum} vCPUs for {domain.name} from the next boot on"
+    return f"at most {units.counted(maximum, 'vCPU')} for {domain.name} from the next boot on"
 
 
 def _edit(context: Context, domain: Domain, config: DomainConfig, maximum: int, topology: Topology | None) -> Step:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui.actions.virsh import domain_word, virsh
+from tui.model import units
 from tui.model.cpuset import format_cpus
 from tui.model.plan import Step
 from tui.model.vcpu_slots import Slots, Turn, slots_of, turns_of, way_back, with_count, with_set
+from tui.model.virsh import domain_word, virsh
 from tui.ops.vcpus import SetGuestVcpus, SetVcpu, SetVcpus
 
 if TYPE_CHECKING:
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 
 def change_count(context: Context, domain: Domain, side: Side, count: int) -> list[Step]:
-    """Return the step that gives a side so many vCPUs."""
-    before = slots_of(side.config)
-    after = with_count(before, count, live=side.live)
-    return _steps(context, domain, side, side.config.vcpus, [Turn(count)], (before, after))
+    """Return the steps that give a side so many vCPUs: one, but one for each vCPU that a running guest is to give up.
+    libvirt stops at the first that it does not, and what was asked for is then known of each."""
+    had, slots = side.config.vcpus, slots_of(side.config)
+    steps = []
+    for target in range(had - 1, count - 1, -1) if side.live and count < had else (count,):
+        after = with_count(slots, target, live=side.live)
+        steps += _steps(context, domain, side, had, [Turn(target)], (slots, after))
+        had, slots = target, after
+    return steps
 
 
 def change_set(context: Context, domain: Domain, side: Side, numbers: tuple[int, ...], on: bool) -> list[Step]:
@@ -66,17 +72,18 @@ def _step(context: Context, domain: Domain, side: Side, turn: Turn, *, less: boo
         by_number = SetVcpu(domain.key, numbers, turn.on, side.live, turn.count, run)
         return Step(title, virsh(context.uri, *words), by_number, domain.key, undo)
     words = ["setvcpus", word, str(turn.count), side.option]
-    title = f"{turn.count} vCPUs for {domain.name} {side.words}"
+    title = f"{units.counted(turn.count, 'vCPU')} for {domain.name} {side.words}"
     request = SetVcpus(domain.key, turn.count, side.live, side.live and less, run)
     return Step(title, virsh(context.uri, *words), request, domain.key, undo)
 
 
-def guest_step(context: Context, domain: Domain, count: int, online: int) -> Step:
-    """Return the step by which the guest's agent has so many vCPUs online; `online` are now."""
+def guest_step(context: Context, domain: Domain, count: int, online: int | None) -> Step:
+    """Return the step by which the guest's agent has so many vCPUs online; `online` are now. Where that is not known
+    there is no way back."""
 
     def step(count: int, undo: tuple[Step, ...] = ()) -> Step:
         title = f"{count} vCPUs online in the guest of {domain.name}"
         command = virsh(context.uri, "setvcpus", domain_word(domain), str(count), "--guest")
         return Step(title, command, SetGuestVcpus(domain.key, count), domain.key, undo)
 
-    return step(count, (step(online),))
+    return step(count, () if online is None else (step(online),))

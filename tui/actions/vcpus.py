@@ -14,12 +14,12 @@ from tui.actions.base import (
     FieldKind,
     Reason,
     Target,
-    UnchangedError,
+    TargetError,
     Values,
     choice,
 )
 from tui.actions.lifecycle import as_domain
-from tui.actions.sides import WHERE, Side, sides
+from tui.actions.sides import WHERE, Side, persistent_first, sides
 from tui.actions.vcpu_steps import change_count, change_set, guest_step
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.domain import Domain
@@ -30,6 +30,8 @@ from tui.model.vcpu_slots import plugged, removable, slots_of, with_count, with_
 _AGENT, _HYPERVISOR = "agent", "hypervisor"
 _STAY = "those it booted with stay while it runs"
 _EVERYWHERE = {"where": "both"}
+# Context.unsettled counts the vCPU threads of its QEMU.
+_READS = ("processes",)
 
 
 def _unread(target: Target) -> Reason:
@@ -75,7 +77,7 @@ def _more(domain: Domain) -> list[_Move]:
 def _fewer(domain: Domain) -> list[_Move]:
     """The persistent side first: what runs may take its time."""
     moves = []
-    for side in reversed(sides(domain, _EVERYWHERE)):
+    for side in persistent_first(sides(domain, _EVERYWHERE), lambda side: side.live):
         problem = ""
         if side.config.vcpus <= 1:
             problem = "has one, and vCPU 0 stays"
@@ -157,20 +159,19 @@ def _count_steps(context: Context, target: Target, values: Values) -> Sequence[S
         return [_agent_step(context, domain, count, values)]
     wanted = [side for side in sides(domain, values) if side.config.vcpus != count]
     if not wanted:
-        raise UnchangedError("count", f"{domain.name} has {count} already")
+        raise TargetError("count", f"{domain.name} has {count} already")
     for side in wanted:
         _check_count(context, domain, side, count)
-    # What may never be confirmed comes last.
-    ordered = sorted(wanted, key=lambda side: side.live and count < side.config.vcpus)
+    ordered = persistent_first(wanted, lambda side: side.live and count < side.config.vcpus)
     return [step for side in ordered for step in change_count(context, domain, side, count)]
 
 
 def _check_count(context: Context, domain: Domain, side: Side, count: int) -> None:
-    """Raise FieldError where libvirt would refuse, or a plug could kill QEMU."""
+    """Raise TargetError where libvirt would refuse, or a plug could kill QEMU."""
     config = side.config
     if count > config.vcpus_max:
         word = "now" if side.live else "at the next boot"
-        raise FieldError("count", f"the most {domain.name} can have {word} is {config.vcpus_max}; C raises it")
+        raise TargetError("count", f"the most {domain.name} can have {word} is {config.vcpus_max}; C raises it")
     if not side.live:
         return
     if count > config.vcpus:
@@ -178,44 +179,45 @@ def _check_count(context: Context, domain: Domain, side: Side, count: int) -> No
     fewest = config.vcpus - len(removable(slots_of(config)))
     if count < fewest:
         hint = "; the agent can set them offline" if _has_agent(domain) else ""
-        raise FieldError("count", f"the fewest {domain.name} can have now is {fewest}: {_STAY}{hint}")
+        raise TargetError("count", f"the fewest {domain.name} can have now is {fewest}: {_STAY}{hint}")
 
 
 def _refuse_unsettled(context: Context, domain: Domain) -> None:
     if (reason := context.unsettled.get(domain.key)) is not None:
-        raise FieldError("where", f"{domain.name}: {reason}")
+        raise TargetError("where", f"{domain.name}: {reason}")
 
 
 def _agent_step(context: Context, domain: Domain, count: int, values: Values) -> Step:
-    if not _has_agent(domain):
-        raise FieldError("via", _no_agent(domain))
     if values["where"] == "persistent":
         raise FieldError("where", "the agent changes the running guest alone")
-    there, online = _guest_counts(context, domain)
+    if not _has_agent(domain):
+        raise TargetError("via", _no_agent(domain))
+    there, online = domain.config.vcpus if domain.config else 1, _guest_online(context, domain)
     if count > there:
-        raise FieldError("count", f"the guest of {domain.name} has {there}; plug more with via hypervisor")
+        raise TargetError("count", f"the guest of {domain.name} has {there}; plug more with via hypervisor")
     if count == online:
-        raise UnchangedError("count", f"the guest of {domain.name} has {count} online already")
+        raise TargetError("count", f"the guest of {domain.name} has {count} online already")
     return guest_step(context, domain, count, online)
 
 
-def _guest_counts(context: Context, domain: Domain) -> tuple[int, int]:
-    """How many vCPUs the guest has and how many of them are online, as its agent said last; all where it was not
-    asked yet."""
+def _guest_online(context: Context, domain: Domain) -> int | None:
+    """How many vCPUs the guest has online, as its agent said last; None where it was not asked yet."""
     detail = context.snapshot.detail
-    there = domain.config.vcpus if domain.config else 1
     if detail is None or detail.key != domain.key or detail.guest is None:
-        return there, there
-    return there, len(detail.guest.online)
+        return None
+    return len(detail.guest.online)
 
 
 def _count_notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     domain, count = as_domain(target), _count(values)
     if values["via"] == _AGENT:
-        return (
-            "the guest sets vCPUs on- or offline until it boots; libvirt's count stays",
-            f"undo sets {_guest_counts(context, domain)[1]} online again",
+        online = _guest_online(context, domain)
+        back = (
+            f"{domain.name}: its agent has not said how many are online now, so there is no undo"
+            if online is None
+            else f"{domain.name}: undo sets {online} online again"
         )
+        return "the guest sets vCPUs on- or offline until it boots; libvirt's count stays", back
     live = [side for side in sides(domain, values) if side.live]
     notes = [_UNPLUG] if any(count < side.config.vcpus for side in live) else []
     return [*notes, *(note for side in sides(domain, values) for note in _lost_holes(domain, side, count))]
@@ -258,21 +260,21 @@ def _set_steps(context: Context, target: Target, values: Values) -> Sequence[Ste
             _refuse_unsettled(context, domain)
         found.append((side, changed))
     if not any(changed for _side, changed in found):
-        raise UnchangedError("vcpus", f"{format_cpus(numbers)} of {domain.name}: {values['state']} already")
-    ordered = sorted(found, key=lambda item: item[0].live and not on)
+        raise TargetError("vcpus", f"{format_cpus(numbers)} of {domain.name}: {values['state']} already")
+    ordered = persistent_first(found, lambda item: item[0].live and not on)
     return [step for side, changed in ordered if changed for step in change_set(context, domain, side, changed, on)]
 
 
 def _to_turn(domain: Domain, side: Side, numbers: tuple[int, ...], on: bool) -> tuple[int, ...]:
     """Which of them are not yet so; raises FieldError for those that cannot be turned."""
     slots = slots_of(side.config)
-    if numbers[-1] >= len(slots):
-        raise FieldError("vcpus", f"{domain.name} has vCPUs 0-{len(slots) - 1}; C raises the maximum")
     if 0 in numbers:
         raise FieldError("vcpus", "vCPU 0 stays on")
+    if numbers[-1] >= len(slots):
+        raise TargetError("vcpus", f"{domain.name} has vCPUs 0-{len(slots) - 1}; C raises the maximum")
     changed = tuple(number for number in numbers if slots[number].enabled is not on)
     if side.live and not on and (fixed := set(changed) - set(removable(slots))):
-        raise FieldError("vcpus", f"vCPU {format_cpus(fixed)} of {domain.name} cannot go now: {_STAY}")
+        raise TargetError("vcpus", f"vCPU {format_cpus(fixed)} of {domain.name} cannot go now: {_STAY}")
     return changed
 
 
@@ -302,12 +304,12 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "domain.vcpus-more", "One vCPU more", "vCPUs", "+", Kind.DOMAIN,
         "Plug one vCPU more, now and for the next boot, up to the maximum.", _more_steps, _more_reason,
-        notes=_more_notes, rank=20,
+        notes=_more_notes, rank=20, reads=_READS,
     ),
     Action(
         "domain.vcpus-fewer", "One vCPU fewer", "vCPUs", "-", Kind.DOMAIN,
         "Take one vCPU away, now and for the next boot; the guest has to give it up.", _fewer_steps, _fewer_reason,
-        notes=_fewer_notes, rank=20,
+        notes=_fewer_notes, rank=20, reads=_READS,
     ),
     Action(
         "domain.vcpus", "Set vCPUs", "vCPUs", "c", Kind.DOMAIN,
@@ -321,7 +323,7 @@ ACTIONS: tuple[Action, ...] = (
                 "hypervisor plugs and unplugs; agent sets them on- and offline inside the guest", _any_agent,
             ),
         ),
-        notes=_count_notes, rank=21,
+        notes=_count_notes, rank=21, reads=(*_READS, "detail", "agent"),
     ),
     vcpu_maximum.ACTION,
     Action(
@@ -332,6 +334,6 @@ ACTIONS: tuple[Action, ...] = (
             choice("state", "State", ("on", "off")),
             WHERE,
         ),
-        notes=_set_notes,
+        notes=_set_notes, reads=_READS,
     ),
 )  # fmt: skip

@@ -17,7 +17,6 @@ from tui.actions.base import (
     choice,
 )
 from tui.actions.pool_steps import as_pool, plain_name, pool_word
-from tui.actions.virsh import virsh
 from tui.actions.volume_steps import (
     READS,
     amount_of,
@@ -36,6 +35,7 @@ from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.storage import Pool, Volume
 from tui.model.text import clean
+from tui.model.virsh import virsh
 from tui.model.volume_xml import new_volume_xml
 from tui.ops import volumes as ops
 

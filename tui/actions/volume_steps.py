@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from tui.actions.base import Context, FieldError, Reason, Target, Values
 from tui.actions.pool_steps import plain_name, pool_word
-from tui.actions.virsh import virsh
 from tui.model.amount import parse_amount
 from tui.model.holders import Holder, Sides, held_words, holders
 from tui.model.plan import Request, Step
 from tui.model.storage import Pool, Storage, Volume
 from tui.model.text import clean
+from tui.model.virsh import virsh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from tui.actions.base import (
     FieldKind,
     Reason,
     Target,
-    UnchangedError,
+    TargetError,
     Values,
     flag,
     is_on,
@@ -57,7 +57,7 @@ def _resize(context: Context, target: Target, values: Values) -> Sequence[Step]:
     if not capacity:
         raise FieldError("capacity", "must be more than 0")
     if capacity == before:
-        raise UnchangedError("capacity", f"{volume.name} has {units.byte_size(before)} already")
+        raise TargetError("capacity", f"{volume.name} has {units.byte_size(before)} already")
     shrink = capacity < before
     words = volume_words("vol-resize", pool, volume.raw_name, str(capacity), *(["--shrink"] if shrink else []))
     request = ops.ResizeVolume(volume.pool, volume.raw_name, capacity, before, shrink)

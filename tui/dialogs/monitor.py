@@ -56,6 +56,9 @@ class MonitorScreen(EditorScreen):
         self._protocol = opening.values["protocol"]
         self._printed: list[tuple[str, str]] = []
         """(line, style) of all that is to be seen, not wrapped."""
+        self._wrapped: list[SpanLine] = []
+        """The same as it stands in lines of `_width` cells."""
+        self._width = 0
         self._waiting = self._answered = ""
         self._told: tuple[str, Status] = ("", Status.RUNNING)
         self._place = len(_session.history)
@@ -88,19 +91,24 @@ class MonitorScreen(EditorScreen):
         self._heading.set_lines([[Span(title, "title"), FILL, *keys, Span("esc", "key", "close"), Span(" leave")]])
         self._prompt.set_lines([[Span(f"({self._protocol})", "dim")]])
 
-    def _draw(self) -> None:
+    def _draw(self, new: int = 0) -> None:
+        """Show what was printed, of which the last `new` lines were not shown before; in another width all of it is
+        wrapped anew."""
         width = max(self._view.size.width, 2)
-        lines: list[SpanLine] = []
-        for text, style in self._printed:
+        if width != self._width:
+            self._width, self._wrapped, new = width, [], len(self._printed)
+        for text, style in self._printed[len(self._printed) - new :]:
             parts = [text] if cells(text) <= width else wrapped(text, width)
-            lines += [[Span(part, style)] for part in parts]
-        self._view.set_lines(lines)
-        self._view.scroll_to_line(len(lines))
+            self._wrapped += [[Span(part, style)] for part in parts[-MOST_LINES:]]
+        del self._wrapped[:-MOST_LINES]
+        self._view.set_lines(self._wrapped)
+        self._view.scroll_to_line(len(self._wrapped))
 
     def _print(self, text: str, style: str = "") -> None:
-        self._printed += [(line, style) for line in clean_lines(text)]
+        new = [(line, style) for line in clean_lines(_end_of(text))]
+        self._printed += new
         del self._printed[:-MOST_LINES]
-        self._draw()
+        self._draw(len(new))
 
     # A command, from the line to its end
 
@@ -224,3 +232,8 @@ def _laid_out(output: str) -> str:
         return json.dumps(json.loads(output), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return output
+
+
+def _end_of(text: str) -> str:
+    """The lines of a text that are kept."""
+    return "\n".join(text.rsplit("\n", MOST_LINES)[-MOST_LINES:])

@@ -59,10 +59,13 @@ class Palette(ModalScreen[str | None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        typed = event.value.strip().casefold()
+        self.grid.set_items(sorted(self._offers, key=lambda offer: _distance(offer, typed)))
         try:
             self.grid.set_filter(parse(event.value.replace(":", " ")))
         except QueryError:
             self.grid.set_filter(None)
+        self.grid.press("home")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -81,3 +84,10 @@ class Palette(ModalScreen[str | None]):
             return
         event.stop()
         event.prevent_default()
+
+
+def _distance(offer: Offer, typed: str) -> int:
+    """How far an offer is from what was typed: its very id, title or key, what begins so, anything else."""
+    if typed in (offer.id, offer.title.casefold()) or (typed and typed == offer.key.casefold()):
+        return 0
+    return 1 if offer.title.casefold().startswith(typed) else 2

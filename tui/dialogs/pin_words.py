@@ -19,9 +19,8 @@ _SIDE_WORDS = {BOTH: "now and from the next boot on", LIVE: "now", PERSISTENT: "
 _MOST_NAMES = 4
 
 LEGEND: SpanLine = [
-    Span("■ may run", "dim"), Span("  "), Span("◆ runs there", "good"), Span("  "),
-    Span("◇ runs there, not wished", "warn"), Span("  "), Span("+ □ drift", "warn"), Span("  "),
-    Span("× cannot be taken", "dim"),
+    Span("■ pinned", "dim"), Span("  "), Span("▫ no pin", "dim"), Span("  "), Span("◆ runs there", "good"), Span("  "),
+    Span("◇ runs there, not wished", "warn"), Span("  "), Span("+ □ drift", "warn"), Span("  "), Span("× off", "dim"),
 ]  # fmt: skip
 
 _KEYS: tuple[tuple[tuple[str, str, str], ...], ...] = (

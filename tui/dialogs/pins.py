@@ -75,10 +75,14 @@ class PinsEditor(EditorScreen):
 
     def show_snapshot(self, snapshot: HostSnapshot) -> None:
         """Show loads, affinities and where threads run as of `snapshot`; the edits stay."""
-        target = _find(snapshot, self._targets[0])
-        self._gone = "" if target is not None else f"{self._targets[0].name} is gone"
-        if target is not None:
-            self._table = _plain(self._table_of(snapshot, target))
+        tables = [self._table, *self._others]
+        found = [_find(snapshot, target) for target in self._targets]
+        gone = [target.name for target, there in zip(self._targets, found, strict=True) if there is None]
+        self._gone = f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone" if gone else ""
+        self._table, *self._others = (
+            table if target is None else _plain(self._table_of(snapshot, target))
+            for table, target in zip(tables, found, strict=True)
+        )
         if self.is_mounted:
             self._show()
 

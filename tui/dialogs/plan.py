@@ -29,6 +29,7 @@ _WIDTH = 76
 _EDGES = 4
 # The border, the title, and the buttons, with the blank lines above preview and buttons.
 _OTHER_LINES = 6
+_BLANK_LINES = 2
 _log = logging.getLogger("virtdeck.plan")
 # Without --log nothing may be written over the screen.
 _log.addHandler(logging.NullHandler())
@@ -58,6 +59,8 @@ class PlanDialog(ModalScreen[Plan | None]):
         self._planning = False
         self._plan: Plan | None = None
         self._problem = ""
+        self._touched = False
+        """Whether anything was chosen or typed: until then no problem is the user's."""
         self._heading = LinesView([[Span(title, "title")]], classes="heading")
         self._preview = LinesView(classes="preview")
         self._buttons = LinesView(can_focus=True, classes="buttons")
@@ -131,7 +134,6 @@ class PlanDialog(ModalScreen[Plan | None]):
         self.query_one(".dialog").set_class(plan is not None and plan.confirm is not Confirm.NONE, "-loses")
         self._heading.set_lines([[Span(plan.title if plan else self._title, "title")]])
         self._phrase().display = plan is not None and plan.confirm is Confirm.TYPE
-        self._buttons.set_lines([_button_line(plan)])
         self._problem = event.problem
         self._fit()
 
@@ -141,10 +143,18 @@ class PlanDialog(ModalScreen[Plan | None]):
     def _fit(self) -> None:
         """Wrap the preview to the dialog's width; what does not fit the screen's height can be scrolled to."""
         width = min(_WIDTH, self.app.size.width) - _EDGES
-        lines = _preview(self._plan, width) if self._plan else _told("", "", self._problem, width, "warn")
+        lines = (
+            _preview(self._plan, width)
+            if self._plan
+            else _told("", "", self._problem, width, "warn" if self._touched else "dim")
+        )
         others = _OTHER_LINES + len(self._fields) + self._phrase().display
-        room = max(1, self.app.size.height - others)
-        self._preview.can_focus = len(lines) > room
+        spare = self.app.size.height - others
+        tight = spare < 1
+        self.query_one(".dialog").set_class(tight, "-tight")
+        room = max(1, spare + _BLANK_LINES if tight else spare)
+        self._preview.can_focus = more = len(lines) > room
+        self._buttons.set_lines([_button_line(self._plan, more=more)])
         self._preview.styles.max_height = room
         self._preview.set_lines(lines)
 
@@ -163,6 +173,7 @@ class PlanDialog(ModalScreen[Plan | None]):
         name = ident.removeprefix("field-")
         if self._values.get(name) != value:
             self._values[name] = value
+            self._touched = True
             self._plan = None
             self._make()
 
@@ -243,13 +254,14 @@ def _told(word: str, word_style: str, text: str, width: int, style: str = "") ->
     return [[Span(word, word_style), Span(first, style)], *([Span(" " * len(word) + line, style)] for line in more)]
 
 
-def _button_line(plan: Plan | None) -> SpanLine:
+def _button_line(plan: Plan | None, *, more: bool) -> SpanLine:
+    scroll = [Span("↓ ↑", "key"), Span(" more lines", "warn")] if more else []
     cancel = [Span("esc", "key", "cancel"), Span(" cancel", "", "cancel")]
     if plan is None:
-        return [FILL, *cancel]
+        return [*scroll, FILL, *cancel]
     go = {
         Confirm.NONE: [Span("enter", "key", "go"), Span(" go    ", "", "go")],
         Confirm.ASK: [Span("y", "key", "go"), Span(" yes, do it    ", "bad", "go")],
         Confirm.TYPE: [Span(f"type {plan.phrase} and press ", "warn"), Span("enter", "key", "go"), Span("    ")],
     }[plan.confirm]
-    return [FILL, *go, *cancel]
+    return [*scroll, FILL, *go, *cancel]

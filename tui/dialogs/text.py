@@ -74,8 +74,8 @@ def _told(head: list[Span], text: str, width: int) -> list[SpanLine]:
 
 
 _SIGNS: tuple[tuple[str, str], ...] = (
-    ("State", "● running  ◐ paused  ◔ in shutdown  ○ off  ✖ crashed  ◇ a QEMU process that libvirt does not know  "
-              "⚠ its QEMU does not answer"),
+    ("State", "● running  ◐ paused  ◔ in shutdown, or asked for something it has not done yet  ○ off  ✖ crashed  "
+              "◇ a QEMU process that libvirt does not know  ⚠ its QEMU does not answer"),
     ("?", "not known: not read yet, or it cannot be read"),
     ("CPU%", "of one host CPU: 200 is two CPUs in full"),
     ("Sizes", "binary, 1K = 1024; rates are bytes a second"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.model.journal import Status
+from tui.model import units
+from tui.model.amount import format_amount
 
 if TYPE_CHECKING:
     from tui.model.domain_config import DomainConfig
@@ -24,7 +23,7 @@ _NEAR_KIB = 1 * _MIB
 _PAGE_KIB = 4
 _FRESH_S = 15
 _FRESH_PERIODS = 3
-_SIZE = re.compile(r"([0-9]{1,18})KiB")
+_LONG_AGO_NS = 3600 * 10**9
 
 
 def has_balloon(config: DomainConfig) -> bool:
@@ -69,6 +68,14 @@ def floor_kib(config: DomainConfig, usage: DomainUsage | None) -> int:
     return max(LEAST_KIB, needed + margin)
 
 
+def loss(config: DomainConfig, usage: DomainUsage | None, name: str, kib: int) -> str:
+    """Return what the running guest called `name` loses when it comes to less than its floor, in words."""
+    needed = needed_kib(config, usage)
+    uses = f"; it needs about {units.size(needed)}" if needed is not None else ""
+    size = format_amount(kib)
+    return f"what runs in {name}: with {size} its kernel kills processes for want of memory, or panics{uses}"
+
+
 def tolerance_kib(target_kib: int, distance_kib: int) -> int:
     """Return how near to its target a balloon counts as arrived: 1 % or 1 MiB, and always nearer than it was when it
     set out, so that a small step of a large guest is not taken for done before it has begun."""
@@ -87,35 +94,21 @@ class Target:
 
 
 def open_target(
-    entries: Iterable[Entry], uri: str, word: str, now_kib: int | None, started_ns: int | None
+    entries: Iterable[Entry], uri: str, key: str, config: DomainConfig, started_ns: int | None, now_ns: int
 ) -> Target | None:
-    """Return what the domain that commands call `word` was last asked to come to, as the journal's commands tell (no
-    hypervisor keeps it where libvirt could read it); None when it got there, or it is not certain that it is the same
-    run, whose QEMU was started at `started_ns` (None: not known)."""
-    asked = [(entry, kib) for entry in entries if entry.uri == uri and (kib := _asked(entry, word)) is not None]
-    asked = [(entry, kib) for entry, kib in asked if entry.status is not Status.FAILED]
+    """Return what the running domain with this UUID was last asked to come to, as the journal tells (no hypervisor
+    keeps it where libvirt could read it). None when it got there; when it is not certain that it is the same run, whose
+    QEMU was started at `started_ns` (None: not known); and when it was asked over an hour before `now_ns` and nobody
+    waits for it any more: others may have asked for something else since."""
+    asked = [(entry, one) for entry in entries if entry.uri == uri for one in entry.asked]
+    asked = [(entry, one) for entry, one in asked if one.target == key and one.kib]
     if not asked:
         return None
-    entry, kib = max(asked, key=lambda pair: pair[0].at_ns)
+    entry, last = max(asked, key=lambda pair: pair[0].at_ns)
     watched = not entry.status.ended
     same_run = watched if started_ns is None else entry.at_ns > started_ns
-    if entry.status is Status.DONE or not same_run:
+    if last.settled or not same_run or not (watched or now_ns - entry.at_ns < _LONG_AGO_NS):
         return None
-    if now_kib is not None and abs(now_kib - kib) <= max(_PAGE_KIB, min(_NEAR_KIB, kib // 100)):
+    if abs(config.memory_kib - last.kib) <= max(_PAGE_KIB, min(_NEAR_KIB, last.kib // 100)):
         return None
-    return Target(kib, entry.at_ns, watched)
-
-
-def _asked(entry: Entry, word: str) -> int | None:
-    """The size of the last `virsh -c URI setmem WORD SIZE --live` of an entry."""
-    found = None
-    for command in entry.commands:
-        if " setmem " not in command:
-            continue
-        try:
-            words = shlex.split(command)
-        except ValueError:
-            continue
-        size = _SIZE.fullmatch(words[5]) if words[3:5] == ["setmem", word] and words[6:] == ["--live"] else None
-        found = int(size[1]) if size else found
-    return found
+    return Target(last.kib, entry.at_ns, watched)

@@ -31,15 +31,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How many vCPUs a running domain was asked to go down to: the guest may give them up late, or never."""
+    """How many vCPUs a running domain was asked to go down to, or the memory that it was asked to come to: the guest
+    may do it late, or never."""
 
     target: str
     """The domain's UUID."""
     run: int
-    """libvirt's id of the domain while it ran so; another one is another run."""
+    """libvirt's id of the domain while it ran so; another one is another run. -1: not known."""
     vcpus: int
     settled: bool
     """Whether its host confirmed this, or another number after it."""
+    kib: int = 0
+    """The memory; 0: this is of vCPUs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ _FAILED = re.compile(
 # What `gpa2hva` and the like, which read, say of an address that is none.
 _NOT_FOUND = re.compile(r"No memory is mapped at address|Unmapped\b|Memory at address .* is not RAM")
 _MIB, _KIB = 1024, 1024
+# With it the human monitor's commands would get by all that is asked before them.
+_HMP_BY_QMP = "human-monitor-command"
 
 
 def one_line(command: str) -> str:
@@ -52,6 +54,8 @@ def qmp_command(text: str) -> str:
         raise ValueError("leave the id out: libvirt gives one")
     if not isinstance(found.get("execute"), str) or not re.fullmatch(r"[A-Za-z][\w.-]*", found["execute"], re.ASCII):
         raise ValueError("name a QMP command, as in: query-status")
+    if found["execute"] == _HMP_BY_QMP:
+        raise ValueError("give commands of the human monitor with the protocol hmp")
     return json.dumps(found)
 
 
@@ -88,12 +92,12 @@ def balloon_kib(command: str, protocol: str) -> int | None:
     if protocol == "qmp":
         arguments = _object(command).get("arguments")
         size = arguments.get("value") if isinstance(arguments, dict) else None
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or size < _KIB:
             raise ValueError('balloon takes bytes, as in: balloon {"value": 536870912}')
         return size // _KIB
     words = command.split()
     # QEMU takes expressions as well; what is not plain cannot be checked.
-    if len(words) != 2 or words[0] != "balloon" or re.fullmatch("[0-9]{1,9}", words[1]) is None:
+    if len(words) != 2 or words[0] != "balloon" or re.fullmatch("0*[1-9][0-9]{0,8}", words[1]) is None:
         raise ValueError("balloon takes whole MiB, as in: balloon 512")
     return int(words[1]) * _MIB
 

@@ -43,6 +43,11 @@ def percent(value: float | None, unknown: str = "?") -> str:
     return f"{value:.1f}" if 0.05 <= value < 9.95 else f"{value:.0f}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number of things in words: `1 vCPU`, `2 vCPUs`."""
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def clock(at_ns: int) -> str:
     """Return a wall clock instant (ns since the epoch) as local HH:MM:SS; `?` where there is no such instant."""
     return _local("%H:%M:%S", at_ns / 1e9)

@@ -23,6 +23,8 @@ def unsettled(entries: Iterable[Entry], snapshot: HostSnapshot) -> dict[str, str
     left: dict[str, tuple[Asked, int]] = {}
     for entry in entries:
         for asked in entry.asked:
+            if asked.kib:
+                continue
             if asked.settled:
                 left.pop(asked.target, None)
             else:
@@ -35,7 +37,7 @@ def unsettled(entries: Iterable[Entry], snapshot: HostSnapshot) -> dict[str, str
             continue
         if (lost := lost_vcpus(domain, threads.get(key))) > 0:
             found[key] = (
-                f"its QEMU has given up {lost} vCPU that libvirt still counts; to plug one would kill it. {_DO}"
+                f"its QEMU has given up {lost} vCPU that libvirt still counts; to plug one would kill it. {_OFF_AND_ON}"
             )
         elif key in left and _is_open(domain, left[key][0]):
             asked, at_ns = left[key]
@@ -44,6 +46,7 @@ def unsettled(entries: Iterable[Entry], snapshot: HostSnapshot) -> dict[str, str
     return found
 
 
+_OFF_AND_ON = "Shut it down and start it; until then a guest agent can set vCPUs offline"
 _DO = WAY_OUT[0].upper() + WAY_OUT[1:]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -81,8 +82,10 @@ class OpContext(Protocol):
         """Give back what `control` opened for the calling thread; domains taken from it must have been dropped."""
         ...
 
-    def long(self) -> Any:
-        """Return a connection for calls that take long (save, restore, migrate), to be given to `release` after."""
+    def long(self, limit_s: float = math.inf, /) -> Any:
+        """Return a connection for a call that takes long by its nature (save, restore), to be given to `release` after;
+        the user is told that there is no answer when it takes more than `limit_s`. What merely may hang, as any call to
+        a QEMU may, is for `control`. Raises OpError."""
         ...
 
     def release(self, connection: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,10 +57,10 @@ def control_domain(context: OpContext, key: str, what: str) -> Any:
 
 
 @contextmanager
-def long_domain(context: OpContext, key: str, what: str) -> Iterator[Any]:
-    """Give the virDomain of a UUID on a connection of its own, for a call that takes long; every libvirtError inside
-    becomes an OpError that says what was being done."""
-    connection = context.long()
+def long_domain(context: OpContext, key: str, what: str, limit_s: float = math.inf) -> Iterator[Any]:
+    """Give the virDomain of a UUID on a connection of its own, for a call that takes long by its nature, `limit_s` at
+    most; every libvirtError inside becomes an OpError that says what was being done."""
+    connection = context.long(limit_s)
     try:
         handle = domain(connection, key, what)
         try:

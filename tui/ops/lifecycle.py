@@ -16,6 +16,8 @@ from tui.ops.errors import control_domain, doing, domain, long_domain, op_error
 SHUTDOWN_PATIENCE_S = 15.0
 REBOOT_PATIENCE_S = 15.0
 _AGENT_GONE_S = 3.0
+# libvirt gives QEMU 10 s to end by SIGTERM and up to 20 s by SIGKILL (virProcessKillPainfullyDelay).
+_FORCE_OFF_S = 40.0
 _SHUTDOWN_FLAGS = {
     "default": libvirt.VIR_DOMAIN_SHUTDOWN_DEFAULT,
     "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
@@ -252,7 +254,7 @@ def _reset(request: Reset, context: OpContext) -> Outcome:
 
 
 def _destroy(request: Destroy, context: OpContext) -> Outcome:
-    with long_domain(context, request.key, "force off") as handle:
+    with long_domain(context, request.key, "force off", _FORCE_OFF_S) as handle:
         handle.destroyFlags(libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if request.graceful else 0)
     return Outcome("forced off")
 

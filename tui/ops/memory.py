@@ -56,48 +56,54 @@ def _set_memory(request: SetMemory, context: OpContext) -> Outcome:
     with doing("set the memory of", handle.name()):
         run, now = handle.ID(), int(handle.info()[2])
         handle.setMemoryFlags(request.kib, _side(request.live))
-    size = units.size(request.kib)
     if not request.live:
-        return Outcome(f"{size} from the next boot on")
-    watch = _Balloon(context, request, run, now)
-    return Outcome(f"the guest has {size}", watch.look, BALLOON_PATIENCE_S, told=watch.words)
+        return Outcome(f"{units.size(request.kib)} from the next boot on")
+    return balloon_outcome(Balloon(context, request.key, request.kib, run, now))
 
 
-class _Balloon:
-    """How far a guest is on its way; libvirt knows it by event (BALLOON_CHANGE), so that no monitor is asked."""
+class Balloon:
+    """How far a guest that was asked to come to `kib` is on its way; libvirt knows it by event (BALLOON_CHANGE), so
+    that no monitor is asked. `run` is the domain's id and `now_kib` what the guest had before it was asked."""
 
-    def __init__(self, context: OpContext, request: SetMemory, run: int, now_kib: int) -> None:
+    def __init__(self, context: OpContext, key: str, kib: int, run: int, now_kib: int) -> None:
+        self.kib = kib
         self._context = context
-        self._request = request
+        self._key = key
         self._run = run
         self._now = now_kib
-        self._grows = request.kib > now_kib
-        self._near = tolerance_kib(request.kib, abs(request.kib - now_kib))
+        self._grows = kib > now_kib
+        self._near = tolerance_kib(kib, abs(kib - now_kib))
         self._off = False
 
     def look(self) -> Progress:
-        """Ask libvirt; another run of the domain, or none, will never tell."""
+        """Ask libvirt; another run of the domain, or none, will never tell. Raises OpError."""
         try:
-            handle = self._context.control().lookupByUUIDString(self._request.key)
+            handle = self._context.control().lookupByUUIDString(self._key)
             state, _maximum, now, *_ = handle.info()
             self._off = state in _OFF or handle.ID() != self._run
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                raise op_error("look at the balloon of", self._request.key, error) from error
+                raise op_error("look at the balloon of", self._key, error) from error
             self._off = True
         if self._off:
             return Progress.FAILED
         self._now = int(now)
-        return Progress.CONFIRMED if abs(self._now - self._request.kib) <= self._near else Progress.PENDING
+        return Progress.CONFIRMED if abs(self._now - self.kib) <= self._near else Progress.PENDING
 
     def words(self) -> str:
         """What to say of it as long as it has not arrived."""
         if self._off:
             return "it stopped before the guest did it"
-        gap = f"it has {units.size(self._now)}, not {units.size(self._request.kib)}"
+        gap = f"it has {units.size(self._now)}, not {units.size(self.kib)}"
         if self._grows:
             return f"the guest did not take it: {gap}; its balloon driver does not answer"
         return f"the guest did not give it: {gap}; no balloon driver, or nothing to spare"
+
+
+def balloon_outcome(balloon: Balloon, output: str = "") -> Outcome:
+    """Return the outcome of having asked a guest: done once it is there."""
+    message = f"the guest has {units.size(balloon.kib)}"
+    return Outcome(message, balloon.look, BALLOON_PATIENCE_S, told=balloon.words, output=output)
 
 
 def _set_max_memory(request: SetMaxMemory, context: OpContext) -> Outcome:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -90,21 +93,58 @@ def _when(live: bool) -> str:
     return "" if live else " from the next boot on"
 
 
-def _keep(path: str, xml: str) -> None:
-    """Write XML, which may hold secrets, to a file that only its owner can read; one that is there with the same XML
-    stays. Raises OpError."""
+def _keep(path: str, xml: str, is_ours: Callable[[str], bool] = lambda _there: False) -> None:
+    """Write XML, which may hold secrets, to a file that only its owner can read: whole, or not at all. One that is
+    there stays, except with something else of which `is_ours` says that it may be replaced. Raises OpError."""
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        folder = os.path.dirname(path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        descriptor, made = tempfile.mkstemp(prefix=".", dir=folder)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            if Path(path).read_text(encoding="utf-8") == xml:
-                return
-            raise
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(xml)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(xml)
+            _put(made, path, xml, is_ours)
+        finally:
+            Path(made).unlink(missing_ok=True)
     except (OSError, UnicodeError) as error:
         raise OpError("keep the XML in", path, str(error), advice="Nothing was changed.") from error
+
+
+def _put(made: str, path: str, xml: str, is_ours: Callable[[str], bool]) -> None:
+    """Give a new file its name; raises FileExistsError and what reading the other one raises."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        there = Path(path).read_text(encoding="utf-8")
+        if there == xml:
+            return
+        if not is_ours(there):
+            raise
+        os.replace(made, path)
+
+
+def _keep_beside(path: str, xml: str) -> None:
+    """Keep XML in a file of this name, or with a number where something else is in it: what an earlier try of the same
+    request kept is not lost. Raises OpError."""
+    file = Path(path)
+    for number in count(2):
+        try:
+            _keep(str(file), xml)
+        except OpError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            file = Path(path).with_stem(f"{Path(path).stem}-{number}")
+        else:
+            return
+
+
+def _is_of(key: str, xml: str) -> bool:
+    """Whether this is the XML of the domain with this UUID."""
+    try:
+        root = ET.fromstring(xml)
+    except ET.ParseError:
+        return False
+    return root.tag == "domain" and (root.findtext("uuid") or "").strip().lower() == key
 
 
 def _attach(request: AttachMemory, context: OpContext) -> Outcome:
@@ -255,8 +295,9 @@ def _set_slots(request: SetMemorySlots, context: OpContext) -> Outcome:
         wanted = request.edited(before)
     except ET.ParseError as error:
         raise OpError("read the XML of", name, str(error), advice="Nothing was changed.") from error
-    _keep(request.backup, before)
-    _keep(request.file, wanted)
+    # An earlier try of the same request left both files, and the domain may have been changed since.
+    _keep_beside(request.backup, before)
+    _keep(request.file, wanted, partial(_is_of, request.key))
     with doing("set the memory slots of", name):
         if handle.XMLDesc(_PERSISTENT) != before:
             advice = "Nothing was changed; try again."

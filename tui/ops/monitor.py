@@ -6,22 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import libvirt
 import libvirt_qemu
 
-from tui.model import units
 from tui.model.plan import Request
 from tui.model.qemu_monitor import failure
 from tui.model.text import clean, clean_lines
-from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.ops.errors import control_domain, doing, long_domain
+from tui.ops.base import OpContext, OpError, Outcome
+from tui.ops.errors import control_domain, doing
+from tui.ops.memory import Balloon, balloon_outcome
 
-BALLOON_PATIENCE_S = 15.0
+MOST_OUTPUT = 256 * 1024
+"""How many characters of an answer are kept: its end."""
 _FLAGS = {
     "hmp": libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
     "qmp": libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT,
 }
-_NEAR_KIB = 1024
 _UNKNOWN = "unknown command"
 
 
@@ -38,37 +37,28 @@ class MonitorCommand(Request):
 
 
 def _command(request: MonitorCommand, context: OpContext) -> Outcome:
-    """A monitor may not answer, or only after long: the call has a connection of its own."""
-    with long_domain(context, request.key, "monitor") as handle:
-        name = handle.name()
+    balloon = None
+    handle = control_domain(context, request.key, "monitor")
+    name = handle.name()
+    with doing("monitor", name):
+        if request.balloon_kib is not None:
+            balloon = Balloon(context, request.key, request.balloon_kib, handle.ID(), int(handle.info()[2]))
         answer: str = libvirt_qemu.qemuMonitorCommand(handle, request.command, _FLAGS[request.protocol])
     if (why := failure(request.command, request.protocol, answer)) is not None:
         advice = "help lists the commands." if request.protocol == "hmp" and why.startswith(_UNKNOWN) else ""
-        text = "; ".join(clean_lines(why))
+        text = "; ".join(clean_lines(_end_of(why)))
         raise OpError("monitor", f"{clean(name)}: {clean(request.command)}", text, advice=advice)
-    if request.balloon_kib is None:
-        return Outcome("answered" if answer.strip() else "done", output=answer)
-    return Outcome(
-        f"the guest has {units.size(request.balloon_kib)}",
-        _watch_balloon(context, request.key, request.balloon_kib),
-        patience_s=BALLOON_PATIENCE_S,
-        hint="the guest did not give or take it all; look at its balloon",
-        output=answer,
-    )
+    output = _end_of(answer)
+    if balloon is not None:
+        return balloon_outcome(balloon, output)
+    return Outcome("answered" if answer.strip() else "done", output=output)
 
 
-def _watch_balloon(context: OpContext, key: str, wanted_kib: int) -> Callable[[], Progress]:
-    """What QEMU last reported of the balloon; libvirt knows it by event, so that no monitor is asked."""
-
-    def look() -> Progress:
-        handle = control_domain(context, key, "look at the balloon of")
-        with doing("look at the balloon of", key):
-            state, _maximum, current_kib, *_ = handle.info()
-        if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):
-            return Progress.FAILED
-        return Progress.CONFIRMED if abs(current_kib - wanted_kib) < _NEAR_KIB else Progress.PENDING
-
-    return look
+def _end_of(answer: str) -> str:
+    """The end of an answer that is too long to be kept, behind a line that says so."""
+    if len(answer) <= MOST_OUTPUT:
+        return answer
+    return f"[the first {len(answer) - MOST_OUTPUT} characters are left out]\n{answer[-MOST_OUTPUT:]}"
 
 
 OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {MonitorCommand: _command}

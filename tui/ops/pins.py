@@ -35,6 +35,8 @@ class PinThread(Request):
     """Pin a vCPU by virDomainPinVcpu, for drivers that know of no sides; of a running domain."""
     process: str = ""
     """`pid:START` of its QEMU when that was seen on this machine, so that the emulator's CPUs can be read back."""
+    back: bool = False
+    """Whether it puts a pin back: of a running thread what is online of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +125,18 @@ def _main_thread(process: str) -> frozenset[int] | None:
 
 
 def _host(connection: Any, request: PinThread, subject: str) -> _Host:
-    """What the host has; raises OpError when it lacks a CPU that is asked for, or has it offline when it is for now."""
+    """What the host has; raises OpError when it lacks a CPU that is asked for, or has it offline when it is for now;
+    where a pin is put back, when it has all of them offline."""
     with doing("read the CPUs of", "the host"):
         count, online, _number = connection.getCPUMap(0)
         playing = connection.getType() == "TEST"
     # The CPU map of libvirt's test driver is that of one host, whichever it plays; masks are cut to its length.
     host = _Host(count, frozenset(range(count)) if playing else _set_of(online))
     lacks = f"libvirt's test driver keeps pins to CPUs 0-{count - 1} alone, not" if playing else "the host has no CPU"
+    offline = [cpu for cpu in request.cpus if request.live and cpu not in host.online]
     for words, missing in (
         (lacks, [cpu for cpu in request.cpus if cpu >= host.count]),
-        ("offline: CPU", [cpu for cpu in request.cpus if request.live and cpu not in host.online]),
+        ("offline: CPU", [] if request.back and len(offline) < len(request.cpus) else offline),
     ):
         if missing:
             raise OpError(_PIN, subject, f"{words} {format_cpus(missing)}")
@@ -146,6 +150,8 @@ def pin_thread(request: PinThread, context: OpContext) -> Outcome:
     subject = f"{request.thread} of {clean(handle.name())}"
     thread, host = _Thread(handle, request), _host(context.control(), request, subject)
     asked = frozenset(request.cpus or range(host.count))
+    if request.back and request.live and request.cpus:
+        asked &= host.online
     with doing(_PIN, subject):
         before = thread.told()
         thread.pin(host, asked)
@@ -156,7 +162,7 @@ def pin_thread(request: PinThread, context: OpContext) -> Outcome:
             if made is not None and made != asked:
                 text = f"asked for CPUs {format_cpus(asked)}, {who} {format_cpus(made)}"
                 _refuse(thread, subject, host, before, text)
-    return Outcome(_done(request))
+    return Outcome(_done(request, asked))
 
 
 def _refuse(thread: _Thread, subject: str, host: _Host, before: frozenset[int] | None, text: str) -> None:
@@ -169,11 +175,13 @@ def _refuse(thread: _Thread, subject: str, host: _Host, before: frozenset[int] |
     raise OpError(_PIN, subject, text, advice=advice)
 
 
-def _done(request: PinThread) -> str:
+def _done(request: PinThread, asked: frozenset[int]) -> str:
     when = "now" if request.live else "from the next boot on"
     if not request.cpus:
         return f"{request.thread} may run on all CPUs {when}"
-    return f"{request.thread} runs on CPUs {format_cpus(request.cpus)} {when}"
+    left = set(request.cpus) - asked
+    without = f", without CPU {format_cpus(left)}, which is offline" if left else ""
+    return f"{request.thread} runs on CPUs {format_cpus(asked)} {when}{without}"
 
 
 OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {PinThread: pin_thread}

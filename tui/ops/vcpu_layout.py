@@ -15,6 +15,7 @@ from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.define import keep_xml
 from tui.ops.errors import control_domain, doing
 
+_WHAT = "set the maximum of vCPUs of"
 _TOPOLOGY = ("sockets", "dies", "clusters", "cores", "threads")
 
 
@@ -40,19 +41,25 @@ class ReshapeVcpus(Request):
 
 
 def _set_max(request: SetVcpusMax, context: OpContext) -> Outcome:
-    handle = control_domain(context, request.key, "set the maximum of vCPUs of")
-    with doing("set the maximum of vCPUs of", handle.name()):
+    handle = control_domain(context, request.key, _WHAT)
+    with doing(_WHAT, handle.name()):
         handle.setVcpusFlags(request.maximum, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
     return Outcome(f"up to {request.maximum} vCPUs from the next boot on")
 
 
 def _reshape(request: ReshapeVcpus, context: OpContext) -> Outcome:
-    handle = control_domain(context, request.key, "set the maximum of vCPUs of")
+    """libvirt has no lock around an edit: what somebody else changed meanwhile is not overwritten."""
+    handle = control_domain(context, request.key, _WHAT)
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
-    keep_xml(handle, request.backup)
-    with doing("set the maximum of vCPUs of", handle.name()):
-        root = ET.fromstring(handle.XMLDesc(flags))
+    with doing(_WHAT, handle.name()):
+        before = handle.XMLDesc(flags)
+        root = ET.fromstring(before)
         reshape(root, request)
+    keep_xml(handle, request.backup)
+    with doing(_WHAT, handle.name()):
+        if handle.XMLDesc(flags) != before:
+            advice = "Nothing was changed; try again."
+            raise OpError(_WHAT, handle.name(), "somebody else changes it just now", advice=advice)
         handle.connect().defineXMLFlags(ET.tostring(root, encoding="unicode"), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
     return Outcome(f"up to {request.maximum} vCPUs from the next boot on")
 
@@ -61,7 +68,7 @@ def reshape(root: ET.Element, request: ReshapeVcpus) -> None:
     """Change a persistent domain XML as `request` says; raises OpError where it has no `<vcpu>`."""
     vcpu = root.find("vcpu")
     if vcpu is None:
-        raise OpError("set the maximum of vCPUs of", request.key, "its XML has no <vcpu>")
+        raise OpError(_WHAT, request.key, "its XML has no <vcpu>")
     vcpu.text = str(request.maximum)
     vcpu.set("current", str(request.count))
     for slots in root.findall("vcpus"):

@@ -13,7 +13,7 @@ from tui.model.plan import Request
 from tui.model.unsettled import WAY_OUT
 from tui.ops import vcpu_layout
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.ops.errors import control_domain, doing, domain, long_domain, op_error
+from tui.ops.errors import control_domain, doing, domain, op_error
 
 _LOCK_WORDS = "state change lock"
 _HINT = f"the guest has not given it up; plug none now, it may kill QEMU; {WAY_OUT}"
@@ -120,20 +120,15 @@ def _refuse_blind_plug(handle: Any) -> None:
 
 def _unplug(request: SetVcpus | SetVcpu, context: OpContext, change: Callable[[Any], None]) -> Outcome:
     """libvirt waits 5 s for the guest to give up a vCPU, then fails with code 68; the guest may still do so."""
-    connection = context.long()
+    connection = context.control()
+    handle = domain(connection, request.key, "unplug vCPUs of")
+    name, run = handle.name(), handle.ID()
     try:
-        handle = domain(connection, request.key, "unplug vCPUs of")
-        name, run = handle.name(), handle.ID()
-        try:
-            change(handle)
-        except libvirt.libvirtError as error:
-            if not _may_come(error, connection):
-                raise op_error("unplug vCPUs of", name, error) from error
-            return Outcome(f"{request.count} vCPUs", _watch(context, request, run), patience_s=0.0, hint=_HINT)
-        finally:
-            del handle
-    finally:
-        context.release(connection)
+        change(handle)
+    except libvirt.libvirtError as error:
+        if not _may_come(error, connection):
+            raise op_error("unplug vCPUs of", name, error) from error
+        return Outcome(f"{request.count} vCPUs", _watch(context, request, run), patience_s=0.0, hint=_HINT)
     return Outcome(f"{request.count} vCPUs")
 
 
@@ -167,7 +162,8 @@ def _watch(context: OpContext, request: SetVcpus | SetVcpu, run: int) -> Callabl
 
 
 def _set_guest_vcpus(request: SetGuestVcpus, context: OpContext) -> Outcome:
-    with long_domain(context, request.key, "set the vCPUs inside") as handle:
+    handle = control_domain(context, request.key, "set the vCPUs inside")
+    with doing("set the vCPUs inside", handle.name()):
         handle.setVcpusFlags(request.count, libvirt.VIR_DOMAIN_VCPU_GUEST | libvirt.VIR_DOMAIN_AFFECT_LIVE)
     return Outcome(f"{request.count} vCPUs online in the guest")
 

@@ -113,7 +113,7 @@ def under_way(entries: Sequence[Entry]) -> SpanLine | None:
 
 # The frame's own keys, in the order in which they give way when the line is short.
 _GENERAL = (("q", "quit"), ("enter", "detail"), ("space", "mark"), ("/", "filter"), (":", "all"), ("?", "help"))
-_ACTION_ROOM = 0.6
+_ACTION_ROOM = 0.8
 
 
 def hints(

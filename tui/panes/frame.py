@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
@@ -172,7 +173,8 @@ class PaneFrame(Horizontal):
         room = self.tab_line.size.width - sum(cells(span.text) for span in name)
         line: SpanLine = [*name, *_tab_spans(tabs, current, room)]
         self.tab_line.set_lines([line])
-        self.detail.set_lines(current.lines(self._view, item))
+        width = self.detail.size.width or self._view.detail_width
+        self.detail.set_lines(current.lines(replace(self._view, detail_width=width), item))
 
     # Filter
 

@@ -70,9 +70,13 @@ def _status(row: JournalRow) -> Cell:
     return Cell(f"{glyph} {words}", style)
 
 
-def _title(row: JournalRow) -> Cell:
-    work = row.entry.work
-    return Cell(row.entry.title if work is None else f"{row.entry.title}: {work.words()}")
+def _change(row: JournalRow) -> Cell:
+    """The title, and what came of it where that is one thing."""
+    entry = row.entry
+    if entry.work is not None:
+        return Cell(f"{entry.title}: {entry.work.words()}")
+    first = entry.results[0] if len(set(entry.results)) == 1 else ""
+    return Cell(f"{entry.title}: {first}" if first and first.casefold() != entry.title.casefold() else entry.title)
 
 
 def _undo(row: JournalRow) -> Cell:
@@ -98,8 +102,8 @@ def _fact(row: JournalRow, name: str) -> Fact:
     }.get(name)
 
 
-def _what(_view: View, row: JournalRow) -> list[SpanLine]:
-    entry = row.entry
+def _what(view: View, row: JournalRow) -> list[SpanLine]:
+    entry, width = row.entry, view.detail_width
     status = _status(row)
     style = status.style if entry.status is Status.FAILED else ""
     lines = [
@@ -111,16 +115,16 @@ def _what(_view: View, row: JournalRow) -> list[SpanLine]:
         *([line("Took", f"{(entry.ended_ns - entry.at_ns) / 1e9:.1f} s")] if entry.ended_ns else []),
         BLANK,
         heading("Does the same"),
-        *(part for command in entry.commands for part in paragraph(command)),
+        *(part for command in entry.commands for part in paragraph(command, width=width)),
         BLANK,
         heading("Result"),
-        *(part for result in entry.results for part in paragraph(result, style)),
+        *(part for result in entry.results for part in paragraph(result, style, width)),
     ]
     if row.undone:
         return [*lines, BLANK, note("undone since")]
     if not entry.undo:
         return [*lines, BLANK, note("cannot be undone")]
-    undo = [note(step.command_line(), "") for step in entry.undo]
+    undo = [part for step in entry.undo for part in paragraph(step.command_line(), width=width)]
     return [*lines, BLANK, [Span("u", "key"), Span(" undoes it:", "title")], *undo]
 
 
@@ -149,7 +153,7 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     columns=(
         Column("when", "When", 14, _moment, lambda row: row.entry.at_ns),
         Column("status", "Status", 15, _status, lambda row: row.entry.status.value),
-        Column("what", "What", 20, _title, lambda row: row.entry.title, grow=1),
+        Column("what", "What", 20, _change, lambda row: row.entry.title, grow=1),
         Column("undo", "Undo", 6, _undo, lambda row: _undo(row).text),
         Column("command", "Command", 24, _command, lambda row: _command(row).text, grow=2, priority=1),
     ),
@@ -166,4 +170,5 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     summary=_summary,
     journal_id=lambda row: row.entry.id,
     hints=(("u", "undo"), ("c", "cancel")),
+    newest_first=True,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.actions.virsh import domain_word
 from tui.model import balloon, units
 from tui.model.text import wrapped
 from tui.panes.domain_rows import DomainRow
@@ -48,7 +47,7 @@ def memory(view: View, row: DomainRow) -> list[SpanLine]:
     config = domain.config if domain else None
     if domain is None or config is None:
         return [note("not read yet")]
-    target = _target(view, row, domain, config) if row.active else None
+    target = _target(view, row, config) if row.active else None
     return [
         *_bar_lines(config, row.usage if row.active else None, target),
         BLANK,
@@ -68,10 +67,10 @@ def memory(view: View, row: DomainRow) -> list[SpanLine]:
 # The bar
 
 
-def _target(view: View, row: DomainRow, domain: Domain, config: DomainConfig) -> balloon.Target | None:
-    started = next((p.started_ns for p in view.snapshot.processes.values() if p.uuid == row.key), None)
-    uri = view.snapshot.connection.uri
-    return balloon.open_target(view.entries, uri, domain_word(domain), config.memory_kib, started)
+def _target(view: View, row: DomainRow, config: DomainConfig) -> balloon.Target | None:
+    seen = view.snapshot
+    started = next((p.started_ns for p in seen.processes.values() if p.uuid == row.key), None)
+    return balloon.open_target(view.entries, seen.connection.uri, row.key, config, started, seen.taken_ns)
 
 
 def _parts(config: DomainConfig, usage: DomainUsage | None, target: balloon.Target | None) -> _Parts:

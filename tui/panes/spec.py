@@ -32,6 +32,8 @@ class View:
     """What was asked of a thing and has not come about yet, and what to do about it, by its key."""
     disk_history: Callable[[str, str, int], tuple[DiskReading, ...]] = lambda _key, _target, _length: ()
     """The last readings of a disk of a domain that is looked at, by domain UUID and target, oldest first."""
+    detail_width: int = 37
+    """The cells that the detail has for a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class PaneSpec(Generic[T]):
     """Keys that only this pane has, for the hint bar."""
     label: Callable[[T], str] | None = None
     """What the row is called above its detail; None: by its words."""
+    newest_first: bool = False
+    """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
     wants_storage: bool = False

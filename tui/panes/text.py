@@ -40,12 +40,12 @@ def note(text: str, style: str = "dim") -> SpanLine:
     return [Span(text, style)]
 
 
-def paragraph(text: str, style: str = "") -> list[SpanLine]:
-    """Return sentences broken into lines that the narrow detail beside the list has room for."""
+def paragraph(text: str, style: str = "", width: int = _PARAGRAPH) -> list[SpanLine]:
+    """Return sentences broken into lines of `width` cells; if not given, those of the narrow detail beside the list."""
     # Imported when it is needed: 3 ms that the first picture can do without.
     import textwrap
 
-    return [note(part, style) for part in textwrap.wrap(text, _PARAGRAPH) or [""]]
+    return [note(part, style) for part in textwrap.wrap(text, max(1, width)) or [""]]
 
 
 BLANK: SpanLine = [Span("")]

@@ -1,5 +1,5 @@
-"""What only a guest's agent knows: addresses, asked seldom and only for guests on the screen that have one, and the
-vCPUs of the one that is open.
+"""What only a guest's agent knows: addresses, and of the guest that is open the vCPUs; both asked seldom, and only of
+guests on the screen that have one.
 
 An agent that hangs blocks the call for as long as libvirt likes, and its time limit is one setting for all clients of
 the domain, which is not ours to change. So these calls have a thread and a connection of their own: a hung agent costs
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("virtdeck.agents")
 _AGAIN_S = 30.0
-_VCPUS_AGAIN_S = 4.0
 _LOOK_S = 2.0
+# Of vCPUs one that refuses is asked half as often each time, up to this.
+_SELDOM_S = 480.0
 # An answer older than this many asks that brought none is no longer true.
 _MISSES = 2
 
@@ -44,8 +45,10 @@ class AgentReader:
         """Make a reader; `open_one` says which domain is open in the detail."""
         self._open_link = open_link
         self._open_one = open_one
-        self._vcpus: tuple[str, GuestVcpus | None] = ("", None)
-        self._vcpus_asked_s = -_VCPUS_AGAIN_S
+        self._vcpus: Mapping[str, GuestVcpus] = {}
+        self._vcpus_asked_s: dict[str, float] = {}
+        self._refusals: dict[str, int] = {}
+        self._nudged = False
         self._targets = targets
         self._wake = threading.Event()
         self._stopped = False
@@ -67,26 +70,25 @@ class AgentReader:
         return self._found
 
     def vcpus(self, key: str) -> GuestVcpus | None:
-        """Return what the agent of the domain that is open said last of its vCPUs; None when it said nothing."""
-        asked, found = self._vcpus
-        return found if asked == key else None
+        """Return what the agent of a domain that was open said last of its vCPUs; None when it said nothing."""
+        return self._vcpus.get(key)
 
     def nudge(self) -> None:
-        """Ask the one that is open again at once."""
-        self._vcpus_asked_s = -_VCPUS_AGAIN_S
+        """Ask the one that is open again at once: something of it was changed."""
+        self._nudged = True
         self._wake.set()
 
     def _run(self) -> None:
         link: MonitorLink | None = None
         while not self._stopped:
             try:
-                vcpus_of, key = self._vcpus_due(), self._due()
+                key, vcpus_of = self._due(), self._vcpus_due()
                 if vcpus_of is not None or key is not None:
                     link = link or MonitorLink(self._open_link())
-                    if vcpus_of is not None:
-                        self._ask_vcpus(link, vcpus_of)
                     if key is not None:
                         self._ask(link, key)
+                    if vcpus_of is not None:
+                        self._ask_vcpus(link, vcpus_of)
                     continue
             except (ConnectError, LibvirtError) as error:
                 _log.info("%s", error)
@@ -118,14 +120,20 @@ class AgentReader:
         key = self._open_one()
         if key is None or not _has_agent(self._targets().domains.get(key)):
             return None
-        young = time.monotonic() - self._vcpus_asked_s < _VCPUS_AGAIN_S
-        return None if young and self._vcpus[0] == key else key
+        if self._nudged:
+            return key
+        pause_s = min(_AGAIN_S * 2 ** self._refusals.get(key, 0), _SELDOM_S)
+        return None if time.monotonic() - self._vcpus_asked_s.get(key, -pause_s) < pause_s else key
 
     def _ask_vcpus(self, link: MonitorLink, key: str) -> None:
-        self._vcpus_asked_s = time.monotonic()
-        # Not what another domain's agent said, while this one's takes its time.
-        self._vcpus = key, self.vcpus(key)
-        self._vcpus = key, link.agent_vcpus(key)
+        self._nudged = False
+        self._vcpus_asked_s[key] = time.monotonic()
+        found = link.agent_vcpus(key)
+        self._refusals[key] = 0 if found is not None else self._refusals.get(key, 0) + 1
+        if found is not None:
+            self._vcpus = {**self._vcpus, key: found}
+        else:
+            self._vcpus = {other: kept for other, kept in self._vcpus.items() if other != key}
 
     def _ask(self, link: MonitorLink, key: str) -> None:
         self._asked_s[key] = time.monotonic()
@@ -139,7 +147,11 @@ class AgentReader:
     def _keep_only(self, domains: Mapping[str, Domain]) -> None:
         if any(key not in domains for key in self._found):
             self._found = {key: found for key, found in self._found.items() if key in domains}
-        self._asked_s = {key: asked for key, asked in self._asked_s.items() if key in domains}
+        for known in (self._asked_s, self._vcpus_asked_s, self._refusals):
+            for key in [key for key in known if not _has_agent(domains.get(key))]:
+                del known[key]
+        if any(not _has_agent(domains.get(key)) for key in self._vcpus):
+            self._vcpus = {key: found for key, found in self._vcpus.items() if _has_agent(domains.get(key))}
 
 
 def _has_agent(domain: Domain | None) -> bool:

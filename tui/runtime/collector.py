@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -196,7 +197,7 @@ class Collector:
             spare, self._spare = self._spare, None
             return spare
 
-    def long(self) -> Any:
+    def long(self, _limit_s: float = math.inf, /) -> Any:
         """Return a connection of the caller's own for long calls; give it back with `release`."""
         try:
             return self._shared_link() if self._shared else self._open_within_deadline()

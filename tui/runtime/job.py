@@ -25,6 +25,8 @@ class StepResult:
     """libvirt's error code of a step that failed."""
     output: str = ""
     """What the step printed, as it came: not cleaned, and kept nowhere else."""
+    accepted: bool = False
+    """Whether the host took it, whatever its guest then made of it."""
 
     @property
     def line(self) -> str:
@@ -56,14 +58,15 @@ class Job:
 
 
 def result_of(step: Step, outcome: Outcome, progress: Progress) -> StepResult:
-    """Return how a step ended by what the host reported last."""
+    """Return how a step that the host accepted ended, by what it reported last."""
     if progress is Progress.CONFIRMED:
-        return StepResult(step, Status.DONE, clean(outcome.message), output=outcome.output)
+        return StepResult(step, Status.DONE, clean(outcome.message), output=outcome.output, accepted=True)
     if progress is Progress.FAILED:
-        return StepResult(step, Status.FAILED, f"{step.title}: accepted, but it came to nothing", outcome.hint_now())
-    return unconfirmed(step, outcome.hint_now())
+        message = f"{step.title}: accepted, but it came to nothing"
+        return StepResult(step, Status.FAILED, message, outcome.hint_now(), accepted=True)
+    return unconfirmed(step, outcome.hint_now(), accepted=True)
 
 
-def unconfirmed(step: Step, hint: str) -> StepResult:
-    """Return what is known of a step that nobody waits for any more."""
-    return StepResult(step, Status.EXPIRED, f"{step.title}: not confirmed", hint)
+def unconfirmed(step: Step, hint: str, *, accepted: bool) -> StepResult:
+    """Return how a step ended whose end nobody waited for."""
+    return StepResult(step, Status.EXPIRED, f"{step.title}: not confirmed", hint, accepted=accepted)

@@ -1,19 +1,24 @@
-"""The parts of a job under way: the steps of a target, a call that has not returned, a change not yet confirmed."""
+"""The parts of a job: how its steps stand, the steps of a target that are to come, a call that has not returned, a
+change not yet confirmed."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tui.model.journal import Asked, Status
+from tui.model.unsettled import WAY_OUT
 from tui.model.work import Meter, Work
+from tui.ops import vcpus
+from tui.ops.asked import asked_of
 from tui.ops.base import OpContext, OpError, Outcome, Progress
-from tui.ops.vcpus import asked_of
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
+    from tui.runtime.job import Job, StepResult
 
 _READ_S = 0.5
 
@@ -25,8 +30,8 @@ class Call:
     index: int
     step: Step
     begun_s: float
-    long: bool = False
-    """Whether it is one that may take minutes, by its nature."""
+    limit_s: float
+    """How long it may take before the user is told that there is no answer."""
     told: bool = False
     cancelled: bool = False
     """Whether the user wants it to end early."""
@@ -52,7 +57,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class WatchedContext:
-    """The context as one call sees it; notes when the call turns out to be a long one, and how far it has come."""
+    """The context as one call sees it; notes how long the call may take by its nature, and how far it has come."""
 
     context: OpContext
     call: Call
@@ -72,10 +77,10 @@ class WatchedContext:
         """Give back the calling thread's connection."""
         self.context.leave()
 
-    def long(self) -> Any:
+    def long(self, limit_s: float = math.inf, /) -> Any:
         """Return a connection for a long call; raises OpError."""
-        self.call.long = True
-        return self.context.long()
+        self.call.limit_s = limit_s
+        return self.context.long(limit_s)
 
     def release(self, connection: Any) -> None:
         """Give back what `long` returned."""
@@ -127,6 +132,25 @@ class Watch:
         """Give back what the watch holds."""
         if self.outcome.close is not None:
             self.outcome.close()
+
+
+def undo_of(results: Sequence[StepResult]) -> tuple[Step, ...]:
+    """Return how to take back what the host accepted, last first: what a guest has not done yet it may still do."""
+    accepted = [result.step for result in results if result.accepted]
+    return tuple(undo for step in reversed(accepted) for undo in step.undo)
+
+
+def refuse_blind_plug(step: Step, jobs: Iterable[Job]) -> None:
+    """Raise OpError for a step that plugs a vCPU into a domain whose guest one of these jobs has asked for one: that
+    has killed QEMU."""
+    if vcpus.plugs(step.request) and any(_unplugs(result, step.target) for job in jobs for result in job.results):
+        text = "its guest was asked to give up a vCPU and has not done so; to plug one may kill its QEMU"
+        raise OpError("carry out", step.title, text, advice=f"{WAY_OUT[0].upper()}{WAY_OUT[1:]}.")
+
+
+def _unplugs(result: StepResult, target: str) -> bool:
+    asked = vcpus.asked_of(result.step.request)
+    return asked is not None and not asked.settled and result.step.target == target and not result.status.ended
 
 
 def asked_by(plan: Plan) -> tuple[Asked, ...]:

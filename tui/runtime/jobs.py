@@ -17,7 +17,18 @@ from tui.model.text import clean
 from tui.ops import execute
 from tui.ops.base import CancelledError, OpContext, OpError, Outcome, Progress
 from tui.runtime.job import Job, StepResult, result_of, unconfirmed
-from tui.runtime.job_parts import Call, Lane, Watch, WatchedContext, asked_by, cancel_words, left_open, together
+from tui.runtime.job_parts import (
+    Call,
+    Lane,
+    Watch,
+    WatchedContext,
+    asked_by,
+    cancel_words,
+    left_open,
+    refuse_blind_plug,
+    together,
+    undo_of,
+)
 
 if TYPE_CHECKING:
     from tui.model.plan import Plan, Step
@@ -117,6 +128,7 @@ class Jobs:
     def perform(self, step: Step, call: Call, moved: Callable[[Call, Work], None]) -> Outcome:
         """Carry out one step; raises OpError. Whatever came of it, the target is read again."""
         try:
+            refuse_blind_plug(step, self.running())
             return execute(step.request, WatchedContext(self._context, call, moved))
         except OpError:
             raise
@@ -228,8 +240,8 @@ class Run:
         """Note the calls that should have returned and put another worker in the place of each that waits for one;
         whether there is any such that was not told of."""
         with self._lock:
-            last_s = time.monotonic() - STUCK_AFTER_S
-            stuck = [call for call in self._calls.values() if call.begun_s < last_s and not (call.told or call.long)]
+            now_s = time.monotonic()
+            stuck = [call for call in self._calls.values() if call.begun_s + call.limit_s < now_s and not call.told]
             for call in stuck:
                 call.told = True
                 self._results[call.index] = StepResult(call.step, Status.PENDING, "no answer yet", _STUCK_HINT)
@@ -262,7 +274,7 @@ class Run:
 
     def _begin(self, lane: Lane, index: int, step: Step) -> None:
         self._set(index, StepResult(step, Status.RUNNING, step.title))
-        call = Call(index, step, time.monotonic())
+        call = Call(index, step, time.monotonic(), STUCK_AFTER_S)
         with self._lock:
             self._calls[index] = call
             call.cancelled = self._cancelled
@@ -277,7 +289,8 @@ class Run:
                 del self._calls[index]
                 self._works.pop(index, None)
         if outcome.watch is not None:
-            self._set(index, StepResult(step, Status.RUNNING, "asked for", outcome.hint_now(), output=outcome.output))
+            hint = outcome.hint_now()
+            self._set(index, StepResult(step, Status.RUNNING, "asked for", hint, output=outcome.output, accepted=True))
         watch = self._watches[index] = Watch(lane, index, step, outcome, time.monotonic())
         self._look(watch)
 
@@ -297,7 +310,7 @@ class Run:
             if waited_s > watch.outcome.patience_s and not watch.told:
                 watch.told = True
                 hint = watch.outcome.hint_now()
-                self._set(watch.index, StepResult(watch.step, Status.PENDING, "still pending", hint))
+                self._set(watch.index, StepResult(watch.step, Status.PENDING, "still pending", hint, accepted=True))
             self._later(min(max(_LOOK_S, waited_s / 10), _SLOWEST_LOOK_S), partial(self._look, watch))
             return
         self._close(watch)
@@ -353,7 +366,7 @@ class Run:
         with self._lock:
             for index, result in self._results.items():
                 if not result.status.ended:
-                    self._results[index] = unconfirmed(result.step, result.hint)
+                    self._results[index] = unconfirmed(result.step, result.hint, accepted=result.accepted)
             statuses = {result.status for result in self._effective()}
             if self._open:
                 statuses.add(Status.EXPIRED)
@@ -361,7 +374,7 @@ class Run:
                 statuses.add(Status.CANCELLED)
             worst = next((s for s in _WORST if s in statuses), Status.DONE)
             ended = [(result.step, result.status) for result in self._results.values()]
-            self._update(worst, ended_ns=time.time_ns(), undo=self._undo(), asked=left_open(ended))
+            self._update(worst, ended_ns=time.time_ns(), undo=undo_of(self._effective()), asked=left_open(ended))
         self._report()
         self._jobs.recorded()
         self._done.set()
@@ -380,8 +393,3 @@ class Run:
                 kept.pop()
             kept.append(result)
         return kept
-
-    def _undo(self) -> tuple[Step, ...]:
-        """How to take back the steps that were done, last first."""
-        done = [result.step for result in self._effective() if result.status is Status.DONE]
-        return tuple(undo for step in reversed(done) for undo in step.undo)

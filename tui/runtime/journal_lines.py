@@ -32,6 +32,7 @@ def _step_as_json(step: Step) -> dict[str, Any]:
         "command": list(step.command),
         "target": step.target,
         "loses": step.loses,
+        "typed": step.typed,
         "request": {"type": type(step.request).__name__, **request},
     }
 
@@ -68,7 +69,8 @@ def entry_from_json(data: Any, types: Mapping[str, type[Request]]) -> Entry:
 
 
 def _asked_from_json(data: Any) -> Asked:
-    data = _typed(data, dict, "asked")
+    # Lines of earlier versions have no memory.
+    data = {"kib": 0, **_typed(data, dict, "asked")}
     return Asked(**{f.name: _typed(data[f.name], _hints(Asked)[f.name], f.name) for f in fields(Asked)})
 
 
@@ -81,6 +83,8 @@ def _step_from_json(data: Any, types: Mapping[str, type[Request]]) -> Step:
         request=_request(_typed(data["request"], dict, "request"), types),
         target=_typed(data["target"], str, "target"),
         loses=None if data["loses"] is None else _text(data, "loses"),
+        # Lines of earlier versions have none.
+        typed=_typed(data.get("typed", False), bool, "typed"),
     )
 
 

@@ -267,13 +267,14 @@ class Grid(Painted, Generic[T]):
             if self.sort_key is None:
                 return False
             self.sort_by(self.sort_key, not self.sort_reverse)
-            return True
+            return self.press("home")
         sortable = [column for column in self.columns if column.sort]
         keys = [None, *(column.key for column in sortable)]
         place = keys.index(self.sort_key) if self.sort_key in keys else 0
         place = (place + (1 if command == "sort_right" else -1)) % len(keys)
         self.sort_by(keys[place], place > 0 and sortable[place - 1].largest_first)
-        return bool(sortable)
+        # Whoever sorts wants to see what comes first.
+        return self.press("home") and bool(sortable)
 
     # Mouse
 
@@ -294,6 +295,7 @@ class Grid(Painted, Generic[T]):
             return
         again = place.column.key == self.sort_key
         self.sort_by(place.column.key, not self.sort_reverse if again else place.column.largest_first)
+        self.press("home")
 
     def _click_row(self, position: int, on_mark: bool, double: bool) -> None:
         """Select the row; a second click opens it only where the first one found the same row."""

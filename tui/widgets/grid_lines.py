@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from rich.cells import cell_len, set_cell_size
+
 from tui.widgets.grid_columns import Column, Layout, lay_out
 from tui.widgets.painting import Line, Run, clip, fit, merge
 
@@ -65,7 +67,8 @@ class GridLines(Generic[T]):
             title, style = column.title, ""
             if column.key == sort_key:
                 arrow = DESCENDING if reverse else ASCENDING
-                title, style = fit(title, cells - 1).rstrip() + arrow, "accent"
+                # An ellipsis would take the place of one more of its few letters.
+                title, style = set_cell_size(title, min(cell_len(title), cells - 1)) + arrow, "accent"
             runs += [(" " * (start - x), ""), (fit(title, cells, column.align), style)]
             x = start + cells
         return Line("header", clip(runs, width))

@@ -14,6 +14,8 @@ Cpus = tuple[int, ...]
 """CPU numbers, ascending."""
 
 WISHED, NOT_WISHED, BARRED = "■", "·", "×"
+ANYWHERE = "▫"
+"""Of a row without a pin: it may run there as well as everywhere else."""
 RUNS_INSIDE, RUNS_OUTSIDE = "◆", "◇"
 REAL_ALONE, WISH_ALONE = "+", "□"
 """Of a row that drifted: where the kernel lets it run although it should not, and the other way about."""
@@ -172,6 +174,8 @@ def row_cells(layout: Layout, row: ThreadRow, wish: Cpus | None, edited: bool) -
     was `edited` no more: it cannot have followed yet."""
     glyphs, tokens = layout.glyphs.copy(), layout.tokens.copy()
     wished = {cell for cpu in wish or () if (cell := layout.at.get(cpu)) is not None}
+    if wish is None and not row.drift:
+        glyphs = [ANYWHERE if glyph == NOT_WISHED else glyph for glyph in glyphs]
     for cell in wished:
         if cell in layout.barred:
             tokens[cell] = "bad"
