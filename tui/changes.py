@@ -19,6 +19,7 @@ from tui.model.journal import Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
 from tui.model.unsettled import unsettled
+from tui.panes.spec import offers
 from tui.paths import kept_dir
 from tui.runtime.jobs import Job, Jobs
 
@@ -83,7 +84,7 @@ class Changes:
         """Run the first action of this key that can run here; else say why the first one cannot."""
         snapshot, kinds = self._app.snapshot, self._app.frame.kinds()
         named = [action for action in ACTIONS if self.keys[action.id] == name]
-        found = [action for action in named if action.kind in kinds]
+        found = [action for action in named if offers(self._app.pane, action, kinds)]
         if named and not found:
             self._app.toast(f"{named[0].title}: no {named[0].kind.value} is selected here", "warning")
             return True
@@ -271,7 +272,9 @@ def _as_of(snapshot: HostSnapshot, target: Target) -> Target:
     """The same thing as it is in that snapshot; as it was where it is gone."""
     if target is None:
         return None
-    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or target
+    storage = snapshot.storage
+    stored = (storage.pools.get(target.key) or storage.volumes.get(target.key)) if storage is not None else None
+    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or stored or target
 
 
 def _hidden_words(names: Sequence[str]) -> tuple[str, ...]:

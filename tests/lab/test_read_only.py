@@ -13,7 +13,7 @@ import libvirt
 import pytest
 
 from tests.lab.actions import Deck, Seen, look_at_all, virtdeck
-from tests.lab.domain import Shape, blank_xml, element
+from tests.lab.domain import Shape, blank_xml, disk_xml, element, text
 from tests.lab.host import LabHost
 from tests.lab.namespaces import is_alive, wait_until
 from tests.lab.twin_cases.memory_devices import DIMM, VIRTIO
@@ -25,16 +25,22 @@ from tui.model.kind import Kind
 from tui.model.plan import Request
 from tui.model.snapshot import HostSnapshot
 from tui.ops import (
+    block_scheduler,
     define,
+    disks,
     lifecycle,
     memory,
     memory_devices,
     monitor,
     pins,
+    pools,
+    ports,
     process,
     tuning,
     vcpu_layout,
     vcpus,
+    volume_streams,
+    volumes,
 )
 from tui.ops.base import OpError, ReadOnlyError
 
@@ -42,9 +48,12 @@ Build = Callable[[Twin, str, str], Request]
 """Makes a request of a domain of one's own file, the key of a running domain, the key of a process."""
 
 
+_numbers = itertools.count()
+
+
 def _file(new: Twin) -> str:
-    """Where an op writes what it hands to libvirt, before libvirt is asked."""
-    return str(new.folder.parent / "handed" / "new.xml")
+    """Where an op writes what it hands to libvirt, before libvirt is asked: another file each time."""
+    return str(new.folder.parent / "handed" / f"{next(_numbers)}.xml")
 
 
 REQUESTS: dict[type[Request], Build] = {
@@ -91,7 +100,6 @@ REQUESTS: dict[type[Request], Build] = {
     process.KillProcess: lambda new, on, qemu: process.KillProcess(qemu),
     process.SetAffinity: lambda new, on, qemu: process.SetAffinity(qemu, ((int(qemu.partition(":")[0]), (0,)),)),
 }
-OF_LIBVIRT = [kind for kind in REQUESTS if kind not in process.OPS]
 
 
 class Prey:
@@ -102,20 +110,31 @@ class Prey:
         self.lab = lab
         self.folder = folder
         shape = Shape("on", memory_mib=16, vcpus=2, vcpus_max=3, machine="pc")
-        self.on = lab.define(blank_xml(shape, lab.emulator), start=True)
+        self.on = lab.define(_with_disk(blank_xml(shape, lab.emulator), _image(folder / "on.raw")), start=True)
         off = lab.define_blank("off", start=True)
         lab.virsh("managedsave", "off")
         self.new = Twin(lab, "off", off.uuid, folder)
-        rich = lab.define(_rich_xml(lab))
+        rich = self.rich = lab.define(_rich_xml(lab, _image(folder / "rich.raw")))
         paused = lab.define_blank("saved", paused=True)
         lab.virsh("save", "saved", self.new.saved)
         self.new.file()
         self.pid = lab.spawn_unmanaged("by-hand", arguments=["-S"])
         self.domains = (self.on.name, off.name, rich.name, paused.name)
         self.process = key_of(self.pid)
+        self.spare = _image(folder / "spare.raw")
+        self.disk_xml = text(disk_xml(self.spare, "vdx"))
+        self.pool, self.idle = (
+            lab.define_pool("stock", folder / "stock"),
+            lab.define_pool("idle", folder / "idle", start=False),
+        )
+        lab.virsh("vol-create-as", "stock", "one.raw", "1M")
+        self.pool_file = folder / "pool.xml"
+        self.pool_file.write_text(lab.virsh("pool-dumpxml", "stock").stdout)
 
     def request(self, kind: type[Request]) -> Request:
         """A request of that type that would change something here."""
+        if kind in OF_PREY:
+            return OF_PREY[kind](self)
         return REQUESTS[kind](self.new, self.on.uuid, self.process)
 
     def seen(self) -> tuple[Mapping[str, Seen], list[str], bool, set[int]]:
@@ -124,15 +143,60 @@ class Prey:
         return look_at_all(self.lab), files, is_alive(self.pid), os.sched_getaffinity(self.pid)
 
 
-def _rich_xml(lab: LabHost) -> ET.Element:
-    """A domain with one of each that can be taken from it: an I/O thread, memory devices, a balloon."""
-    root = blank_xml(Shape("rich", memory_mib=128, max_memory_mib=1024, machine="pc"), lab.emulator)
+OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
+    disks.AttachDisk: lambda prey: disks.AttachDisk(prey.rich.uuid, False, "vdx", prey.disk_xml, _file(prey.new)),
+    disks.DetachDisk: lambda prey: disks.DetachDisk(prey.rich.uuid, False, "vda", ""),
+    disks.ChangeMedium: lambda prey: disks.ChangeMedium(prey.rich.uuid, False, "sda", str(prey.spare)),
+    disks.GrowDisk: lambda prey: disks.GrowDisk(prey.on.uuid, "vda", 1 << 20),
+    disks.TuneDisk: lambda prey: disks.TuneDisk(prey.rich.uuid, False, "vda", (("total_iops_sec", 100),)),
+    ports.SetRootPorts: lambda prey: ports.SetRootPorts(prey.rich.uuid, (77,), _file(prey.new), _file(prey.new)),
+    pools.StartPool: lambda prey: pools.StartPool(prey.idle),
+    pools.DestroyPool: lambda prey: pools.DestroyPool(prey.pool, unused=False),
+    pools.RefreshPool: lambda prey: pools.RefreshPool(prey.pool),
+    pools.SetPoolAutostart: lambda prey: pools.SetPoolAutostart(prey.pool, True),
+    pools.BuildPool: lambda prey: pools.BuildPool(prey.idle),
+    pools.DeletePool: lambda prey: pools.DeletePool(prey.idle),
+    pools.DefinePool: lambda prey: pools.DefinePool(str(prey.pool_file)),
+    pools.DefinePoolAs: lambda prey: pools.DefinePoolAs(prey.pool, "other", prey.pool_file.read_text()),
+    pools.UndefinePool: lambda prey: pools.UndefinePool(prey.idle, _file(prey.new)),
+    volumes.CreateVolume: lambda prey: volumes.CreateVolume(prey.pool, "new.raw", _VOLUME),
+    volumes.CloneVolume: lambda prey: volumes.CloneVolume(prey.pool, "one.raw", "two.raw"),
+    volumes.ResizeVolume: lambda prey: volumes.ResizeVolume(prey.pool, "one.raw", 1 << 24, 1 << 20),
+    volumes.WipeVolume: lambda prey: volumes.WipeVolume(prey.pool, "one.raw", "raw"),
+    volumes.DeleteVolume: lambda prey: volumes.DeleteVolume(prey.pool, "one.raw"),
+    volume_streams.UploadVolume: lambda prey: volume_streams.UploadVolume(prey.pool, "one.raw", str(prey.pool_file)),
+    volume_streams.DownloadVolume: lambda prey: volume_streams.DownloadVolume(prey.pool, "one.raw", _file(prey.new)),
+    block_scheduler.SetIoScheduler: lambda _prey: block_scheduler.SetIoScheduler("none-such", "none"),
+}
+_VOLUME = "<volume><name>new.raw</name><capacity>1024</capacity><target><format type='raw'/></target></volume>"
+# Written by the kernel, or only read: a connection of libvirt's does not refuse them.
+_WITHOUT_LIBVIRT = (*process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume)
+OF_LIBVIRT = [kind for kind in (*REQUESTS, *OF_PREY) if kind not in _WITHOUT_LIBVIRT]
+
+
+def _image(path: Path) -> Path:
+    """An empty image of 1 MiB."""
+    path.write_bytes(bytes(1 << 20))
+    return path
+
+
+def _with_disk(root: ET.Element, image: Path) -> ET.Element:
+    devices = root.find("devices")
+    assert devices is not None
+    devices.append(disk_xml(image, "vda", kind="raw"))
+    return root
+
+
+def _rich_xml(lab: LabHost, image: Path) -> ET.Element:
+    """A domain with one of each that can be taken from it: an I/O thread, memory devices, a balloon, disk and drive."""
+    root = _with_disk(blank_xml(Shape("rich", memory_mib=128, max_memory_mib=1024), lab.emulator), image)
     root.extend([element("iothreads", text="1"), element("currentMemory", text="96", unit="MiB")])
     devices = root.find("devices")
     assert devices is not None
     for balloon in devices.findall("memballoon"):
         balloon.set("model", "virtio")
-    devices.extend([ET.fromstring(DIMM), ET.fromstring(VIRTIO)])
+    drive = element("disk", element("target", dev="sda", bus="sata"), element("readonly"), type="file", device="cdrom")
+    devices.extend([ET.fromstring(DIMM), ET.fromstring(VIRTIO), drive])
     return root
 
 
@@ -173,6 +237,18 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.memtune": {"hard": "512M"},
         "domain.iothread-del": {"number": "1"},
         "domain.monitor": {"command": "stop"},
+        "domain.disk-attach": {"source": str(prey.spare), "format": "raw"},
+        "domain.disk-detach": {"device": "vda"},
+        "domain.disk-resize": {"device": "vda", "size": "8M"},
+        "domain.disk-tune": {"device": "vda", "total_iops": "100"},
+        "domain.media": {"device": "sda", "source": str(prey.spare)},
+        "pool.define": {"name": "other", "target": str(prey.folder / "other")},
+        "pool.scheduler": {"scheduler": "none"},
+        "volume.create": {"name": "new.raw", "capacity": "1M"},
+        "volume.clone": {"name": "two.raw"},
+        "volume.resize": {"capacity": "2M"},
+        "volume.upload": {"file": str(prey.pool_file)},
+        "volume.download": {"file": str(prey.folder / "down.raw")},
         "process.affinity": {"cpus": "0"},
         "process.pin": {"pins": "emulator=0"},
     }
@@ -180,15 +256,16 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
 
 
 def test_every_request_is_tried() -> None:
-    assert set(REQUESTS) == set(ops.request_types().values())
+    assert {*REQUESTS, *OF_PREY} == set(ops.request_types().values())
 
 
 def test_the_prey_would_change(prey: Prey, tmp_path: Path) -> None:
     """What the other tests rest upon: without --read-only these actions have plans and these requests are taken."""
     with Deck(prey.lab.uri, tmp_path) as deck:
-        seen = deck.read(processes=True)
+        seen = deck.read("storage", processes=True)
         refused = {action.id for action in ACTIONS if not _plans(deck, seen, action, prey)}
-        assert refused == {"domain.resume"}, "nothing is paused here"
+        # Whether the disk below a pool has a choice of schedulers is the machine's.
+        assert refused - {"pool.scheduler"} == {"domain.resume"}, "nothing is paused here"
 
 
 def _plans(deck: Deck, seen: HostSnapshot, action: Action, prey: Prey) -> int:
@@ -206,13 +283,17 @@ def targets_of(action: Action, prey: Prey) -> list[list[str]]:
     """Each thing that the action could be tried on."""
     if action.kind is Kind.HOST:
         return [[]]
+    if action.kind is Kind.POOL:
+        return [["stock"], ["idle"]]
+    if action.kind is Kind.VOLUME:
+        return [["stock/one.raw"]]
     return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]
 
 
 def test_no_action_makes_a_plan(prey: Prey, tmp_path: Path) -> None:
     for uri in (prey.lab.uri, prey.lab.uri_readonly):
         with Deck(uri, tmp_path, read_only=True) as deck:
-            seen = deck.read(processes=True)
+            seen = deck.read("storage", processes=True)
             assert seen.connection.read_only
             assert set(prey.domains) <= {domain.raw_name for domain in seen.domains.values()}
             for action in ACTIONS:
@@ -248,7 +329,7 @@ def test_no_request_is_carried_out(prey: Prey, tmp_path: Path) -> None:
     for uri in (prey.lab.uri, prey.lab.uri_readonly):
         with Deck(uri, tmp_path, read_only=True) as deck:
             deck.read()
-            for kind in REQUESTS:
+            for kind in (*REQUESTS, *OF_PREY):
                 with pytest.raises(ReadOnlyError, match="started with --read-only"):
                     ops.execute(prey.request(kind), deck.collector)
             for kind in OF_LIBVIRT:

@@ -299,8 +299,10 @@ def test_every_action_and_every_value_has_a_twin() -> None:
         ("process.affinity", {"role": "vhost"}),
         *tuning.ELSEWHERE,
     ]
-    assert {action for action, _values in cases} == {action.id for action in ACTIONS}
-    for action in ACTIONS:
+    # Pools and volumes have twins of their own, in test_pools.py and test_volumes.py.
+    here = [action for action in ACTIONS if action.id.partition(".")[0] not in ("pool", "volume")]
+    assert {action for action, _values in cases} == {action.id for action in here}
+    for action in here:
         for asked in action.fields:
             wanted = ("no", "yes") if asked.kind is FieldKind.FLAG else asked.choices
             given = {values.get(asked.name, wanted[0]) for ident, values in cases if wanted and ident == action.id}

@@ -378,13 +378,13 @@ async def test_the_palette_runs_what_is_chosen(demo: OpenDeck) -> None:
 
 
 async def test_the_help_names_every_action_with_its_key(demo: OpenDeck) -> None:
-    config = Config(interval_s=30.0, keymap={"domain.start": "Y"})
+    config = Config(interval_s=30.0, keymap={"domain.start": "V"})
     async with demo(config=config) as deck:
         await deck.press("?")
         await deck.expect_popup("virtdeck: keys and signs")
         said = deck.popup_lines()
         for action in ACTIONS:
-            key = "Y" if action.id == "domain.start" else action.key
+            key = "V" if action.id == "domain.start" else action.key
             assert any(line.split()[:1] == [key] and action.title in line for line in said), action.id
         await deck.press("G")
         assert "rates are bytes a second" in deck.text()
@@ -486,23 +486,23 @@ async def test_the_frame_is_there_before_the_host_is() -> None:
 
 async def test_configured_keys_and_columns(demo: OpenDeck) -> None:
     config = Config(
-        interval_s=30.0, keymap={"domain.suspend": "Y"}, columns={"domains": ("state", "name", "uuid", "title")}
+        interval_s=30.0, keymap={"domain.suspend": "V"}, columns={"domains": ("state", "name", "uuid", "title")}
     )
     async with demo(config=config, size=(200, 40)) as deck:
         assert deck.lines()[2].split()[:4] == ["State", "Name", "UUID", "Title"]
         assert "CPU%" not in deck.lines()[2]
         await deck.focus("web-01")
-        await deck.until(lambda: "Y pause" in deck.hints())
+        await deck.until(lambda: "V pause" in deck.hints())
         await deck.press("p")
         assert len(deck.app.screen_stack) == 1
-        await deck.act("Y", "Suspend web-01")
+        await deck.act("V", "Suspend web-01")
 
 
 @pytest.mark.parametrize(
     ("config", "said"),
     [
         (Config(columns={"domains": ("name", "nope")}), "columns.domains: no column 'nope'; there are: name, state"),
-        (Config(columns={"volumes": ("name",)}), "columns: no pane 'volumes'; there are: domains, journal"),
+        (Config(columns={"volumes": ("name",)}), "columns: no pane 'volumes'; there are: domains, storage, journal"),
         (Config(keymap={"domain.nope": "s"}), "no action 'domain.nope'"),
         (Config(keymap={"domain.start": "x"}), "domain.destroy has that key"),
         (Config(keymap={"domain.start": "q"}), "belongs to the frame"),

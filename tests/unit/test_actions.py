@@ -64,7 +64,8 @@ def plan(context: Context, ident: str, *targets: Target, **values: str) -> Plan:
 def given(action: Action, folder: Path) -> Mapping[str, str]:
     """Values for the fields that have no usable default."""
     (folder / "x.xml").write_text(XML)
-    values = {"path": str(folder / "x.xml")} if action.kind is Kind.HOST else {}
+    wants_file = action.kind is Kind.HOST and any(field.name == "path" for field in action.fields)
+    values = {"path": str(folder / "x.xml")} if wants_file else {}
     return {**values, **(_TEXTS.get(action.id, {}))}
 
 
@@ -77,7 +78,7 @@ _TEXTS = {"domain.rename": {"name": "another"}, "domain.describe": {"title": "an
 def test_ids_and_families_are_in_order() -> None:
     assert len(BY_ID) == len(ACTIONS) > 15
     for action in ACTIONS:
-        assert re.fullmatch(r"(domain|process)\.[a-z-]+", action.id)
+        assert re.fullmatch(r"(domain|process|pool|volume)\.[a-z-]+", action.id)
         assert action.title
         assert action.help.endswith(".")
         assert len(action.hint.split()) <= 2
@@ -86,10 +87,7 @@ def test_ids_and_families_are_in_order() -> None:
 def test_each_action_says_why_not_or_makes_a_plan(context: Context, tmp_path: Path) -> None:
     made = 0
     for action in ACTIONS:
-        targets: list[Target] = [None] if action.kind is Kind.HOST else list(context.snapshot.domains.values())
-        if action.kind is Kind.PROCESS:
-            continue
-        for target in targets:
+        for target in targets_of(action.kind, context):
             reason = action.reason(context, target)
             if reason is not None:
                 assert reason.isprintable()
@@ -111,11 +109,24 @@ def test_each_action_says_why_not_or_makes_a_plan(context: Context, tmp_path: Pa
     assert made > 300
 
 
+def targets_of(kind: Kind, context: Context) -> list[Target]:
+    """Everything of that kind on the demo host; there is no process on it."""
+    storage = context.snapshot.storage
+    assert storage is not None
+    found: dict[Kind, list[Target]] = {
+        Kind.HOST: [None],
+        Kind.DOMAIN: [*context.snapshot.domains.values()],
+        Kind.POOL: [*storage.pools.values()],
+        Kind.VOLUME: [*storage.volumes.values()],
+    }
+    return found.get(kind, [])
+
+
 def check(made: Plan, context: Context) -> None:
     assert made.title.isprintable()
     assert made.steps
     for step in made.steps:
-        assert step.command[:3] == ("virsh", "-c", context.uri)
+        assert step.command[:3] == ("virsh", "-c", context.uri) or step.command[0] in ("awk", "qemu-img")
         assert type(step.request).__name__ in request_types()
         assert step.title.isprintable()
     if made.losses():
@@ -129,6 +140,7 @@ def test_read_only_and_a_lost_connection_come_first(context: Context, process: Q
     lost = replace(connection, state=LinkState.LOST)
     away = replace(context, snapshot=replace(context.snapshot, connection=lost))
     anyone: dict[Kind, Target] = {Kind.DOMAIN: named(context, "web-01"), Kind.PROCESS: process, Kind.HOST: None}
+    anyone |= {kind: targets_of(kind, context)[0] for kind in (Kind.POOL, Kind.VOLUME)}
     for action in ACTIONS:
         assert action.reason(locked, anyone[action.kind]) == "virtdeck runs with --read-only"
         if action.kind is Kind.PROCESS:

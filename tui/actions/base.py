@@ -171,6 +171,12 @@ def key_of(target: Target) -> str:
     return target.key if target is not None else "host"
 
 
+def kind_of(target: Target) -> Kind:
+    """Return what kind of thing a target is."""
+    kinds: dict[type, Kind] = {Domain: Kind.DOMAIN, QemuProcess: Kind.PROCESS, Pool: Kind.POOL, Volume: Kind.VOLUME}
+    return Kind.HOST if target is None else kinds[type(target)]
+
+
 def make_plan(action: Action, context: Context, targets: Sequence[Target], values: Values) -> Plan:
     """Return the plan of `action` on `targets`; targets that it cannot be applied to are skipped and named in the
     notes. Raises FieldError on a value that no target can take, and on no target that is left."""

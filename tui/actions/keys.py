@@ -24,7 +24,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name"),
-    ("2 7", "panes: domains, journal"),
+    ("2 3 7", "panes: domains, storage, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("u", "in the journal: undo the change under the cursor"),
     ("c", "in the journal: cancel the change under the cursor that is under way"),

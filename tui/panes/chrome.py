@@ -10,6 +10,7 @@ from tui.model import units
 from tui.model.host import Connection, Host, LinkState
 from tui.model.kind import Kind
 from tui.model.text import cells, clean
+from tui.panes.spec import offers
 from tui.widgets.lines import FILL, Span, SpanLine
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def hints(
     taken: set[str] = set()
     for action in sorted(ACTIONS, key=lambda action: (action.kind is Kind.HOST, action.rank)):
         key = keys[action.id]
-        if action.kind in kinds and key not in taken and _works(action, context, targets):
+        if offers(pane, action, kinds) and key not in taken and _works(action, context, targets):
             taken.add(key)
             shown.setdefault(action.hint, []).append(action)
     for word, actions in shown.items():
@@ -154,6 +155,7 @@ def _hint(key: str, word: str, action: str) -> tuple[Span, Span]:
 
 
 def _works(action: Action, context: Context, targets: Sequence[Target]) -> bool:
-    if action.kind is Kind.HOST:
-        return action.reason(context, None) is None
-    return any(action.reason(context, target) is None for target in targets)
+    from tui.actions.base import kind_of
+
+    fitting = [None] if action.kind is Kind.HOST else [target for target in targets if kind_of(target) is action.kind]
+    return any(action.reason(context, target) is None for target in fitting)

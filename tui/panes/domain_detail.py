@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.text import clean_lines, wrapped
+from tui.panes.disk_figures import disk_figures
 from tui.panes.domain_rows import DomainRow, cpu_cell, detail_of, memory_now_kib, state_cell
 from tui.panes.memory_detail import memory
 from tui.panes.process_detail import PROCESS_TABS
@@ -137,7 +138,7 @@ def _disk_words(disk: Disk) -> str:
     return " ".join(filter(None, (*words, *(mark for mark, on in marks if on))))
 
 
-def disks(_view: View, row: DomainRow) -> list[SpanLine]:
+def disks(view: View, row: DomainRow) -> list[SpanLine]:
     """Return the disks with their rates."""
     config = row.domain.config if row.domain else None
     if config is None:
@@ -158,6 +159,7 @@ def disks(_view: View, row: DomainRow) -> list[SpanLine]:
             if usage.latency_ns is not None:
                 figures += f"  {usage.latency_ns / 1e6:.1f} ms"
             lines.append([Span("      "), Span(figures, "accent")])
+            lines += disk_figures(view, row.key, disk.target)
             if usage.capacity_bytes is not None:
                 size = f"{units.byte_size(usage.allocation_bytes)} of {units.byte_size(usage.capacity_bytes)} allocated"
                 lines.append([Span("      "), Span(size, "dim")])

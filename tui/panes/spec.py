@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from tui.actions.base import Target
+    from tui.actions.base import Action, Target
     from tui.model.journal import Entry
     from tui.model.kind import Kind
     from tui.model.snapshot import HostSnapshot
@@ -72,6 +72,8 @@ class PaneSpec(Generic[T]):
     """Keys that only this pane has, for the hint bar."""
     label: Callable[[T], str] | None = None
     """What the row is called above its detail; None: by its words."""
+    host_actions: str = "domain"
+    """Which actions on the host itself belong here: those whose id begins so."""
     newest_first: bool = False
     """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
     journal_id: Callable[[T], str | None] = lambda _item: None
@@ -80,6 +82,13 @@ class PaneSpec(Generic[T]):
     """Whether pools and volumes are read every few seconds while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this row needs to be read."""
+
+
+def offers(pane: AnyPane, action: Action, kinds: Sequence[Kind]) -> bool:
+    """Return whether a pane offers an action to rows of those kinds."""
+    if action.kind.value == "host":
+        return action.kind in kinds and action.id.partition(".")[0] == pane.host_actions
+    return action.kind in kinds
 
 
 AnyPane = PaneSpec[Any]

@@ -77,4 +77,5 @@ PANE: PaneSpec[StorageRow] = PaneSpec(
     target=_target,
     summary=_summary,
     wants_storage=True,
+    host_actions="pool",
 )
