@@ -255,7 +255,8 @@ def test_without_control_groups_it_fails_and_changes_nothing(
 ) -> None:
     made = lab.define_blank(name, start=True)
     before = look(lab, name, made.uuid)
-    job = deck.run(deck.plan(action, name, **values))
+    # As when other domains are marked too: what is in force is read of the open one alone.
+    job = deck.run(deck.plan_of(deck.read(), action, [name], values))
     assert job.status is Status.FAILED
     assert said in job.results[0].message
     assert advice in job.results[0].message

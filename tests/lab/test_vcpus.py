@@ -64,8 +64,8 @@ def test_what_is_plugged_is_seen_inside_the_guest(lab: LabHost, deck: Deck, name
     wait_until(lambda: inside(lab, name) == "0-2", "the guest to set them online")
     assert counts(lab, name) == (3, 3)
     assert [step.title for step in job.entry.undo] == [
-        f"1 vCPUs for {name} from the next boot on",
-        f"1 vCPUs for {name} now",
+        f"1 vCPU for {name} from the next boot on",
+        f"1 vCPU for {name} now",
     ]
 
 
