@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input
@@ -68,10 +68,11 @@ class PlanDialog(ModalScreen[Plan | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield self._heading
-            for field in self._fields:
-                with Horizontal(classes="field"):
-                    yield LinesView([[Span(field.label, "dim")]], classes="label")
-                    yield self._widget(field)
+            with VerticalScroll(classes="fields", can_focus=False):
+                for field in self._fields:
+                    with Horizontal(classes="field"):
+                        yield LinesView([[Span(field.label, "dim")]], classes="label")
+                        yield self._widget(field)
             yield self._preview
             yield Entry(id="phrase", compact=True, select_on_focus=False, classes="phrase")
             yield self._buttons
@@ -148,8 +149,11 @@ class PlanDialog(ModalScreen[Plan | None]):
             if self._plan
             else _told("", "", self._problem, width, "warn" if self._touched else "dim")
         )
-        others = _OTHER_LINES + len(self._fields) + self._phrase().display
-        spare = self.app.size.height - others
+        others = _OTHER_LINES + self._phrase().display
+        # A long form scrolls, so that what it comes to and the keys stay on the screen.
+        fields = min(len(self._fields), max(1, self.app.size.height - others + _BLANK_LINES - 1))
+        self.query_one(".fields").styles.max_height = fields
+        spare = self.app.size.height - others - fields
         tight = spare < 1
         self.query_one(".dialog").set_class(tight, "-tight")
         room = max(1, spare + _BLANK_LINES if tight else spare)
