@@ -12,7 +12,7 @@ import libvirt
 import pytest
 
 from tests.unit.conftest import wait, watched
-from tui.demo import prepare
+from tui.demo import prepare, scaled_host
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
@@ -178,7 +178,8 @@ def test_a_chain_that_runs_in_a_circle_ends(storage: Storage) -> None:
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Any]:
     libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    opened = libvirt.open("test:///default")
+    # A host of its own: what is opened as test:///default is shared by all who have it open.
+    opened = libvirt.open(scaled_host(tmp_path, 1))
     yield opened
     opened.close()
 
@@ -229,6 +230,7 @@ def test_a_pool_that_stops_has_no_volumes(connection: Any) -> None:
 
 
 def test_a_reader_that_is_stopped_gives_nothing(connection: Any) -> None:
+    fill(connection, "one")
     assert StorageReader(connection).read(lambda: True) is None
 
 

@@ -10,7 +10,15 @@ from tui.model.host import LinkState
 from tui.runtime.desk import Desk
 from tui.runtime.session import Session
 from tui.runtime.threads import run_forever
-from tui.sources.connection import ConnectError, NoAnswerError, close, on_close, open_within
+from tui.sources.connection import (
+    ConnectError,
+    NoAnswerError,
+    close,
+    is_shared_only,
+    let_go,
+    on_close,
+    open_within,
+)
 from tui.sources.errors import LibvirtError, words
 
 if TYPE_CHECKING:
@@ -118,4 +126,5 @@ class Poller:
             current[0] = False
             self.connection = None
             self.desk.events.deregister(connection)
-            close(connection)
+            # One that other threads use as well ends with the last of them: libvirt would free it under their calls.
+            (let_go if is_shared_only(self._uri) else close)(connection)

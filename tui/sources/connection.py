@@ -168,9 +168,14 @@ def on_close(connection: Any, callback: Callable[[int], None]) -> None:
         connection.registerCloseCallback(lambda _conn, reason, _data: callback(reason), None)
 
 
-def close(connection: Any) -> None:
-    """Give a connection back; errors of an already dead one are of no interest."""
+def let_go(connection: Any) -> None:
+    """Be told no more of a connection that others use as well; the last reference to it closes it."""
     with contextlib.suppress(libvirt.libvirtError):
         connection.unregisterCloseCallback()
+
+
+def close(connection: Any) -> None:
+    """Give a connection back; errors of an already dead one are of no interest."""
+    let_go(connection)
     with contextlib.suppress(libvirt.libvirtError):
         connection.close()
