@@ -8,12 +8,9 @@ from tui.model import units
 from tui.model.text import clean_lines, wrapped
 from tui.panes.disk_figures import disk_figures
 from tui.panes.domain_rows import DomainRow, cpu_cell, detail_of, memory_now_kib, state_cell
-from tui.panes.memory_detail import memory
 from tui.panes.process_detail import PROCESS_TABS
-from tui.panes.spec import Tab, View
+from tui.panes.spec import Tab, View, later
 from tui.panes.text import BLANK, heading, line, note, paragraph, table
-from tui.panes.tuning_detail import tuning
-from tui.panes.vcpu_detail import vcpus
 from tui.widgets.lines import Span, SpanLine
 
 if TYPE_CHECKING:
@@ -244,9 +241,9 @@ def _is_domain(row: DomainRow) -> bool:
 
 TABS: tuple[Tab[DomainRow], ...] = (
     Tab("overview", "Overview", overview, _is_domain),
-    Tab("vcpus", "vCPUs", vcpus, _is_domain),
-    Tab("memory", "Memory", memory, _is_domain),
-    Tab("tuning", "Tuning", tuning, _is_domain),
+    Tab("vcpus", "vCPUs", later("vcpu_detail", "vcpus"), _is_domain),
+    Tab("memory", "Memory", later("memory_detail", "memory"), _is_domain),
+    Tab("tuning", "Tuning", later("tuning_detail", "tuning"), _is_domain),
     Tab("disks", "Disks", disks, _is_domain),
     Tab("nics", "NICs", nics, _is_domain),
     Tab("snapshots", "Snapshots", snapshots, _is_domain),

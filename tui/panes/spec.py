@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ class Tab(Generic[T]):
     title: str
     lines: Callable[[View, T], list[SpanLine]]
     applies: Callable[[T], bool] = lambda _item: True
+
+
+def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:
+    """Return the function of a tab that is imported when the tab is first drawn, which is after the first picture."""
+
+    def lines(view: View, item: Any) -> list[SpanLine]:
+        found: list[SpanLine] = getattr(import_module(f"tui.panes.{module}"), name)(view, item)
+        return found
+
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.storage import Pool, PoolState, Volume
 from tui.model.text import clean
-from tui.model.used_by import Use, used_by
 from tui.panes.domain_rows import natural
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
-    from tui.model.storage import Storage
+    from tui.model.storage import Pool, Storage, Volume
+    from tui.model.used_by import Use
     from tui.panes.spec import View
     from tui.widgets.grid_filter import Fact
 
@@ -89,6 +88,9 @@ def _kept(old: StorageRow | None, new: StorageRow) -> StorageRow:
 def _rows(storage: Storage | None, domains: Mapping[str, Domain]) -> list[StorageRow]:
     if storage is None:
         return []
+    # Imported with the first storage, which is after the first picture.
+    from tui.model.used_by import used_by
+
     uses = used_by(domains.values(), storage)
     of_pool: dict[str, list[Volume]] = {key: [] for key in storage.pools}
     for volume in storage.volumes.values():
@@ -112,11 +114,11 @@ def _rows(storage: Storage | None, domains: Mapping[str, Domain]) -> list[Storag
 
 
 _STATES = {
-    PoolState.RUNNING: ("●", "good"),
-    PoolState.BUILDING: ("◔", "warn"),
-    PoolState.DEGRADED: ("⚠", "warn"),
-    PoolState.INACCESSIBLE: ("✖", "bad"),
-    PoolState.INACTIVE: ("○", "dim"),
+    "running": ("●", "good"),
+    "building": ("◔", "warn"),
+    "degraded": ("⚠", "warn"),
+    "inaccessible": ("✖", "bad"),
+    "inactive": ("○", "dim"),
 }
 
 
@@ -133,7 +135,7 @@ def state_cell(row: StorageRow) -> Cell:
         return Cell(_OUTSIDE, "warn")
     if row.pool.problem:
         return Cell("⚠ incomplete" if row.volumes else "⚠ cannot be listed", "bad")
-    glyph, style = _STATES[row.pool.state]
+    glyph, style = _STATES[row.pool.state.value]
     return Cell(f"{glyph} {row.pool.state.value}", style)
 
 

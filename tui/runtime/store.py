@@ -6,11 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from tui.model.usage import DiskReading
-
 if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
-    from tui.model.usage import DomainUsage
+    from tui.model.usage import DiskReading, DomainUsage
 
 HISTORY = 60
 
@@ -51,6 +49,9 @@ class Store:
 
     def _extend_disks(self, key: str, usage: DomainUsage) -> None:
         """A disk that is gone takes its history with it."""
+        # Imported with the first reading, which is after the first picture.
+        from tui.model.usage import DiskReading
+
         before, after = self._disks.get(key, {}), {}
         for disk in usage.disks:
             history = after[disk.target] = before.get(disk.target) or deque(maxlen=HISTORY)
