@@ -188,7 +188,7 @@ def _plan(plan: Plan, collector: Collector, journal: Journal, args: argparse.Nam
 
 def _wait(run: Run, jobs: Jobs, timeout_s: float) -> Job:
     """The job once it ended, or once the host had its time to comply; bytes that this program carries have theirs.
-    Ctrl+C cancels, and leaves when it comes again."""
+    Ctrl+C leaves what the host does by itself; what this program carries it cancels, and leaves when it comes again."""
     bar = _Bar()
     try:
         while True:
@@ -196,6 +196,8 @@ def _wait(run: Run, jobs: Jobs, timeout_s: float) -> Job:
             if job.status.ended or job.entry.work is None:
                 return job
     except KeyboardInterrupt:
+        if not run.carries:
+            raise
         words = jobs.cancel(run.job.entry.id)
         _say(f"{words or 'it has ended'}; Ctrl+C again leaves it", BAD)
         return run.wait(timeout_s, bar)

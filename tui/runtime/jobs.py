@@ -101,8 +101,7 @@ class Jobs:
     def cancel(self, ident: str) -> str | None:
         """Ask the job of that journal entry to end: no more of its steps are begun, and work that can stop early
         does. Returns what comes of it, in words; None when no such job is under way here."""
-        with self._lock:
-            run = self._running.get(ident)
+        run = self._running.get(ident)
         return None if run is None else run.cancel()
 
     def moved(self, job: Job) -> None:
@@ -192,6 +191,12 @@ class Run:
         while not self._done.wait(max(0.0, min(_SLICE_S, end - time.monotonic()))) and time.monotonic() < end:
             look(self.job)
         return self.job
+
+    @property
+    def carries(self) -> bool:
+        """Whether bytes go through this program just now, which end with it."""
+        with self._lock:
+            return any(call.reports for call in self._calls.values())
 
     def cancel(self) -> str:
         """Begin no more steps and tell the calls under way; returns what comes of it."""
