@@ -45,6 +45,11 @@ class OpenVswitch:
         """The socket of ovsdb-server as it is seen outside of the lab."""
         return self._folder / "db.sock"
 
+    @property
+    def version(self) -> str:
+        """What ovs-vswitchd says its version is; ovs-ctl writes it into the database, so we do."""
+        return self._lab.run(["ovs-vswitchd", "--version"]).stdout.split()[-1]
+
     def start(self) -> None:
         """Make an empty database and start both daemons; returns when they answer (0.2 s)."""
         self._folder.mkdir(exist_ok=True)
@@ -65,7 +70,7 @@ class OpenVswitch:
         """Start ovs-vswitchd; returns when it has taken in the database."""
         arguments = ["unix:/run/openvswitch/db.sock", "--unixctl=/run/openvswitch/vswitchd.ctl", "--disable-system"]
         self._spawn("ovs-vswitchd", *arguments)
-        self.vsctl("--timeout=20", "set", "Open_vSwitch", ".", "external_ids:lab=yes")
+        self.vsctl("--timeout=20", "set", "Open_vSwitch", ".", f"ovs_version={self.version}")
 
     def stop(self) -> None:
         """End both daemons and take away what they leave."""

@@ -24,6 +24,9 @@ _SHARE = 0.005
 _LOOK_S = 1.0
 """How soon a new namespace is noticed."""
 _GATHER_S = 0.02
+_CALM_S, _CALM_SHARE = 0.25, 0.05
+"""How long, at least, and as what share of the time that a reading takes, nothing is read after it: there are programs
+that change rules many times a second."""
 
 
 class FabricReader:
@@ -66,11 +69,12 @@ class FabricReader:
         try:
             while not self._stopped:
                 self._wake.clear()
-                before = time.thread_time()
+                # Not the CPU time of the thread: the programs that it runs cost as well.
+                before = time.monotonic()
                 self._read(reader, anew=True)
                 self._read_dnsmasqs()
                 self._failed("")
-                self._rest(reader, events, time.thread_time() - before)
+                self._rest(reader, events, time.monotonic() - before)
         finally:
             if events is not None:
                 events.close()
@@ -89,11 +93,18 @@ class FabricReader:
             if self._wake in ready:
                 return
             if ready or (watched and self._known_namespaces() is not self._namespaces):
-                # A ruleset is loaded in many steps.
-                time.sleep(_GATHER_S)
-                if events is not None:
-                    events.take()
-                self._read(reader, anew=False)
+                self._take_change(reader, events)
+
+    def _take_change(self, reader: FirewallReader, events: RuleEvents | None) -> None:
+        """Read what has changed, and nothing for a while."""
+        # A ruleset is loaded in many steps.
+        time.sleep(_GATHER_S)
+        before = time.monotonic()
+        if events is not None:
+            events.take()
+        self._read(reader, anew=False)
+        # Only looked at, not cleared: who nudges is answered right after.
+        select.select([self._wake], [], [], max(_CALM_S, (time.monotonic() - before) / _CALM_SHARE))
 
     def _known_namespaces(self) -> Any:
         links = self._board.snapshot.links
