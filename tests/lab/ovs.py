@@ -48,7 +48,7 @@ class OpenVswitch:
     @property
     def version(self) -> str:
         """What ovs-vswitchd says its version is; ovs-ctl writes it into the database, so we do."""
-        return self._lab.run(["ovs-vswitchd", "--version"]).stdout.split()[-1]
+        return self._lab.run(["ovs-vswitchd", "--version"]).stdout.split("\n")[0].split()[-1]
 
     def start(self) -> None:
         """Make an empty database and start both daemons; returns when they answer (0.2 s)."""

@@ -55,7 +55,13 @@ def test_libvirt_s_own() -> None:
 
 def test_long_options_with_and_without_equals() -> None:
     config = parse(
-        "--interface=r1-in", "--interface", "r1-x", "--dhcp-range", "10.0.0.50,10.0.0.99", "--conf-file=/dev/null"
+        "--interface=r1-in",
+        "--interface",
+        "r1-x",
+        "--dhcp-range",
+        "10.0.0.50,10.0.0.99",
+        "--pid-file",
+        "--conf-file=/dev/null",
     )
     assert config.interfaces == ["r1-in", "r1-x"]
     assert config.ranges == [DhcpRange("10.0.0.50", "10.0.0.99")]
