@@ -275,7 +275,7 @@ def test_nothing_is_left_behind(environment: Environment, home: Path) -> None:
 
 
 _STUCK = """
-import sys, time
+import time
 from tui import app, cli
 app.VirtdeckApp.exit = lambda *_: time.sleep(30)
 cli.leave(cli.run(["--demo"]))
