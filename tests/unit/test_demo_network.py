@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.conftest import wait, watched
+from tui.demo import prepare
 from tui.demo.links import DemoNetwork
 from tui.demo.wiring import EDGE, HOME, HOSTILE_LINK, HOSTILE_NETNS
 from tui.model.domain import Domain, DomainState
@@ -19,6 +21,7 @@ from tui.model.ovs import Ovs
 from tui.model.snapshot import as_json
 from tui.model.text import clean
 from tui.runtime.collector import Collector
+from tui.runtime.desk import Focus
 
 S = 1_000_000_000
 NOW = 1_764_000_000 * S
@@ -125,6 +128,23 @@ def test_hostile_names_are_shown_cleaned(links: Links, parts: dict[str, Any]) ->
     seen: list[str] = []
     gather(as_json({name: part for name, part in parts.items() if name != "link_usage"}), seen.append)
     assert all(text.isprintable() for text in seen)
+
+
+def test_the_screen_s_collector_publishes_it(demo_uri: str) -> None:
+    with watched(demo_uri, prepare=prepare, network=DemoNetwork().read) as collector:
+        seen = wait(collector, lambda seen: seen.links is not None and len(taps(seen.links)) > 30, "plugged in")
+        assert seen.links is not None
+        assert seen.firewalls.keys() == seen.links.namespaces.keys()
+        assert seen.ovs is not None
+        assert seen.dnsmasqs
+        assert not seen.link_usage, "nobody looks"
+        collector.focus(Focus(links=True))
+        wait(collector, lambda seen: any(usage.rx_bytes_per_s for usage in seen.link_usage.values()), "rates")
+        (web,) = [domain for domain in seen.domains.values() if domain.name == "web-01"]
+        collector.control().lookupByUUIDString(web.key).destroy()
+        collector.nudge({web.key})
+        before = len(seen.links.links)
+        wait(collector, lambda now: now.links is not None and len(now.links.links) < before, "unplugged")
 
 
 def gather(value: Any, tell: Callable[[str], None], name: str = "") -> None:

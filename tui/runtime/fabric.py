@@ -23,6 +23,7 @@ _SHARE = 0.005
 """What that may cost of one CPU; on a host of hundreds of firewalls it is read less often."""
 _LOOK_S = 1.0
 """How soon a new namespace is noticed."""
+_LINKS_S, _LINKS_SLICE_S = 5.0, 0.05
 _GATHER_S = 0.02
 _CALM_S, _CALM_SHARE = 0.25, 0.05
 """How long, at least, and as what share of the time that a reading takes, nothing is read after it: there are programs
@@ -45,7 +46,7 @@ class FabricReader:
     def start(self) -> None:
         """Start the thread; where the host is another machine there is nothing to read."""
         if not self._local:
-            self._board.update(done="dnsmasqs")
+            self._done()
             return
         run_forever("firewall reader", self._run, self._failed, lambda: self._stopped)
 
@@ -66,6 +67,7 @@ class FabricReader:
         from tui.sources.firewall import FirewallReader
 
         reader, events = FirewallReader(), _listen()
+        self._await_links()
         try:
             while not self._stopped:
                 self._wake.clear()
@@ -73,11 +75,22 @@ class FabricReader:
                 before = time.monotonic()
                 self._read(reader, anew=True)
                 self._read_dnsmasqs()
+                self._done()
                 self._failed("")
                 self._rest(reader, events, time.monotonic() - before)
         finally:
             if events is not None:
                 events.close()
+
+    def _done(self) -> None:
+        for source in ("firewalls", "dnsmasqs"):
+            self._board.update(done=source)
+
+    def _await_links(self) -> None:
+        """The first reading is of all namespaces, so that whoever reads once has all firewalls."""
+        until = time.monotonic() + _LINKS_S
+        while "links" in self._board.snapshot.unread and not self._stopped and time.monotonic() < until:
+            self._wake.wait(_LINKS_SLICE_S)
 
     def _rest(self, reader: FirewallReader, events: RuleEvents | None, cost_s: float) -> None:
         """Wait for the next reading of everything; meanwhile rules are read as they change."""
@@ -121,7 +134,7 @@ class FabricReader:
     def _read_dnsmasqs(self) -> None:
         from tui.sources.dnsmasq import read_dnsmasqs
 
-        self._board.update(done="dnsmasqs", dnsmasqs=read_dnsmasqs())
+        self._board.update(dnsmasqs=read_dnsmasqs())
 
 
 def _enterable(namespaces: Any) -> Iterable[Netns]:
