@@ -163,6 +163,7 @@ class Collector:
 
     def _nudge_network(self) -> None:
         self._fabric.nudge()
+        self._ovs.nudge()
         if self._made_up is not None:
             self._made_up.nudge()
 

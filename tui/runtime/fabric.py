@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from tui.runtime.threads import run_forever
 from tui.runtime.wake import Wake
@@ -40,7 +40,7 @@ class FabricReader:
         self._watched = watched
         self._wake = Wake()
         self._stopped = False
-        self._namespaces: Any = None
+        self._namespaces: Mapping[str, Netns] | None = None
         """What was read last: the mapping of the links."""
 
     def start(self) -> None:
@@ -119,7 +119,7 @@ class FabricReader:
         # Only looked at, not cleared: who nudges is answered right after.
         select.select([self._wake], [], [], max(_CALM_S, (time.monotonic() - before) / _CALM_SHARE))
 
-    def _known_namespaces(self) -> Any:
+    def _known_namespaces(self) -> Mapping[str, Netns] | None:
         links = self._board.snapshot.links
         return links.namespaces if links is not None else None
 
@@ -137,7 +137,7 @@ class FabricReader:
         self._board.update(dnsmasqs=read_dnsmasqs())
 
 
-def _enterable(namespaces: Any) -> Iterable[Netns]:
+def _enterable(namespaces: Mapping[str, Netns] | None) -> Iterable[Netns]:
     """Return the namespaces to read, our own first; it is known without the links as well."""
     if namespaces is not None:
         return list(namespaces.values())
