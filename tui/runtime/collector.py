@@ -110,10 +110,7 @@ class Collector:
         self._scanner.start()
         self._pool_hosts.start()
         self._storage.start()
-        self._fabric.start()
-        self._ovs.start()
-        if self._made_up is not None:
-            self._made_up.start()
+        self._start_network()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -160,6 +157,13 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._nudge_network()
+
+    def _start_network(self) -> None:
+        if self._made_up is not None:
+            self._made_up.start()
+        else:
+            self._fabric.start()
+            self._ovs.start()
 
     def _nudge_network(self) -> None:
         self._fabric.nudge()

@@ -49,13 +49,20 @@ class MadeUpNetwork:
     def _run(self) -> None:
         while not self._stopped:
             self._wake.clear()
+            # Guests are plugged in as their configurations say.
+            complete = "configs" not in self._board.snapshot.unread
             parts = dict(self._make(self._board.snapshot.domains, time.time_ns()))
             usage = parts.pop("link_usage")
             self._board.update(**parts, **({"link_usage": usage} if self._watched() else {}))
+            if complete:
+                self._done()
             self._wake.wait(self._pause_s())
 
+    def _done(self) -> None:
+        for source in ("links", "firewalls", "ovs", "dnsmasqs"):
+            self._board.update(done=source)
+
     def _pause_s(self) -> float:
-        # Guests are plugged in as their configurations say.
         if "configs" in self._board.snapshot.unread:
             return _SOON_S
         return self._interval_s if self._watched() else _UNWATCHED_S
