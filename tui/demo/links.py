@@ -65,16 +65,17 @@ def _plugs(domain: Domain) -> Iterable[_Plug]:
 
 def _made(plugs: list[_Plug], now_ns: int) -> dict[str, Any]:
     made = wired()
-    taps = {plug.nic.target: _tap(made, plug) for plug in plugs if plug.place in made.home}
+    addresses = _addresses(plugs)
+    taps = {plug.nic.target: _tap(made, plug, addresses) for plug in plugs if plug.place in made.home}
     return {
         "links": made.cables.settled(now_ns),
         "firewalls": firewalls(now_ns),
         "ovs": _ovs([plug for plug in plugs if plug.nic.target in taps and plug.place == OVS_BRIDGE], now_ns),
-        "dnsmasqs": _dnsmasqs(plugs, now_ns),
+        "dnsmasqs": _dnsmasqs(plugs, addresses, now_ns),
     }
 
 
-def _tap(made: Wired, plug: _Plug) -> str:
+def _tap(made: Wired, plug: _Plug, addresses: Mapping[str, str]) -> str:
     """Plug a guest in, and let its bridge have learned its address."""
     cables, place, nic = made.cables, made.home[plug.place], plug.nic
     kind, mac = cables.links[place].kind, f"fe{nic.mac[2:]}"
@@ -92,23 +93,38 @@ def _tap(made: Wired, plug: _Plug) -> str:
     cables.owners[tap] = (TapOwner(2000 + (plug.domain.id or 0), "qemu-system-x86"),)
     if kind == "bridge":
         cables.fdb[tap] = (FdbEntry(mac, permanent=True), FdbEntry(nic.mac))
-        address = _address(plug)
-        if address and (place in cables.addresses):
+        address = addresses.get(nic.mac)
+        if address and place in cables.addresses:
             cables.know(place, [(address, nic.mac)], "reachable" if nic.link_up else "stale")
     return tap
 
 
-def _address(plug: _Plug) -> str:
-    """Return the address that a guest always has where somebody gives it one; "" elsewhere."""
-    number = 100 + zlib.crc32(plug.nic.mac.encode()) % 100
-    if plug.place == "br-lan":
-        return f"{LAN_SUBNET}.{number}"
-    network = next((network for network in NETWORKS if network.bridge == plug.place and network.dhcp), None)
-    return f"{network.address.rpartition('.')[0]}.{number}" if network is not None else ""
+def _addresses(plugs: Iterable[_Plug]) -> dict[str, str]:
+    """Return the address of each guest by its MAC, where somebody gives it one: as a rule always the same."""
+    found: dict[str, str] = {}
+    prefixes = {network.bridge: network.address.rpartition(".")[0] for network in NETWORKS if network.dhcp}
+    prefixes["br-lan"] = LAN_SUBNET
+    for plug in plugs:
+        if (prefix := prefixes.get(plug.place)) is None:
+            continue
+        number = zlib.crc32(plug.nic.mac.encode())
+        while (address := f"{prefix}.{100 + number % 100}") in found.values():
+            number += 1
+        found[plug.nic.mac] = address
+    return found
 
 
-def _dnsmasqs(plugs: list[_Plug], now_ns: int) -> tuple[Dnsmasq, ...]:
+def _dnsmasqs(plugs: list[_Plug], addresses: Mapping[str, str], now_ns: int) -> tuple[Dnsmasq, ...]:
     """libvirt's, one for each network that gives addresses, and the router's own."""
+
+    def leases(bridge: str) -> tuple[Lease, ...]:
+        expires_s = now_ns // _S // _HOUR_S * _HOUR_S + 2 * _HOUR_S
+        return tuple(
+            Lease(addresses[plug.nic.mac], plug.nic.mac, plug.domain.name, expires_s)
+            for plug in plugs
+            if plug.place == bridge and plug.nic.mac in addresses
+        )
+
     found = []
     for number, network in enumerate(network for network in NETWORKS if network.active and network.dhcp):
         prefix = network.address.rpartition(".")[0]
@@ -116,26 +132,16 @@ def _dnsmasqs(plugs: list[_Plug], now_ns: int) -> tuple[Dnsmasq, ...]:
         found.append(
             Dnsmasq(
                 f"{1400 + number}:900", 1400 + number, HOME, (network.bridge,),
-                (DhcpRange(f"{prefix}.100", f"{prefix}.199"),), _leases(plugs, network.bridge, now_ns),
+                (DhcpRange(f"{prefix}.100", f"{prefix}.199"),), leases(network.bridge),
                 network=network.name, config_path=config,
                 lease_path=f"/var/lib/libvirt/dnsmasq/{network.bridge}.status",
             )
         )  # fmt: skip
     router = Dnsmasq(
         "2210:1200", 2210, EDGE, ("lan0",), (DhcpRange(f"{LAN_SUBNET}.100", f"{LAN_SUBNET}.199"),),
-        _leases(plugs, "br-lan", now_ns), config_path="/etc/edge/dnsmasq.conf", lease_path="/var/lib/edge/leases",
+        leases("br-lan"), config_path="/etc/edge/dnsmasq.conf", lease_path="/var/lib/edge/leases",
     )  # fmt: skip
     return (*found, router)
-
-
-def _leases(plugs: list[_Plug], bridge: str, now_ns: int) -> tuple[Lease, ...]:
-    """Return the leases of the guests on a bridge; of two that would have the same address the first has it."""
-    found: dict[str, Lease] = {}
-    for plug in plugs:
-        if plug.place == bridge and (address := _address(plug)):
-            expires_s = now_ns // _S // _HOUR_S * _HOUR_S + 2 * _HOUR_S
-            found.setdefault(address, Lease(address, plug.nic.mac, plug.domain.name, expires_s))
-    return tuple(found.values())
 
 
 def _ovs(plugs: list[_Plug], now_ns: int) -> Ovs:
