@@ -33,7 +33,17 @@ _MOUNTINFO = "/proc/thread-self/mountinfo"
 class LinkWatcher:
     """Publishes Links whenever something changed, and LinkUsage every interval while somebody looks."""
 
-    def __init__(self, board: Board, *, local: bool, interval_s: float, watched: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        *,
+        local: bool,
+        interval_s: float,
+        watched: Callable[[], bool],
+        event_buffer: int | None = None,
+    ) -> None:
+        """Make a watcher; `event_buffer`: bytes of events that may wait until they are lost, None for plenty."""
+        self._event_buffer = event_buffer
         self._board = board
         self._local = local
         self._interval_s = interval_s
@@ -71,14 +81,14 @@ class LinkWatcher:
 
     def _run(self) -> None:
         # After the first picture: these are 20 modules.
-        from tui.sources.netlink.events import EventSocket
+        from tui.sources.netlink.events import BUFFER, EventSocket
         from tui.sources.netlink.picture import Picture
 
         with ExitStack() as stack:
             ears, self._bell = socket.socketpair()
             ears.setblocking(False)
             self._bell.setblocking(False)
-            events, picture = EventSocket(), Picture()
+            events, picture = EventSocket(self._event_buffer or BUFFER), Picture()
             mounts = os.open(_MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, mounts)
             for closed in (ears, self._bell, events, picture):

@@ -149,7 +149,7 @@ class Discovery:
             if (mount := _readlink(f"/proc/{name}/ns/mnt")) and mount != own:
                 mounts.setdefault(mount, pid)
         self._started = {pid: start for pid, start in self._started.items() if pid in alive}
-        self._processes = {key: sorted(pids, key=self._start_of) for key, pids in spaces.items()}
+        self._processes = {key: sorted(pids, key=self._age) for key, pids in spaces.items()}
         self._look_at_mounts(mounts)
 
     def _look_at_mounts(self, mounts: Mapping[str, int]) -> None:
@@ -160,10 +160,11 @@ class Discovery:
                 one = self._elsewhere.setdefault(key, Found(key, way=f"/proc/{pid}/root{path}"))
                 one.paths += [] if path in one.paths else [path]
 
-    def _start_of(self, pid: int) -> int:
+    def _age(self, pid: int) -> tuple[int, int]:
+        """What sorts the oldest first; at boot several start in one tick."""
         if pid not in self._started:
             self._started[pid] = _start_time(pid)
-        return self._started[pid]
+        return self._started[pid], pid
 
 
 def _readlink(path: str) -> str:

@@ -75,7 +75,8 @@ class Picture:
 
     def _mark_all(self, dirty: Dirty) -> None:
         for space in self._spaces.values():
-            dirty.spaces[space.target] = Marks(all_links=True, parts=ALL_PARTS)
+            if self.privileged or space.netns.home:
+                dirty.spaces[space.target] = Marks(all_links=True, parts=ALL_PARTS)
         dirty.everything = False
 
     def _search(self, dirty: Dirty, *, thorough: bool) -> set[str]:
@@ -194,6 +195,8 @@ class Picture:
         key = self._by_nsid.get(nsid)
         if key is None:
             self._unknown.add(nsid)
+        elif not self.privileged and not self._spaces[key].netns.home:
+            return None
         return key
 
     def _beyond(self, changed: set[str], turn: int) -> Dirty:
