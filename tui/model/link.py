@@ -120,7 +120,7 @@ class TunnelFacts:
     """The far end of a VXLAN, GRE, Geneve, IPIP or SIT link; addresses cleaned, "" for any."""
 
     id: int | None = None
-    """VNI or GRE key (output); None: none."""
+    """VNI or GRE key (output); None: none, or it comes from outside."""
     local: str = ""
     remote: str = ""
     """The far end, or the multicast group of a VXLAN."""
