@@ -14,6 +14,7 @@ from tests.lab.own_net import OwnNet
 from tui.model.link import Link, Links, Netns
 from tui.model.snapshot import HostSnapshot
 from tui.runtime.board import Board
+from tui.runtime.desk import Focus
 from tui.runtime.links import LinkWatcher
 from tui.sources.netlink.events import Dirty
 from tui.sources.netlink.picture import Picture
@@ -22,17 +23,19 @@ WAIT_S = 15.0
 
 
 class Watching:
-    """A LinkWatcher with a board of its own, running; `looking` is what it is told of whether somebody looks."""
+    """A LinkWatcher with a board of its own, running; `looking` and `open_link` are what it is told of
+    what is looked at."""
 
     def __init__(self, *, interval_s: float = 0.5, event_buffer: int | None = None) -> None:
         self.looking = False
+        self.open_link: str | None = None
         self.snapshots: list[HostSnapshot] = []
         self.board = Board("qemu:///system", read_only=True, publish=self.snapshots.append)
         self.watcher = LinkWatcher(
             self.board,
             local=True,
             interval_s=interval_s,
-            watched=lambda: self.looking,
+            focus=lambda: Focus(links=self.looking, link=self.open_link),
             event_buffer=event_buffer,
         )
 
@@ -53,9 +56,9 @@ class Watching:
         assert found is not None
         return found
 
-    def look(self, looking: bool) -> None:
-        """Begin or cease to look."""
-        self.looking = looking
+    def look(self, looking: bool, link: str | None = None) -> None:
+        """Begin or cease to look, at all links and at one."""
+        self.looking, self.open_link = looking, link
         self.watcher.wake()
 
     def until(self, ready: Callable[[Links], bool], what: str, timeout_s: float = WAIT_S) -> Links:

@@ -323,7 +323,7 @@ def test_hostile_names_are_cleaned_and_kept_raw_beside(net: OwnNet) -> None:
     run_bytes(b"ip", b"link", b"property", b"add", b"dev", raw, b"altname", b"alt\x9b2J[red]")
     run_bytes(b"ip", b"netns", b"add", b"n s\x1b[2J\n\xe2\x80\xae")
     links = read_once()
-    (link,) = (one for one in links.links.values() if one.kind == "veth" and one.raw_name != "v0")
+    (link,) = (one for one in links.links.values() if one.netns == net.key() and one.raw_name not in ("lo", "v0"))
     assert os.fsencode(link.raw_name) == raw
     assert link.name == "a␛[31m��"
     assert link.alias == "x␛]0;owned␇"

@@ -320,6 +320,28 @@ class TapOwner:
 
 
 @dataclass(frozen=True, slots=True)
+class Offload:
+    """Something that a driver does in place of the kernel, by the kernel's name (tx-checksum-ip-generic ...)."""
+
+    name: str
+    on: bool
+    changeable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDetail:
+    """What is read of the link alone that is open in the detail."""
+
+    key: str
+    offloads: tuple[Offload, ...] = ()
+    """By name; source: ETHTOOL_MSG_FEATURES_GET."""
+    driver: str = ""
+    """The kernel module below it, where there is a device; source: /sys/class/net/LINK/device/driver."""
+    problem: str = ""
+    """Why the offloads cannot be read; "" when they can."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkUsage:
     """Counters of a link and what came of them since the reading before (IFLA_STATS64); rates a second, None: only one
     reading so far. The deltas of errors and drops are since the reading before as well."""

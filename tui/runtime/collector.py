@@ -86,9 +86,7 @@ class Collector:
             told=self._pool_hosts.nudge,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
-        self._links = LinkWatcher(
-            self.board, local=is_local(uri), interval_s=interval_s, watched=lambda: self._focus.links
-        )
+        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -127,7 +125,7 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
-            if focus.links != before.links:
+            if (focus.links, focus.link) != (before.links, before.link):
                 self._links.wake()
 
     def reread(self) -> None:

@@ -21,6 +21,8 @@ class Focus:
     """Whether pools and volumes are looked at."""
     links: bool = False
     """Whether links and their counters are looked at."""
+    link: str | None = None
+    """The key of the link that is open in the detail."""
 
 
 class Desk:
