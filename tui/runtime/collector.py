@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tui.model.host import LinkState
+from tui.model.host import NO_LIBVIRT, LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
+from tui.runtime.local_host import LocalHost
 from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.network_readers import NetworkReaders
@@ -89,23 +90,29 @@ class Collector:
             told=self._pool_hosts.nudge,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
+        self._local_host = LocalHost(self.board, watched=lambda: self._focus.host)
         self._network = NetworkReaders(
             self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus, made_up=network
         )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
+        if self.uri == NO_LIBVIRT:
+            self._local_host.start()
+            return
         self.poller.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def start_slow(self) -> None:
         """Start what is not needed for the first picture: configurations, monitors and processes."""
+        self._scanner.start()
+        self._network.start()
+        if self.uri == NO_LIBVIRT:
+            return
         self.poller.desk.read_all()
         self.monitors.start()
-        self._scanner.start()
         self._pool_hosts.start()
         self._storage.start()
-        self._network.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -119,6 +126,7 @@ class Collector:
         self._storage.stop()
         self._pool_hosts.stop()
         self._network.stop()
+        self._local_host.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -131,6 +139,7 @@ class Collector:
             if focus.storage and not before.storage:
                 self._storage.nudge()
             self._network.look(before, focus)
+            self._local_host.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -181,6 +190,8 @@ class Collector:
         """Return the calling thread's own connection for short calls, opening it when needed: calls that a hung QEMU
         does not answer block all others on theirs. Raises OpError when the host does not answer within 10 s."""
         try:
+            if self.uri == NO_LIBVIRT:
+                raise ConnectError(self.uri, "virtdeck runs without libvirt", None, "")
             if self._shared:
                 return self._shared_link()
             own = getattr(self._control_of, "connection", None) or self._take_spare()
