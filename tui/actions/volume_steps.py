@@ -108,6 +108,21 @@ def new_name(context: Context, pool: Pool, text: str) -> str:
     return name
 
 
+def backing_volume(context: Context, pool: Pool, text: str) -> Volume:
+    """Return the volume that another may lie on, by its name in `pool` or its path; raises FieldError (backing) when
+    its format is not known, or somebody writes to it."""
+    storage = storage_of(context)
+    found = storage.volumes.get(f"{pool.key}/{text}") or storage.at(text)
+    if found is None:
+        raise FieldError("backing", f"no active pool has {clean(text)}, so its format cannot be told")
+    if found.format not in ("raw", "qcow2"):
+        raise FieldError("backing", f"{found.name} is {found.format or 'of no known format'}; it must be raw or qcow2")
+    found_holders = holders_of(context.snapshot, found.raw_path)
+    if reason := used_reason([holder for holder in found_holders if holder.running and holder.writes]):
+        raise FieldError("backing", f"{reason}, which writes to it: what lies on it would break")
+    return found
+
+
 def amount_of(values: Values, field: str, now: int | None = None, whole: int | None = None) -> int:
     """Return the bytes that a field means; `now` and `whole` in bytes. Raises FieldError."""
     kib = (None if size is None else size // 1024 for size in (now, whole))

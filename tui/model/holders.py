@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tui.model.used_by import chain
@@ -16,6 +17,7 @@ Sides = Sequence[tuple[bool, "DomainConfig"]]
 """The configurations of a domain, each with whether it is the one that runs."""
 
 _MOST_NAMES = 8
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Holder:
     running: bool
     writes: bool
     """Whether it may write to the image: the domain's own disk, not read-only and no layer below."""
+    form: str = ""
+    """As what the domain reads it; "" where it lies below the domain's disk, or the domain does not say."""
+    fixed: bool = False
+    """Whether the domain's own XML names what lies below, whatever the images' headers say."""
+    raw_path: str = ""
+    """Of a volume, where it is."""
 
     @property
     def words(self) -> str:
@@ -39,11 +47,16 @@ class Holder:
 
 
 def holders(
-    path: str, domains: Iterable[tuple[str, Sides]], storage: Storage | None, real: Callable[[str], str] = str
+    path: str,
+    domains: Iterable[tuple[str, Sides]],
+    storage: Storage | None,
+    real: Callable[[str], str] = str,
+    headers: Mapping[str, str] = _NONE,
 ) -> tuple[Holder, ...]:
     """Return who holds the image at a path of the host, those that run first; `real` makes two names of one file
-    alike where they can be told (symbolic links)."""
-    below = {} if storage is None else {v.raw_path: v.raw_backing_path for v in storage.volumes.values()}
+    alike where they can be told (symbolic links), `headers` says what lies below images that are no volumes."""
+    volumes = {} if storage is None else {v.raw_path: v.raw_backing_path for v in storage.volumes.values()}
+    below = {**headers, **volumes}
     wanted = real(path)
     found: dict[tuple[str, str], Holder] = {}
     for name, sides in domains:
@@ -54,10 +67,12 @@ def holders(
                     writes = layers[0] == 0 and not disk.read_only and disk.device != "cdrom"
                     old = found.get((name, disk.target))
                     if old is None or (running and not old.running):
-                        found[name, disk.target] = Holder(name, disk.target, running, writes)
+                        form = disk.format if layers[0] == 0 else ""
+                        fixed = not running and bool(disk.raw_backing)
+                        found[name, disk.target] = Holder(name, disk.target, running, writes, form, fixed)
     for volume in storage.volumes.values() if storage is not None else ():
         if volume.raw_backing_path and real(volume.raw_backing_path) == wanted:
-            found[volume.key, ""] = Holder(volume.name, "", False, False)
+            found[volume.key, ""] = Holder(volume.name, "", False, False, raw_path=volume.raw_path)
     return tuple(sorted(found.values(), key=lambda holder: not holder.running))
 
 

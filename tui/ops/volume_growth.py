@@ -26,9 +26,29 @@ def watched_growth(context: OpContext, pool: str, name: str, total: int | None) 
     watcher.start()
     try:
         yield
+    except OpError as error:
+        if error.code != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+            error.advice = f"{error.advice} {_left(context, pool, name)}".strip()
+        raise
     finally:
         done.set()
         watcher.join(_LOOK_S)
+
+
+def _left(context: OpContext, pool: str, name: str) -> str:
+    """What is left of a volume that could not be made, asked anew: libvirtd may have died over it."""
+    unknown = f"What there is of {clean(name)} may be half-made: look at it, and delete it."
+    try:
+        connection = context.long()
+    except OpError:
+        return unknown
+    try:
+        connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name)
+        return f"{clean(name)} is there, half-made: delete it."
+    except libvirt.libvirtError as error:
+        return "Nothing is left of it." if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL else unknown
+    finally:
+        context.release(connection)
 
 
 def _watch(context: OpContext, pool: str, name: str, total: int | None, done: threading.Event) -> None:

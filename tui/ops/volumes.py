@@ -17,7 +17,7 @@ from tui.ops import volume_streams
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.errors import doing
 from tui.ops.volume_growth import delete_if_cancelled, watched_growth
-from tui.ops.volume_guard import description, pool_of, refuse, volume_of
+from tui.ops.volume_guard import description, pool_of, refuse, running_writer, volume_of
 
 _LOOK = "Nothing was changed; look at it again."
 
@@ -82,11 +82,6 @@ def anybody(_holder: Holder) -> bool:
 def running_or_above(holder: Holder) -> bool:
     """Who runs with it, and what lies on it."""
     return holder.running or not holder.target
-
-
-def running_writer(holder: Holder) -> bool:
-    """Who writes to it now."""
-    return holder.running and holder.writes
 
 
 def _create(request: CreateVolume, context: OpContext) -> Outcome:

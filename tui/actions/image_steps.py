@@ -1,0 +1,53 @@
+"""What the actions that run qemu-img share: whether it can be run on a volume, and what lies below that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tui.actions.base import Context, Reason
+from tui.actions.disk_images import is_local
+from tui.model.holders import Holder
+from tui.model.storage import Storage, Volume
+from tui.ops.qemu_img import form_of
+
+ELSEWHERE = "qemu-img runs on the host itself, which is not this machine"
+_MOST_LAYERS = 200
+
+
+def image_reason(context: Context, volume: Volume) -> Reason:
+    """Return why qemu-img cannot be run on a volume from here; None when it can."""
+    if not is_local(context):
+        return ELSEWHERE
+    if volume.kind != "file":
+        return f"it is a {volume.kind}; qemu-img is run on files alone"
+    return None if form_of(volume.format) else f"it is {volume.format or 'of no known format'}"
+
+
+def qcow2_reason(context: Context, volume: Volume) -> Reason:
+    """Return why a volume is no qcow2 image that qemu-img can be run on from here; None when it is."""
+    if reason := image_reason(context, volume):
+        return reason
+    return None if volume.format == "qcow2" else f"it is {volume.format}; only qcow2 lies on another image here"
+
+
+def misread_reason(found: tuple[Holder, ...], form: str) -> Reason:
+    """Return that a domain reads an image as another format than its header says, None when nobody does: a guest may
+    have written that header, and what it names would be read with the host's rights."""
+    wrong = next((h for h in found if h.form and h.form != form and "qcow2" in (h.form, form)), None)
+    return f"its header says {form}, but {wrong.name} reads it as {wrong.form}" if wrong is not None else None
+
+
+def layers(storage: Storage, volume: Volume) -> Iterator[Volume]:
+    """Yield a volume and the volumes below it, as far as they are known."""
+    current: Volume | None = volume
+    seen: set[str] = set()
+    while current is not None and current.raw_path not in seen and len(seen) < _MOST_LAYERS:
+        yield current
+        seen.add(current.raw_path)
+        current = storage.at(current.raw_backing_path) if current.raw_backing_path else None
+
+
+def held_bytes(storage: Storage, volume: Volume) -> int:
+    """Return about how much a whole copy of a volume takes: what it and those below it take, its capacity at most."""
+    held = sum(layer.allocation_bytes or 0 for layer in layers(storage, volume))
+    return held if volume.capacity_bytes is None else min(held, volume.capacity_bytes)
