@@ -17,7 +17,7 @@ from tests.lab.actions import environment, run_commands
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run, wait_until
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.test_volumes import done, refused, use
+from tests.lab.volume_words import done, refused, use
 from tui.model.journal import Status
 from tui.model.plan import Plan
 from tui.model.work import Work
