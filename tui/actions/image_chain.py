@@ -19,7 +19,7 @@ from tui.actions.base import (
     flag,
     is_on,
 )
-from tui.actions.image_steps import held_bytes, layers, misread_reason, qcow2_reason
+from tui.actions.image_steps import held_bytes, layers, misread_reason, qcow2_reason, refresh_step
 from tui.actions.volume_steps import (
     READS,
     as_volume,
@@ -66,11 +66,14 @@ def _rebase(context: Context, target: Target, values: Values) -> Sequence[Step]:
     path, form = (below.raw_path, below.format) if below is not None else ("", "")
     if path == before and not unsafe:
         raise TargetError("backing", f"{volume.name} lies on {clean(path) or 'no other image'} already")
-    undo = _rebase_back(volume, path, unsafe=unsafe)
+    # libvirt keeps what it read of the header until the pool is read anew.
+    again = refresh_step(context, pool_of(context, volume), volume)
+    back = _rebase_back(volume, path, unsafe=unsafe)
     where = f"on {below.name}" if below is not None else "on no other image"
     title = f"have {volume.name} lie {where}{', unsafe' if unsafe else ''}"
     loses = _unsafe_loss(context, volume) if unsafe else None
-    return [_rebase_step(volume, title, path, form, before, unsafe=unsafe, undo=undo, loses=loses)]
+    undo = (*back, again) if back else ()
+    return [_rebase_step(volume, title, path, form, before, unsafe=unsafe, undo=undo, loses=loses), again]
 
 
 def _rebase_step(
@@ -154,13 +157,16 @@ def _others_of_base(context: Context, volume: Volume) -> list[Holder]:
     return [h for h in found if (h.name, h.target) not in own and h.raw_path != volume.raw_path]
 
 
-def _commit(_context: Context, target: Target, values: Values) -> Sequence[Step]:
+def _commit(context: Context, target: Target, values: Values) -> Sequence[Step]:
     volume, keep = as_volume(target), is_on(values, "keep")
     command = ("qemu-img", "commit", "-p", "-f", "qcow2", *(["-d"] if keep else []), volume.raw_path)
     request = ops.CommitImage(volume.pool, volume.raw_name, volume.raw_backing_path, keep)
     loses = f"{volume.backing_path} as it is without {volume.name}"
     title = f"commit {volume.name} to {clean(os.path.basename(volume.raw_backing_path))}"
-    return [Step(title, command, request, volume.key, loses=loses)]
+    base = storage_of(context).at(volume.raw_backing_path)
+    grows = base is not None and (volume.capacity_bytes or 0) > (base.capacity_bytes or 0)
+    again = [refresh_step(context, pool_of(context, base), volume)] if base is not None and grows else []
+    return [Step(title, command, request, volume.key, loses=loses), *again]
 
 
 def _commit_notes(context: Context, target: Target, values: Values) -> Sequence[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, flag, is_on
 from tui.actions.define import kept_path
-from tui.actions.image_steps import ELSEWHERE, held_bytes, image_reason, misread_reason
-from tui.actions.pool_steps import named, plain_name, pool_step, pool_word
+from tui.actions.image_steps import ELSEWHERE, held_bytes, image_reason, misread_reason, refresh_step
+from tui.actions.pool_steps import plain_name, pool_word
 from tui.actions.volume_create import FILE_POOLS, FIXED_POOLS, delete_again
 from tui.actions.volume_steps import (
     READS,
@@ -29,7 +29,6 @@ from tui.model.storage import Pool, Volume
 from tui.model.text import clean
 from tui.model.volume_xml import new_volume_xml
 from tui.ops import image_convert as ops
-from tui.ops.pools import RefreshPool
 from tui.ops.qemu_img import form_of
 
 _SUFFIXES = frozenset({"qcow2", "raw", "img", "iso", "qed", "vmdk", "vdi", "vpc", "vhd", "vhdx"})
@@ -80,10 +79,7 @@ def _compressed(context: Context, volume: Volume, wish: _Wish, title: str, undo:
     form, path = form_of(volume.format), os.path.join(wish.pool.raw_path, wish.name)
     command = ("qemu-img", "convert", "-p", "-c", "-f", form, "-O", "qcow2", volume.raw_path, path)
     request = ops.CompressVolume(volume.pool, volume.raw_name, volume.format, path)
-    words, pool = ("pool-refresh", pool_word(wish.pool)), named(wish.pool)
-    seen = pool_step(context, pool, f"refresh {wish.pool.name}", words, RefreshPool(wish.pool.key))
-    # One lane: nothing is refreshed when nothing was made.
-    return [Step(title, command, request, volume.key, undo), Step(seen.title, seen.command, seen.request, volume.key)]
+    return [Step(title, command, request, volume.key, undo), refresh_step(context, wish.pool, volume)]
 
 
 def _wish(context: Context, volume: Volume, values: Values) -> _Wish:

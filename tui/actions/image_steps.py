@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 from tui.actions.base import Context, Reason
 from tui.actions.disk_images import is_local
+from tui.actions.pool_steps import pool_word
 from tui.model.holders import Holder
-from tui.model.storage import Storage, Volume
+from tui.model.plan import Step
+from tui.model.storage import Pool, Storage, Volume
+from tui.model.virsh import virsh
+from tui.ops.pools import RefreshPool
 from tui.ops.qemu_img import form_of
 
 ELSEWHERE = "qemu-img runs on the host itself, which is not this machine"
@@ -51,3 +55,10 @@ def held_bytes(storage: Storage, volume: Volume) -> int:
     """Return about how much a whole copy of a volume takes: what it and those below it take, its capacity at most."""
     held = sum(layer.allocation_bytes or 0 for layer in layers(storage, volume))
     return held if volume.capacity_bytes is None else min(held, volume.capacity_bytes)
+
+
+def refresh_step(context: Context, pool: Pool, volume: Volume) -> Step:
+    """Have libvirt read a pool anew after qemu-img changed what it had read of headers. It belongs to the volume's own
+    steps: after one that failed it is not begun."""
+    command = virsh(context.uri, "pool-refresh", pool_word(pool))
+    return Step(f"refresh {pool.name}", command, RefreshPool(pool.key), volume.key)
