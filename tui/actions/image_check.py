@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tui.actions.base import Action, Context, FieldError, Reason, Target, TargetError, Values, choice
 from tui.actions.image_steps import image_reason, misread_reason
 from tui.actions.volume_steps import READS, as_volume, holders_of, unread, used_reason
+from tui.model.image_info import form_of
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.ops import image_check as ops
-from tui.ops.qemu_img import form_of
 
 _UNCHECKED = frozenset({"raw", "iso"})
 

@@ -23,13 +23,13 @@ from tui.actions.volume_steps import (
     volume_step,
 )
 from tui.model import units
+from tui.model.image_info import form_of
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.storage import Pool, Volume
 from tui.model.text import clean
 from tui.model.volume_xml import new_volume_xml
 from tui.ops import image_convert as ops
-from tui.ops.qemu_img import form_of
 
 _SUFFIXES = frozenset({"qcow2", "raw", "img", "iso", "qed", "vmdk", "vdi", "vpc", "vhd", "vhdx"})
 

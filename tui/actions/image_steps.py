@@ -8,11 +8,11 @@ from tui.actions.base import Context, Reason
 from tui.actions.disk_images import is_local
 from tui.actions.pool_steps import pool_word
 from tui.model.holders import Holder
+from tui.model.image_info import form_of
 from tui.model.plan import Step
 from tui.model.storage import Pool, Storage, Volume
 from tui.model.virsh import virsh
 from tui.ops.pools import RefreshPool
-from tui.ops.qemu_img import form_of
 
 ELSEWHERE = "qemu-img runs on the host itself, which is not this machine"
 _MOST_LAYERS = 200

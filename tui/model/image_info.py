@@ -12,6 +12,14 @@ from tui.model import units
 from tui.model.text import clean
 
 FORMATS = frozenset({"raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx"})
+# libvirt's word for volumes whose bytes are the disk's, whatever is in them.
+_ISO = "iso"
+
+
+def form_of(libvirt_format: str) -> str:
+    """Return QEMU's word for a format that libvirt tells of; "" for what is not worked on by qemu-img here."""
+    form = "raw" if libvirt_format == _ISO else libvirt_format
+    return form if form in FORMATS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,19 @@ class ImageInfo:
     backing_form: str = ""
     """As what the header says that the image below is read; "" when it does not say."""
     snapshots: tuple[InternalSnapshot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeImage:
+    """What was read of the image of the volume that is looked at."""
+
+    key: str
+    """The volume's key."""
+    read_ns: int
+    chain: tuple[ImageInfo, ...] = ()
+    """It and those below it."""
+    problem: str = ""
+    """Why it cannot be read; "" when it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +226,13 @@ def facts(image: ImageInfo) -> list[Fact]:
 
 def _qcow2_facts(image: ImageInfo) -> list[Fact]:
     refcounts = f"{image.refcount_bits} bits" if image.refcount_bits is not None else "?"
-    return [
+    found: list[Fact] = [
         ("Cluster", units.byte_size(image.cluster_bytes), ""),
         ("Refcounts", refcounts + (", lazy" if image.lazy_refcounts else ""), ""),
-        ("Extended L2", _yes(image.extended_l2), ""),
-        ("Compression", image.compression or "zlib", ""),
     ]
-
-
-def _yes(value: bool | None) -> str:
-    return "?" if value is None else "yes" if value else "no"
+    # Images of compat 0.10 cannot have it.
+    found += [("Extended L2", "yes" if image.extended_l2 else "no", "")] if image.extended_l2 is not None else []
+    return [*found, ("Compression", image.compression or "zlib", "")]
 
 
 def snapshot_words(snapshot: InternalSnapshot) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tui.model.domain_detail import DomainDetail
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
+    from tui.model.image_info import VolumeImage
     from tui.model.pool_host import PoolHost
     from tui.model.process import QemuProcess
     from tui.model.storage import Storage
@@ -54,6 +55,8 @@ class HostSnapshot:
     pool_hosts: Mapping[str, PoolHost] | None = None
     """Filesystem and disks of the active pools, by pool UUID; None: not read yet, empty where the host is not this
     machine."""
+    image: VolumeImage | None = None
+    """The image of the volume that is looked at, while its page is open; None: none is, or it is not read yet."""
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage"})
     """Sources that have not finished their first pass."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tui.model import units
 from tui.model.holders import Holder
-from tui.model.image_info import ImageCheck, described, parse_check
+from tui.model.image_info import ImageCheck, described, form_of, parse_check
 from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops import qemu_img
@@ -55,10 +55,10 @@ def running(holder: Holder) -> bool:
 def as_planned(volume: Any, pool: str, form: str, what: str) -> str:
     """Return QEMU's word for the format of a volume, which must be the one that was planned with; raises OpError."""
     found = description(volume, pool, what).format
-    if found != form or not qemu_img.form_of(found):
+    if found != form or not form_of(found):
         text = f"it is {found or 'of no known format'} by now, not {form or 'of no known format'}"
         raise OpError(what, clean(volume.name()), text, advice=UNCHANGED)
-    return qemu_img.form_of(found)
+    return form_of(found)
 
 
 def _read(request: ReadImage, context: OpContext) -> Outcome:

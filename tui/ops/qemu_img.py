@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from tui.model.image_info import FORMATS, ImageInfo, parse_chain
+from tui.model.image_info import ImageInfo, parse_chain
 from tui.model.text import clean
 from tui.ops.base import CancelledError, OpContext, OpError
 from tui.ops.errors import doing
@@ -23,8 +23,6 @@ _LOOK_S = 0.1
 _END_S = 5.0
 _MOST_OUTPUT = 32 * 1024 * 1024
 _PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
-# libvirt's word for volumes whose bytes are the disk's, whatever is in them.
-_ISO = "iso"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,6 @@ class Ended:
         if self.code < 0:
             return f"{PROGRAM} was killed by signal {-self.code}" + (f": {said}" if said else "")
         return said or f"{PROGRAM} ended with exit code {self.code}"
-
-
-def form_of(libvirt_format: str) -> str:
-    """Return QEMU's word for a format that libvirt tells of; "" for what is not worked on by qemu-img here."""
-    form = "raw" if libvirt_format == _ISO else libvirt_format
-    return form if form in FORMATS else ""
 
 
 def image_of(volume: Any, what: str) -> str:

@@ -11,6 +11,7 @@ from tui.model.host import LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
+from tui.runtime.images import ImageReader
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
@@ -82,8 +83,9 @@ class Collector:
             self.board,
             owns_link=not self._shared,
             watched=lambda: self._focus.storage,
-            told=self._pool_hosts.nudge,
+            told=self._storage_told,
         )
+        self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
 
     def start(self) -> None:
@@ -97,6 +99,7 @@ class Collector:
         self.monitors.start()
         self._scanner.start()
         self._pool_hosts.start()
+        self._images.start()
         self._storage.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
@@ -110,6 +113,7 @@ class Collector:
         self._scanner.stop()
         self._storage.stop()
         self._pool_hosts.stop()
+        self._images.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -121,6 +125,8 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
+            if focus.image != before.image:
+                self._images.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -136,6 +142,10 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+
+    def _storage_told(self) -> None:
+        self._pool_hosts.nudge()
+        self._images.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
