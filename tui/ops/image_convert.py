@@ -67,7 +67,7 @@ def _convert(request: ConvertVolume, context: OpContext) -> Outcome:
             total = _held_bytes(volume)
             pool = volume.connect().storagePoolLookupByUUIDString(request.target)
         keep(request.file, request.xml)
-        with watched_growth(context, request.target, request.new_name, total), doing(what, request.name):
+        with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(request.xml, volume, 0)
         delete_if_cancelled(context, made, what)
         del made, pool

@@ -94,7 +94,7 @@ def _create(request: CreateVolume, context: OpContext) -> Outcome:
             refuse(backing, "lie on", running_writer)
             del backing
         with (
-            watched_growth(context, request.pool, request.name, request.allocation or None),
+            watched_growth(context, pool, request.name, request.allocation or None, what),
             doing(what, request.name),
         ):
             made = pool.createXML(request.xml, flags)
@@ -111,7 +111,7 @@ def _clone(request: CloneVolume, context: OpContext) -> Outcome:
             xml = renamed(volume.XMLDesc(0), request.new_name)
             total = volume.info()[2]
             pool = volume.storagePoolLookupByVolume()
-        with watched_growth(context, request.pool, request.new_name, total), doing(what, request.name):
+        with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(xml, volume, 0)
         delete_if_cancelled(context, made, what)
         del made, pool
