@@ -142,7 +142,7 @@ def by_hand(steps: tuple[Step, ...]) -> None:
 
 
 def seen(twin: Twin) -> str:
-    """What is in both pools of a twin; what a file takes in clusters, since ext4 counts its own extent trees as well."""
+    """What is in both pools of a twin; what a file takes in clusters: ext4 counts its own extent trees as well."""
     text = twin.seen() + beside(twin).seen().replace(str(twin.path), "POOL").replace(twin.name, "NAME")
     return re.sub(r"(<allocation unit='bytes'>)(\d+)", lambda found: f"{found[1]}{int(found[2]) // 65536}", text)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,11 @@ from tests.lab.storage_twins import StorageDeck
 from tui.actions.base import FieldError
 from tui.model.journal import Status
 from tui.model.plan import Plan
-from tui.runtime.jobs import Job
+from tui.model.work import Work
+from tui.runtime.jobs import Job, Jobs, Run
+
+_MIB = 1024**2
+_WAIT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +132,56 @@ def raced(deck: StorageDeck, plan: Plan, path: Path, words: str) -> None:
     assert re.search(words, job.results[0].message), job.results[0].message
     assert "Nothing was changed" in job.results[0].message
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+
+
+# Long work
+
+
+def random_file(path: Path, size: int = 256 * _MIB) -> Path:
+    """A file in which no piece is like another."""
+    with path.open("wb") as file:
+        for _ in range(size // _MIB):
+            file.write(os.urandom(_MIB))
+    return path
+
+
+class Watched:
+    """A job under way, and all that was seen of its progress."""
+
+    def __init__(self, deck: StorageDeck, plan: Plan) -> None:
+        self.works: list[Work] = []
+        self._journal = deck.journal()
+        self._jobs = Jobs(deck.collector, self._journal, deck.uri, deck.collector.nudge, lambda _job: None)
+        self._journal.on_change = self._look
+        self.run: Run = self._jobs.run(plan)
+
+    def _look(self) -> None:
+        for entry in self._journal.entries():
+            if entry.work is not None and entry.work not in self.works:
+                self.works.append(entry.work)
+
+    @property
+    def began(self) -> bool:
+        """Whether bytes are seen to move."""
+        return any(work.done for work in self.works)
+
+    def cancel(self) -> str | None:
+        return self._jobs.cancel(self.run.job.entry.id)
+
+    def ended(self) -> Job:
+        job = self.run.wait(_WAIT_S)
+        self._jobs.stop()
+        return job
+
+
+def slowed(monkeypatch: pytest.MonkeyPatch, half: Callable[[int], None]) -> None:
+    """Have every reading shown, and be told of each."""
+    monkeypatch.setattr("tui.runtime.job_parts._READ_S", 0.0)
+    whole = Jobs.moved
+
+    def moved(jobs: Jobs, job: Job) -> None:
+        whole(jobs, job)
+        assert job.entry.work is not None
+        half(job.entry.work.done)
+
+    monkeypatch.setattr(Jobs, "moved", moved)

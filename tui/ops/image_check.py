@@ -12,7 +12,7 @@ from tui.model.image_info import ImageCheck, described, form_of, parse_check
 from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops import qemu_img
-from tui.ops.base import CancelledError, OpContext, OpError, Outcome
+from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.volume_guard import (
     UNCHANGED,
     description,
@@ -83,11 +83,10 @@ def _check(request: CheckImage, context: OpContext) -> Outcome:
     refuse_held(found, what, name, running if repair else running_writer)
     refuse_misread(found, form, what, name)
     words = ["check", "--output=json", "-f", form, *(["-r", request.repair] if repair else []), path]
-    try:
-        ended = qemu_img.run(context, words, what, name)
-    except CancelledError as error:
-        error.advice = "What was repaired until then stays repaired." if repair else UNCHANGED
-        raise
+    if not repair:
+        # It says nothing of how far it is, but it can be ended early; in the middle of a repair that would do harm.
+        context.progress(0, None)
+    ended = qemu_img.run(context, words, what, name, stoppable=not repair)
     return Outcome(_sound_words(_result(ended, what, name, repair=repair)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -78,15 +79,14 @@ def _held_bytes(volume: Any) -> int:
     """What a volume and the volumes below it take, which is about what a copy takes; its capacity at most."""
     _kind, capacity, held = volume.info()
     connection, current = volume.connect(), volume
-    for _layer in range(_MOST_LAYERS):
-        path = (ET.fromstring(current.XMLDesc(0)).findtext("backingStore/path") or "").strip()
-        try:
-            current = connection.storageVolLookupByPath(path) if path else None
-        except libvirt.libvirtError:
-            current = None
-        if current is None:
-            break
-        held += current.info()[2]
+    # It is for the bar alone: what cannot be looked at is copied, or fails, all the same.
+    with suppress(libvirt.libvirtError, ET.ParseError):
+        for _layer in range(_MOST_LAYERS):
+            path = (ET.fromstring(current.XMLDesc(0)).findtext("backingStore/path") or "").strip()
+            if not path:
+                break
+            current = connection.storageVolLookupByPath(path)
+            held += current.info()[2]
     return int(min(held, capacity))
 
 

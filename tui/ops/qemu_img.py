@@ -69,9 +69,12 @@ def look(context: OpContext, path: str, form: str, what: str, name: str, *, chai
         raise OpError(what, name, f"qemu-img tells what cannot be read: {error}", advice=UNCHANGED) from error
 
 
-def run(context: OpContext, words: list[str], what: str, name: str, total: int | None = None) -> Ended:
-    """Run qemu-img to its end and return how it ended. With `total` (bytes) it is told to say how far it is, and that
-    is reported. When the user cancels it is ended, and CancelledError raised; OpError when it cannot be started."""
+def run(
+    context: OpContext, words: list[str], what: str, name: str, total: int | None = None, *, stoppable: bool = True
+) -> Ended:
+    """Run qemu-img to its end and return how it ended. With `total` (bytes) what it says of how far it is (-p) is
+    reported. When the user cancels what is stoppable it is ended, and CancelledError raised; OpError when it cannot be
+    started."""
     with tempfile.TemporaryFile() as errors:
         # In a session of its own: Ctrl+C on the terminal is for virtdeck, which ends it in order.
         try:
@@ -83,8 +86,8 @@ def run(context: OpContext, words: list[str], what: str, name: str, total: int |
             advice = "Install qemu-utils, or what else has qemu-img." if isinstance(error, FileNotFoundError) else ""
             raise OpError(what, name, f"{PROGRAM}: {error.strerror}", advice=f"{advice} {UNCHANGED}".strip()) from error
         try:
-            output = _follow(process, context, total)
-            if context.cancelled and process.poll() is None:
+            output = _follow(process, context, total, stoppable)
+            if stoppable and context.cancelled and process.poll() is None:
                 raise CancelledError(what, name, "cancelled")
             code = process.wait()
         finally:
@@ -93,14 +96,14 @@ def run(context: OpContext, words: list[str], what: str, name: str, total: int |
         return Ended(code, output, errors.read(4096).decode(errors="replace"))
 
 
-def _follow(process: subprocess.Popen[bytes], context: OpContext, total: int | None) -> bytes:
+def _follow(process: subprocess.Popen[bytes], context: OpContext, total: int | None, stoppable: bool) -> bytes:
     """Read what it writes until it is done, or nobody wants it any more."""
     pipe: IO[bytes] | None = process.stdout
     assert pipe is not None
     found = bytearray()
     if total is not None:
         context.progress(0, total)
-    while not context.cancelled:
+    while not (stoppable and context.cancelled):
         ready, _, _ = select.select([pipe], [], [], _LOOK_S)
         piece = os.read(pipe.fileno(), 65536) if ready else None
         if piece == b"":

@@ -58,7 +58,8 @@ def _left(context: OpContext, pool: str, name: str) -> str:
     except OpError:
         return unknown
     try:
-        connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name)
+        # Of what could not be removed again, libvirt may know the name although there was never a file.
+        connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name).info()
         return unknown
     except libvirt.libvirtError as error:
         return "Nothing is left of it." if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL else unknown

@@ -134,6 +134,7 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._images.reread()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -142,6 +143,7 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._images.reread()
 
     def _storage_told(self) -> None:
         self._pool_hosts.nudge()

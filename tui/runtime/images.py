@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class ImageReader:
-    """Publishes what qemu-img tells of an image: when somebody begins to look at it, and again when libvirt tells
-    something else of the volume, which it does of an image that grows or that was changed here."""
+    """Publishes what qemu-img tells of an image: when somebody begins to look at it, again when libvirt tells something
+    else of the volume, as of one that grows, and after each change made here."""
 
     def __init__(self, board: Board, *, local: bool, looked_at: Callable[[], str | None]) -> None:
         """Make a reader; `looked_at` gives the key of the volume whose page is open."""
@@ -41,6 +41,11 @@ class ImageReader:
         """Look whether there is something to read."""
         self._wake.set()
 
+    def reread(self) -> None:
+        """Read again what is looked at."""
+        self._read = None
+        self._wake.set()
+
     def _failed(self, problem: str) -> None:
         self._board.note_problem("images", problem)
 
@@ -57,7 +62,7 @@ class ImageReader:
         volume = storage.volumes.get(key) if storage is not None and key is not None else None
         if volume is None:
             self._read = None
-        elif volume is not self._read:
+        elif volume != self._read:
             self._read = volume
             self._publish(volume)
         self._failed("")
