@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.bench.hosts import session_daemon
-from tests.lab.actions import Completed
+from tests.lab.actions import Completed, environment
 from tests.lab.host import LabHost
-from tests.lab.namespaces import run, wait_until
+from tests.lab.namespaces import is_alive, run, wait_until
 from tests.lab.storage_twins import StorageDeck
 from tests.lab.volume_words import Watched, done, random_file, read_by_guest, slowed, write
 from tui.model.journal import Status
@@ -203,9 +204,10 @@ def read_only_folder(path: Path, inside_too: LabHost) -> Iterator[None]:
             place(["umount", str(path)])
 
 
-def test_what_may_not_be_written_to(lab: LabHost, deck: StorageDeck, pool: Path) -> None:
+def test_what_may_not_be_written_to(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
     chain(lab, pool)
     write(pool / "top", 3, "0", "1M")
+    make(lab, "raw", _MIB, "raw")
     before = read_by_guest(pool / "top")
     plans = image_plans(deck)
     more = [
@@ -215,6 +217,7 @@ def test_what_may_not_be_written_to(lab: LabHost, deck: StorageDeck, pool: Path)
         deck.plan("volume.wipe", "p/top", raw="yes"),
         deck.plan("volume.delete", "p/top"),
         deck.plan("volume.check", "p/top", repair="all"),
+        deck.plan("volume.upload", "p/raw", file=str(random_file(tmp_path / "source", _MIB))),
     ]
     with read_only_folder(pool, lab):
         for what in ("check", "info"):
@@ -225,8 +228,9 @@ def test_what_may_not_be_written_to(lab: LabHost, deck: StorageDeck, pool: Path)
         failed(deck.run(plans["convert"]), "Read-only file system", r"Nothing is left of it\.")
         for plan in more:
             failed(deck.run(plan), "Read-only file system")
-    assert sorted(path.name for path in pool.iterdir()) == ["low", "top"]
+    assert sorted(path.name for path in pool.iterdir()) == ["low", "raw", "top"]
     assert read_by_guest(pool / "top") == before
+    assert not any((pool / "raw").read_bytes())
 
 
 def test_a_folder_that_the_daemon_may_not_write_to(tmp_path: Path) -> None:
@@ -258,14 +262,14 @@ def test_a_folder_that_the_daemon_may_not_write_to(tmp_path: Path) -> None:
 # Cancelled, and killed
 
 
-def children() -> list[int]:
-    """The processes of qemu-img that this one started."""
+def children(pid: int | str = "self") -> list[int]:
+    """The processes of qemu-img that one started, by default this one."""
     found = []
-    for task in Path("/proc/self/task").iterdir():
+    for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):
-            for pid in (task / "children").read_text().split():
-                if Path(f"/proc/{pid}/comm").read_text().strip() == "qemu-img":
-                    found.append(int(pid))
+            for child in (task / "children").read_text().split():
+                if Path(f"/proc/{child}/comm").read_text().strip() == "qemu-img":
+                    found.append(int(child))
     return found
 
 
@@ -347,3 +351,44 @@ def test_a_daemon_killed_in_mid_copy(lab: LabHost, deck: StorageDeck, pool: Path
     done(deck.run(deck.plan("volume.delete", "p/b")))
     done(deck.run(deck.plan("volume.clone", "p/a", name="b")))
     assert read_by_guest(copy, "raw") == before
+
+
+def test_a_daemon_killed_in_mid_wipe(lab: LabHost, deck: StorageDeck, pool: Path) -> None:
+    make(lab, "a", _BIG, "raw")
+    random_file(pool / "a", _BIG)
+    ended = deck.start(deck.plan("volume.wipe", "p/a"))
+    wait_until(lambda: not any((pool / "a").open("rb").read(64)), "the first zeros")
+    os.kill(lab.daemon_pid, signal.SIGKILL)
+    failed(ended(), r"A part of it may be overwritten\.")
+    wait_until(lambda: not lab.is_up, "the daemon to be gone")
+    lab.start_daemon()
+    lab.virsh("pool-start", "p", check=False)
+    done(deck.run(deck.plan("volume.wipe", "p/a")))
+
+
+def test_virtdeck_killed_in_mid_conversion(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
+    make(lab, "a", 64 * _MIB, "raw")
+    random_file(pool / "a", 64 * _MIB)
+    words = ["do", "volume.convert", "p/a", "--set=name=b", "--set=format=qcow2", "--set=compress=yes", "--yes"]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tui", "-c", lab.uri, *words],
+        env=environment(tmp_path / "home"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    part = pool / "b.part"
+    wait_until(lambda: part.exists() and part.stat().st_size > _MIB, "the first bytes of the copy")
+    left = children(program.pid)
+    program.kill()
+    program.communicate()
+    assert not (pool / "b").exists(), "what is not whole does not have the name"
+    values = {"name": "b", "format": "qcow2", "compress": "yes"}
+    failed(
+        deck.run(deck.plan("volume.convert", "p/a", **values)), "b.part: File exists", "or was cut off: then delete it"
+    )
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in left), "the end of qemu-img")
+    lab.virsh("pool-refresh", "p")
+    done(deck.run(deck.plan("volume.delete", "p/b.part")))
+    done(deck.run(deck.plan("volume.convert", "p/a", **values)))
+    assert read_by_guest(pool / "b") == read_by_guest(pool / "a", "raw")

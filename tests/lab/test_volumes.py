@@ -239,3 +239,16 @@ def test_what_cannot_be_made_is_refused(lab: LabHost, deck: StorageDeck, pair: t
     refused(deck, "volume.clone", f"{ours.name}/low", "a copy would be of no one moment")
     raced(deck, plan, low, rf"it is used by {name} \(vda, running\)")
     assert not (ours.path / "new.img").exists()
+
+
+def test_a_wipe_says_when_nothing_is_overwritten(deck: StorageDeck, pair: tuple[Twin, Twin]) -> None:
+    ours = pair[0]
+    thin, full = ours.make("thin", form="raw"), ours.make("full", form="raw")
+    full.write_bytes(b"x" * 8 * _MIB)
+    plans = [deck.plan("volume.wipe", f"{ours.name}/{name}") for name in ("thin", "full")]
+    assert ["does not overwrite" in " ".join(plan.notes) for plan in plans] == [True, False]
+    for plan in plans:
+        done(deck.run(plan))
+    assert (thin.stat().st_blocks, thin.stat().st_size) == (0, 8 * _MIB), "it has its room no more"
+    assert full.stat().st_blocks * 512 == 8 * _MIB
+    assert not any(full.read_bytes())

@@ -24,6 +24,7 @@ from tui.ops.volume_guard import UNCHANGED, held_by, refuse_held, refuse_misread
 
 _MOST_LAYERS = 200
 _REMOVED = "What had come of it is removed."
+_CUT_OFF = "Another conversion is at it, or was cut off: then delete it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def _make(request: CompressVolume, context: OpContext, form: str, source: str, c
     try:
         os.close(open_part(path))
     except OSError as error:
-        raise OpError(what, name, f"{clean(path)}.part: {error.strerror}", advice=UNCHANGED) from error
+        advice = f"{UNCHANGED} {_CUT_OFF}" if isinstance(error, FileExistsError) else UNCHANGED
+        raise OpError(what, name, f"{clean(path)}.part: {error.strerror}", advice=advice) from error
     try:
         words = ["convert", "-p", "-c", "-f", form, "-O", "qcow2", source, f"{path}.part"]
         ended = qemu_img.run(context, words, what, name, capacity)

@@ -20,6 +20,7 @@ from tui.ops.volume_growth import delete_if_cancelled, watched_growth
 from tui.ops.volume_guard import description, pool_of, refuse, running_writer, volume_of
 
 _LOOK = "Nothing was changed; look at it again."
+_NOT_BEGUN = frozenset({libvirt.VIR_ERR_OPERATION_DENIED, libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_NO_SUPPORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,13 @@ def _wipe(request: WipeVolume, context: OpContext) -> Outcome:
             text = f"it is {found.format or 'of no known format'} by now, not {request.format or 'of no known format'}"
             raise OpError(what, clean(request.name), text, advice=_LOOK)
         refuse(volume, what, anybody)
-        with doing(what, request.name):
-            volume.wipe(0)
+        try:
+            with doing(what, request.name):
+                volume.wipe(0)
+        except OpError as error:
+            if error.code not in _NOT_BEGUN:
+                error.advice = f"{error.advice} A part of it may be overwritten.".strip()
+            raise
     return Outcome("wiped")
 
 
