@@ -241,6 +241,24 @@ def test_an_unsafe_rebase_says_what_is_lost_and_wants_the_name(deck: StorageDeck
     assert read_by_guest(ours.path / "above") == wanted
 
 
+def test_an_image_whose_base_was_moved_is_put_on_it_again(
+    lab: LabHost, deck: StorageDeck, pair: tuple[Twin, Twin]
+) -> None:
+    """What the unsafe mode is for: the old name leads nowhere."""
+    ours, theirs = pair
+    chain(ours)
+    wanted = read_by_guest(ours.path / "top")
+    (ours.path / "low").rename(theirs.path / "moved")
+    for twin in pair:
+        lab.virsh("pool-refresh", twin.name)
+    values = {"backing": str(theirs.path / "moved")}
+    job = deck.run(deck.plan("volume.rebase", f"{ours.name}/top", **values))
+    assert "No such file or directory. It lies on" in job.results[0].message
+    job = done(deck.run(deck.plan("volume.rebase", f"{ours.name}/top", **values, mode="unsafe")))
+    assert read_by_guest(ours.path / "top") == wanted
+    assert [step.loses is not None for step in deck.entry(job).undo] == [True, False]
+
+
 def test_another_format_than_planned_is_not_put_below(deck: StorageDeck, pair: tuple[Twin, Twin]) -> None:
     ours, theirs = pair
     for twin in pair:

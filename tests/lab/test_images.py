@@ -22,6 +22,7 @@ from tui.actions.base import FieldKind
 from tui.model.journal import Status
 from tui.model.plan import Step
 from tui.ops.image_convert import CompressVolume, ConvertVolume
+from tui.runtime.desk import Focus
 
 _NO_SIZES = re.compile(r"<(allocation|physical) unit='bytes'>\d+<")
 
@@ -234,6 +235,22 @@ def test_what_a_check_finds_is_said(deck: StorageDeck, pair: tuple[Twin, Twin], 
     ours.lab.virsh("pool-refresh", ours.name)
     said = virtdeck(ours.lab.uri, tmp_path, "do", "volume.check", f"{theirs.name}/a", "--yes")
     assert (said.returncode, "sound" in said.stdout) == (0, True), said.stderr
+
+
+def test_what_is_looked_at_is_read_again_after_a_change(deck: StorageDeck, pair: tuple[Twin, Twin]) -> None:
+    ours = pair[0]
+    chain(ours)
+    plan = deck.plan("volume.rebase", f"{ours.name}/top", backing="")
+    board, key = deck.collector.board, plan.steps[0].target
+    deck.collector.focus(Focus(storage=True, image=key))
+    assert board.wait(lambda seen: seen.image is not None and len(seen.image.chain) == 2, 20)
+    assert board.snapshot.image is not None
+    assert (board.snapshot.image.key, board.snapshot.image.problem) == (key, "")
+    done(deck.run(plan))
+    assert board.wait(lambda seen: seen.image is not None and len(seen.image.chain) == 1, 20)
+    (ours.path / "top").unlink()
+    deck.collector.reread()
+    assert board.wait(lambda seen: seen.image is not None and "No such file" in seen.image.problem, 20)
 
 
 def test_the_image_is_told_on_the_command_line_and_on_the_screen(

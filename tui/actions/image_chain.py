@@ -19,7 +19,7 @@ from tui.actions.base import (
     flag,
     is_on,
 )
-from tui.actions.image_steps import held_bytes, layers, misread_reason, qcow2_reason, refresh_step
+from tui.actions.image_steps import held_bytes, layers, qcow2_reason, refresh_step
 from tui.actions.volume_steps import (
     READS,
     as_volume,
@@ -31,7 +31,7 @@ from tui.actions.volume_steps import (
     used_reason,
 )
 from tui.model import units
-from tui.model.holders import Holder, held_words
+from tui.model.holders import Holder, held_words, misread_words
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.storage import Volume
@@ -44,7 +44,7 @@ def _reason(context: Context, target: Target) -> Reason:
     if reason := qcow2_reason(context, volume) or unread(context.snapshot):
         return reason
     found = holders_of(context.snapshot, volume.raw_path)
-    return used_reason([holder for holder in found if holder.running]) or misread_reason(found, "qcow2")
+    return used_reason([holder for holder in found if holder.running]) or misread_words(found, "qcow2") or None
 
 
 def _rebase_reason(context: Context, target: Target) -> Reason:
@@ -61,7 +61,7 @@ def _rebase(context: Context, target: Target, values: Values) -> Sequence[Step]:
     if below is not None:
         if any(layer.raw_path == volume.raw_path for layer in layers(storage_of(context), below)):
             raise FieldError("backing", f"{below.name} is {volume.name}, or lies on it: the chain would be a circle")
-        if reason := misread_reason(holders_of(context.snapshot, below.raw_path), below.format):
+        if reason := misread_words(holders_of(context.snapshot, below.raw_path), below.format):
             raise FieldError("backing", reason)
     path, form = (below.raw_path, below.format) if below is not None else ("", "")
     if path == before and not unsafe:

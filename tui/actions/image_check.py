@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui.actions.base import Action, Context, FieldError, Reason, Target, TargetError, Values, choice
-from tui.actions.image_steps import image_reason, misread_reason
+from tui.actions.image_steps import image_reason
 from tui.actions.volume_steps import READS, as_volume, holders_of, unread, used_reason
+from tui.model.holders import misread_words
 from tui.model.image_info import form_of
 from tui.model.kind import Kind
 from tui.model.plan import Step
@@ -36,7 +37,7 @@ def _check_reason(context: Context, target: Target) -> Reason:
     found = holders_of(context.snapshot, volume.raw_path)
     writers = [holder for holder in found if holder.running and holder.writes]
     written = used_reason(writers, ": of an image that is being written to a check says nothing")
-    return unread(context.snapshot) or written or misread_reason(found, form_of(volume.format))
+    return unread(context.snapshot) or written or misread_words(found, form_of(volume.format)) or None
 
 
 def _check(context: Context, target: Target, values: Values) -> Sequence[Step]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, flag, is_on
 from tui.actions.define import kept_path
-from tui.actions.image_steps import ELSEWHERE, held_bytes, image_reason, misread_reason, refresh_step
+from tui.actions.image_steps import held_bytes, image_reason, refresh_step
 from tui.actions.pool_steps import plain_name, pool_word
 from tui.actions.volume_create import FILE_POOLS, FIXED_POOLS, delete_again
 from tui.actions.volume_steps import (
@@ -23,6 +23,7 @@ from tui.actions.volume_steps import (
     volume_step,
 )
 from tui.model import units
+from tui.model.holders import misread_words
 from tui.model.image_info import form_of
 from tui.model.kind import Kind
 from tui.model.plan import Step
@@ -30,6 +31,7 @@ from tui.model.storage import Pool, Volume
 from tui.model.text import clean
 from tui.model.volume_xml import new_volume_xml
 from tui.ops import image_convert as ops
+from tui.ops.qemu_img import ELSEWHERE
 
 _SUFFIXES = frozenset({"qcow2", "raw", "img", "iso", "qed", "vmdk", "vdi", "vpc", "vhd", "vhdx"})
 
@@ -53,7 +55,7 @@ def _reason(context: Context, target: Target) -> Reason:
     found = holders_of(context.snapshot, volume.raw_path)
     writers = [holder for holder in found if holder.running and holder.writes]
     written = used_reason(writers, ": a copy would be of no one moment")
-    return unread(context.snapshot) or written or misread_reason(found, form_of(volume.format))
+    return unread(context.snapshot) or written or misread_words(found, form_of(volume.format)) or None
 
 
 def _steps(context: Context, target: Target, values: Values) -> Sequence[Step]:

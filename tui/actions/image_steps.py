@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from tui.actions.base import Context, Reason
 from tui.actions.disk_images import is_local
 from tui.actions.pool_steps import pool_word
-from tui.model.holders import Holder
 from tui.model.image_info import form_of
 from tui.model.plan import Step
 from tui.model.storage import Pool, Storage, Volume
 from tui.model.virsh import virsh
 from tui.ops.pools import RefreshPool
+from tui.ops.qemu_img import ELSEWHERE
 
-ELSEWHERE = "qemu-img runs on the host itself, which is not this machine"
 _MOST_LAYERS = 200
 
 
@@ -32,13 +31,6 @@ def qcow2_reason(context: Context, volume: Volume) -> Reason:
     if reason := image_reason(context, volume):
         return reason
     return None if volume.format == "qcow2" else f"it is {volume.format}; only qcow2 lies on another image here"
-
-
-def misread_reason(found: tuple[Holder, ...], form: str) -> Reason:
-    """Return that a domain reads an image as another format than its header says, None when nobody does: a guest may
-    have written that header, and what it names would be read with the host's rights."""
-    wrong = next((h for h in found if h.form and h.form != form and "qcow2" in (h.form, form)), None)
-    return f"its header says {form}, but {wrong.name} reads it as {wrong.form}" if wrong is not None else None
 
 
 def layers(storage: Storage, volume: Volume) -> Iterator[Volume]:

@@ -80,3 +80,10 @@ def held_words(found: Sequence[Holder]) -> str:
     """Return who they are, in one line."""
     more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
     return ", ".join(dict.fromkeys(holder.words for holder in found[:_MOST_NAMES])) + more
+
+
+def misread_words(found: Iterable[Holder], form: str) -> str:
+    """Return that a domain reads an image as another format than its header says, "" when nobody does: a guest may have
+    written that header, and what it names would be read with the host's rights."""
+    wrong = next((h for h in found if h.form and h.form != form and "qcow2" in (h.form, form)), None)
+    return f"its header says {form}, but {wrong.name} reads it as {wrong.form}" if wrong is not None else ""

@@ -19,6 +19,7 @@ from tui.ops.errors import doing
 from tui.ops.volume_guard import UNCHANGED, is_local
 
 PROGRAM = "qemu-img"
+ELSEWHERE = "qemu-img runs on the host itself, which is not this machine"
 _LOOK_S = 0.1
 _END_S = 5.0
 _MOST_OUTPUT = 32 * 1024 * 1024
@@ -46,7 +47,7 @@ def image_of(volume: Any, what: str) -> str:
     with doing(what, volume.name()):
         name, path, local = clean(volume.name()), volume.path(), is_local(volume.connect())
     if not local:
-        raise OpError(what, name, "qemu-img runs on the host itself, which is not this machine", advice=UNCHANGED)
+        raise OpError(what, name, ELSEWHERE, advice=UNCHANGED)
     try:
         regular = stat.S_ISREG(os.stat(path).st_mode)
     except OSError as error:
@@ -60,7 +61,11 @@ def look(context: OpContext, path: str, form: str, what: str, name: str, *, chai
     """Return what qemu-img tells of an image, and of those below it when asked, without taking their locks; raises
     OpError."""
     words = ["info", "--output=json", "-U", *(["--backing-chain"] if chain else []), "-f", form, path]
-    ended = run(context, words, what, name)
+    try:
+        ended = run(context, words, what, name)
+    except CancelledError as error:
+        error.advice = UNCHANGED
+        raise
     if ended.code:
         raise OpError(what, name, clean(ended.why()), advice=UNCHANGED)
     try:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.holders import Holder, Sides, held_words, holders
+from tui.model.holders import Holder, Sides, held_words, holders, misread_words
 from tui.model.image_header import backing_of
 from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.storage_xml import parse_pool, parse_volume
@@ -87,12 +87,9 @@ def refuse_held(found: Iterable[Holder], what: str, subject: str, forbidden: Cal
 
 
 def refuse_misread(found: Iterable[Holder], form: str, what: str, subject: str) -> None:
-    """Raise OpError when a domain reads an image as another format than its header says: a guest may have written that
-    header, and what is named in it would be read with the host's rights."""
-    for holder in found:
-        if holder.form and holder.form != form and "qcow2" in (holder.form, form):
-            text = f"its header says {clean(form)}, but {holder.name} reads it as {clean(holder.form)}"
-            raise OpError(what, clean(subject), text, advice=UNCHANGED)
+    """Raise OpError when a domain reads an image as another format than its header says."""
+    if text := misread_words(found, form):
+        raise OpError(what, clean(subject), clean(text), advice=UNCHANGED)
 
 
 def running_writer(holder: Holder) -> bool:
