@@ -134,14 +134,17 @@ def test_a_download_cancelled_at_half_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("back")) == []
 
 
-def test_a_cancelled_clone_is_deleted(lab: LabHost, deck: StorageDeck, pool: Path) -> None:
+@pytest.mark.parametrize(("action", "values"), [("clone", {}), ("convert", {"format": "raw"})])
+def test_a_cancelled_copy_is_deleted(
+    lab: LabHost, deck: StorageDeck, pool: Path, action: str, values: dict[str, str]
+) -> None:
     make(lab, "a")
     random_file(pool / "a")
-    watched = Watched(deck, deck.plan("volume.clone", "p/a"))
+    watched = Watched(deck, deck.plan(f"volume.{action}", "p/a", name="b", **values))
     watched.cancel()
     job = watched.ended()
     assert job.status is Status.CANCELLED, job.results
-    assert not (pool / "a-clone").exists()
+    assert not (pool / "b").exists()
     assert lab.virsh("vol-list", "p").stdout.split() == ["a", str(pool / "a")]
 
 

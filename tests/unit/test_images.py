@@ -11,8 +11,9 @@ import pytest
 from tests.unit.test_disks import context, disk, domain, volume
 from tui.actions import BY_ID
 from tui.actions.base import Context, FieldError, make_plan
+from tui.actions.volume_steps import holders_of
 from tui.model.domain import Domain
-from tui.model.holders import holders
+from tui.model.holders import holders, index_of
 from tui.model.image_info import ImageCheck, ImageInfo, described, facts, form_of, parse_chain, parse_check
 from tui.model.storage import Volume
 
@@ -95,6 +96,25 @@ def test_images_in_no_pool_are_followed_by_their_headers() -> None:
     assert holders("/p/low", sides, None) == ()
     headers = {"/elsewhere/top": "/elsewhere/middle", "/elsewhere/middle": "/p/low"}
     assert [holder.name for holder in holders("/p/low", sides, None, headers=headers)] == ["off"]
+
+
+def test_the_uppermost_place_and_the_running_side_count() -> None:
+    live, later = (disk("vda", "/p/top"),), (disk("vda", "/p/low"), disk("vdb", "/p/low"))
+    guest = domain("g", live, later)
+    assert guest.config is not None
+    assert guest.persistent_config is not None
+    sides = [("g", [(True, guest.config), (False, guest.persistent_config)])]
+    index = index_of(sides, None, headers={"/p/top": "/p/low"})
+    assert [(h.target, h.running, h.writes) for h in index["/p/low"]] == [("vda", True, False), ("vdb", False, True)]
+    assert [(h.target, h.running, h.writes) for h in index["/p/top"]] == [("vda", True, True)]
+
+
+def test_who_holds_what_is_found_once_for_what_did_not_change() -> None:
+    here, found = on(domain("on", (disk("vda", "/p/top"),), None))
+    seen = here.snapshot
+    assert [holder.name for holder in holders_of(seen, found["top"].raw_path)] == ["on"]
+    assert holders_of(replace(seen, sequence=2), "/p/top")[0] is holders_of(seen, "/p/top")[0]
+    assert holders_of(replace(seen, domains={}), "/p/top") == ()
 
 
 # What is offered

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.actions.base import Context, FieldError, Reason, Target, Values
 from tui.actions.pool_steps import plain_name, pool_word
 from tui.model.amount import parse_amount
-from tui.model.holders import Holder, Sides, held_words, holders
+from tui.model.holders import Holder, Index, Sides, held_words, index_of
 from tui.model.plan import Request, Step
 from tui.model.storage import Pool, Storage, Volume
 from tui.model.text import clean
@@ -70,14 +70,32 @@ def volume_step(
 def holders_of(snapshot: HostSnapshot, raw_path: str) -> tuple[Holder, ...]:
     """Return who holds an image as far as it was read: domains by both sides, QEMUs started by hand, volumes that lie
     on it."""
-    found = holders(raw_path, _sides(snapshot), snapshot.storage)
     by_hand = (
         Holder(process.name, f"pid {process.pid}", True, not drive.read_only)
         for process in snapshot.unmanaged().values()
         for drive in process.drives
         if drive.raw_path == raw_path
     )
-    return (*found, *by_hand)
+    return (*_LAST.of(snapshot).get(raw_path, ()), *by_hand)
+
+
+class _Last:
+    """The index of the snapshot that was asked for last: every action on a volume asks, each time that the cursor
+    moves, and the domains and volumes are the same objects while nothing about them changed."""
+
+    def __init__(self) -> None:
+        self._made: tuple[object, object, Index] | None = None
+
+    def of(self, snapshot: HostSnapshot) -> Index:
+        """Return who holds each image."""
+        made = self._made
+        if made is None or made[0] is not snapshot.domains or made[1] is not snapshot.storage:
+            made = (snapshot.domains, snapshot.storage, index_of(_sides(snapshot), snapshot.storage))
+            self._made = made
+        return made[2]
+
+
+_LAST = _Last()
 
 
 def _sides(snapshot: HostSnapshot) -> Iterator[tuple[str, Sides]]:
