@@ -289,6 +289,7 @@ def stopped_in_the_middle(
         watched = Watched(deck, plan)
         job = watched.ended()
     assert told, "it was seen to move"
+    assert {work.total for work in watched.works} == {_BIG}, "how far it is of what is known"
     assert not children(), "nothing of it goes on"
     return job
 
@@ -366,24 +367,23 @@ def test_a_daemon_killed_in_mid_wipe(lab: LabHost, deck: StorageDeck, pool: Path
     done(deck.run(deck.plan("volume.wipe", "p/a")))
 
 
-def test_virtdeck_killed_in_mid_conversion(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
+def test_virtdeck_ended_in_mid_conversion(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
+    """By Ctrl+C, which a terminal sends to all that runs on it, and by SIGKILL."""
     make(lab, "a", 64 * _MIB, "raw")
     random_file(pool / "a", 64 * _MIB)
-    words = ["do", "volume.convert", "p/a", "--set=name=b", "--set=format=qcow2", "--set=compress=yes", "--yes"]
-    program = subprocess.Popen(
-        [sys.executable, "-m", "tui", "-c", lab.uri, *words],
-        env=environment(tmp_path / "home"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    part = pool / "b.part"
-    wait_until(lambda: part.exists() and part.stat().st_size > _MIB, "the first bytes of the copy")
+    part, values = pool / "b.part", {"name": "b", "format": "qcow2", "compress": "yes"}
+    program = converting(lab, tmp_path / "home", part)
+    os.killpg(program.pid, signal.SIGINT)
+    _out, said = program.communicate(timeout=60)
+    assert (program.returncode, b"cancelled. What had come of it is removed." in said) == (1, True), said
+    assert [path.name for path in pool.iterdir()] == ["a"]
+    program = converting(lab, tmp_path / "home", part)
     left = children(program.pid)
     program.kill()
     program.communicate()
     assert not (pool / "b").exists(), "what is not whole does not have the name"
-    values = {"name": "b", "format": "qcow2", "compress": "yes"}
-    failed(
-        deck.run(deck.plan("volume.convert", "p/a", **values)), "b.part: File exists", "or was cut off: then delete it"
-    )
+    job = deck.run(deck.plan("volume.convert", "p/a", **values))
+    failed(job, r"b\.part: File exists", "or was cut off: then delete it")
     for pid in left:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -392,3 +392,14 @@ def test_virtdeck_killed_in_mid_conversion(lab: LabHost, deck: StorageDeck, pool
     done(deck.run(deck.plan("volume.delete", "p/b.part")))
     done(deck.run(deck.plan("volume.convert", "p/a", **values)))
     assert read_by_guest(pool / "b") == read_by_guest(pool / "a", "raw")
+
+
+def converting(lab: LabHost, home: Path, part: Path) -> subprocess.Popen[bytes]:
+    """virtdeck at it, as from a shell, once the first bytes of the copy are there."""
+    words = ["do", "volume.convert", "p/a", "--set=name=b", "--set=format=qcow2", "--set=compress=yes", "--yes"]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tui", "-c", lab.uri, *words], env=environment(home), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    wait_until(lambda: part.exists() and part.stat().st_size > _MIB, "the first bytes of the copy")
+    return program

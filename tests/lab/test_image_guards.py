@@ -234,7 +234,7 @@ def test_an_unsafe_rebase_says_what_is_lost_and_wants_the_name(deck: StorageDeck
     assert read_by_guest(theirs.path / "above") != wanted, "with qemu-img itself all above it reads something else"
     plan = deck.plan("volume.rebase", f"{ours.name}/top", backing="", mode="unsafe")
     assert (plan.confirm, plan.phrase) == (Confirm.TYPE, "top")
-    assert plan.losses()[0].startswith("the content of top, and so of above above it, unless")
+    assert plan.losses()[0].startswith("the content of top, and so of above above it and of snapshots inside, unless")
     safe = deck.plan("volume.rebase", f"{ours.name}/top", backing="")
     assert (safe.confirm, safe.losses()) == (Confirm.NONE, [])
     done(deck.run(safe))
@@ -314,6 +314,33 @@ def test_what_was_rebased_meanwhile_is_looked_at_again(deck: StorageDeck, pair: 
     refused(deck, "volume.rebase", f"{ours.name}/top", "top lies on .*/other already", backing="other")
     refused(deck, "volume.rebase", f"{ours.name}/top", "no active pool has /etc/hosts", backing="/etc/hosts")
     refused(deck, "volume.commit", f"{ours.name}/low", "it lies on no other image")
+
+
+def test_snapshots_inside_do_not_come_to_read_something_else(deck: StorageDeck, pair: tuple[Twin, Twin]) -> None:
+    ours, theirs = pair
+    for twin in pair:
+        chain(twin)
+        img("snapshot", "-c", "before", twin.path / "top")
+        write(twin.path / "top", 9, "0", "1M")
+        write(twin.make("other"), 8, "0", "8M")
+
+    def inside(twin: Twin) -> str:
+        copy = twin.path.parent / f"{twin.name}-copy"
+        img("convert", "-f", "qcow2", "-O", "raw", "-l", "before", twin.path / "top", copy)
+        return digest(copy)
+
+    wanted = inside(theirs)
+    img("commit", "-q", "-f", "qcow2", theirs.path / "top")
+    committed = inside(theirs)
+    img("rebase", "-f", "qcow2", "-b", theirs.path / "other", "-F", "qcow2", theirs.path / "top")
+    assert len({wanted, committed, inside(theirs)}) == 3, "qemu-img itself changes what a snapshot inside reads as"
+    for plan in (
+        deck.plan("volume.rebase", f"{ours.name}/top", backing="other"),
+        deck.plan("volume.rebase", f"{ours.name}/top", backing=""),
+        deck.plan("volume.commit", f"{ours.name}/top"),
+    ):
+        raced(deck, plan, ours.path / "top", "the snapshots inside it would read something else then: before")
+    assert inside(ours) == wanted
 
 
 # Commit

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,9 @@ from tui.model.domain import Domain
 from tui.model.holders import holders, index_of
 from tui.model.image_info import ImageCheck, ImageInfo, described, facts, form_of, parse_chain, parse_check
 from tui.model.storage import Volume
+from tui.ops import qemu_img
+from tui.ops.base import CancelledError, OpError
+from tui.sources import images
 
 TOLD = [
     {
@@ -74,6 +79,98 @@ def test_a_check_is_counted_in_words() -> None:
 @pytest.mark.parametrize(("told", "form"), [("iso", "raw"), ("raw", "raw"), ("qcow2", "qcow2"), ("dir", ""), ("", "")])
 def test_formats_are_called_as_qemu_calls_them(told: str, form: str) -> None:
     assert form_of(told) == form
+
+
+# qemu-img in trouble
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a script in the place of qemu-img."""
+
+    def put(script: str) -> None:
+        path = tmp_path / "qemu-img"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return put
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exec sleep 60", "no answer within 0 s"),
+        ("echo 'qemu-img: it is\tbroken' >&2; exit 1", "it is.broken"),
+        ("exit 1", "qemu-img failed"),
+        ("echo no JSON", "tells what cannot be read"),
+        ("exec /nowhere/at/all", "not found"),
+    ],
+)
+def test_an_image_that_cannot_be_read_says_why(
+    program: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    if "sleep" in script:
+        monkeypatch.setattr(images, "_LIMIT_S", 0.3)
+    program(script)
+    with pytest.raises(images.ImageError, match=said):
+        images.read_chain("/p/top", "qcow2")
+
+
+class Asker:
+    """What an op sees of a job: cancelled once it has said that it moves."""
+
+    read_only = False
+
+    def __init__(self, *, impatient: bool = False) -> None:
+        self.moved: list[tuple[int, int | None]] = []
+        self._impatient = impatient
+
+    @property
+    def cancelled(self) -> bool:
+        return self._impatient and len(self.moved) > 1
+
+    def progress(self, done: int, total: int | None) -> None:
+        self.moved.append((done, total))
+
+    def control(self) -> Any:
+        raise AssertionError("no connection is needed")
+
+    def long(self, limit_s: float = 0.0, /) -> Any:
+        raise AssertionError("no connection is needed")
+
+    def leave(self) -> None:
+        """Nothing was opened."""
+
+    def release(self, connection: Any) -> None:
+        """Nothing was opened."""
+
+
+def test_progress_is_read_and_errors_are_kept(program: Callable[[str], None]) -> None:
+    program(
+        r"printf '    (0.00/100%%)\r    (12.50/100%%)\r'; sleep 0.3; printf '  (100.00/100%%)\r'; echo bad >&2; exit 4"
+    )
+    asker = Asker()
+    ended = qemu_img.run(asker, ["convert"], "convert", "a", 1000)
+    assert (asker.moved[0], asker.moved[-1]) == ((0, 1000), (1000, 1000))
+    assert set(asker.moved) <= {(0, 1000), (125, 1000), (1000, 1000)}
+    assert (ended.code, ended.why()) == (4, "bad")
+    program("kill -9 $$")
+    assert qemu_img.run(Asker(), ["check"], "check", "a").why() == "qemu-img was killed by signal 9"
+
+
+def test_what_is_cancelled_is_ended_and_what_must_not_be_is_not(program: Callable[[str], None]) -> None:
+    program(r"printf '(1.00/100%%)\r'; exec sleep 60")
+    with pytest.raises(CancelledError, match="cancelled"):
+        qemu_img.run(Asker(impatient=True), ["convert"], "convert", "a", 1000)
+    program(r"printf '(1.00/100%%)\r'; sleep 0.3; exit 0")
+    assert qemu_img.run(Asker(impatient=True), ["check"], "check", "a", 1000, stoppable=False).code == 0
+
+
+def test_without_qemu_img_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OpError, match=r"qemu-img: No such file or directory\. Install qemu-utils"):
+        qemu_img.run(Asker(), ["check"], "check", "a")
 
 
 # Who holds it

@@ -108,8 +108,8 @@ def _unsafe_loss(context: Context, volume: Volume) -> str:
     above = [holder for holder in holders_of(context.snapshot, volume.raw_path) if not holder.target]
     also = f", and so of {', '.join(holder.name for holder in above)} above it" if above else ""
     return (
-        f"the content of {volume.name}{also}, unless the new image holds just what the old one held: only its name in "
-        "the header is changed"
+        f"the content of {volume.name}{also} and of snapshots inside, unless the new image holds just what the old one "
+        "held: only its name in the header is changed"
     )
 
 

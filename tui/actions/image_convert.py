@@ -126,6 +126,7 @@ def _pool(context: Context, volume: Volume, text: str) -> Pool:
 def _notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     volume = as_volume(target)
     notes = [f"{volume.name}: the copy lies on no other image"] if volume.raw_backing_path else []
+    notes += [f"{volume.name}: snapshots inside it are not copied"] if volume.format == "qcow2" else []
     if is_on(values, "compress"):
         # qemu-img by hand would have it readable by whom the umask lets.
         return (*notes, f"{volume.name}: what is written to the copy later is not compressed; only its owner reads it")

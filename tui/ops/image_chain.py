@@ -91,6 +91,15 @@ def _top(volume: Any, request: RebaseImage | CommitImage, before: str, context: 
     return _Top(name, path, info, found)
 
 
+def _refuse_snapshots(top: _Top, what: str) -> None:
+    """Raise OpError when the image has snapshots inside: qemu-img sees to what it holds now and to nothing else, and
+    where a snapshot holds nothing itself it reads what lies below by then."""
+    if top.info.snapshots:
+        names = ", ".join(snapshot.name for snapshot in top.info.snapshots)
+        text = f"the snapshots inside it would read something else then: {names}"
+        raise OpError(what, top.name, text, advice=f"{UNCHANGED} Delete them first, or convert it to a new volume.")
+
+
 def same_image(one: str, other: str) -> bool:
     """Whether two names of images lead to the same file of this machine; what is no path is compared by its words."""
     if one.startswith("/") and other.startswith("/"):
@@ -105,6 +114,8 @@ def _rebase(request: RebaseImage, context: OpContext) -> Outcome:
     what = "rebase"
     with volume_of(context, request.pool, request.name, what) as volume:
         top = _top(volume, request, request.before, context, what)
+        if not request.unsafe:
+            _refuse_snapshots(top, what)
         if fixed := [holder for holder in top.found if holder.fixed]:
             text = f"the XML of {held_words(fixed)} itself names what lies below it"
             raise OpError(what, top.name, text, advice=f"{UNCHANGED} Take <backingStore> out of that XML first.")
@@ -171,6 +182,7 @@ def _commit(request: CommitImage, context: OpContext) -> Outcome:
     what, base = "commit", clean(request.base)
     with volume_of(context, request.pool, request.name, what) as volume:
         top = _top(volume, request, request.base, context, what)
+        _refuse_snapshots(top, what)
         with doing(what, top.name):
             connection = volume.connect()
         _check_base(connection, request, top, what)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tui.panes.spec import View
     from tui.panes.storage_rows import StorageRow
 
-_NARROW = 37
+_LABEL = 13
 
 
 def image(view: View, row: StorageRow) -> list[SpanLine]:
@@ -29,15 +29,15 @@ def image(view: View, row: StorageRow) -> list[SpanLine]:
     lines: list[SpanLine] = []
     for number, layer in enumerate(found.chain):
         lines += [BLANK, heading(f"Layer {number} below")] if number else []
-        lines += _layer_lines(layer)
+        lines += _layer_lines(layer, view.detail_width - _LABEL)
     return lines
 
 
-def _layer_lines(layer: ImageInfo) -> list[SpanLine]:
-    first, *more = wrapped(layer.path, _NARROW - 13) or [""]
+def _layer_lines(layer: ImageInfo, width: int) -> list[SpanLine]:
+    first, *more = wrapped(layer.path, width) or [""]
     lines = [line("Path", first), *(line("", part) for part in more)]
     for label, value, style in facts(layer):
-        head, *rest = wrapped(value, _NARROW - 13) or [""]
+        head, *rest = wrapped(value, width) or [""]
         lines += [line(label, head, style), *(line("", part, style) for part in rest)]
     if layer.snapshots:
         lines += [BLANK, heading("Snapshots in it")]
