@@ -109,6 +109,11 @@ class PaneFrame(Horizontal):
         open_one = self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
         return tuple(key for key in watched if key), open_one
 
+    def image_looked_at(self) -> str | None:
+        """Return the key of the volume whose image the open page shows."""
+        tabs = self._tabs() if self.detail_shown else []
+        return self._current(tabs).reads_image(self.item) if tabs else None
+
     def open_link(self) -> str | None:
         """Return the key of the link that is open in the detail, if it is one's."""
         return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
@@ -154,6 +159,7 @@ class PaneFrame(Horizontal):
             self.zoom(True)
         self.draw_detail()
         self.detail.scroll_to_line(0, 0)
+        self.post_message(self.Looked())
 
     def _tabs(self) -> list[Tab[Any]]:
         return [] if self.item is None else [tab for tab in self.spec.tabs if tab.applies(self.item)]

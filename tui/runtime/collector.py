@@ -11,6 +11,7 @@ from tui.model.host import NO_LIBVIRT, LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
+from tui.runtime.images import ImageReader
 from tui.runtime.local_host import LocalHost
 from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
@@ -87,8 +88,9 @@ class Collector:
             self.board,
             owns_link=not self._shared,
             watched=lambda: self._focus.storage,
-            told=self._pool_hosts.nudge,
+            told=self._storage_told,
         )
+        self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._local_host = LocalHost(self.board, watched=lambda: self._focus.host)
         self._network = NetworkReaders(
@@ -112,6 +114,7 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._pool_hosts.start()
+        self._images.start()
         self._storage.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
@@ -125,6 +128,7 @@ class Collector:
         self._scanner.stop()
         self._storage.stop()
         self._pool_hosts.stop()
+        self._images.stop()
         self._network.stop()
         self._local_host.stop()
 
@@ -138,6 +142,8 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
+            if focus.image != before.image:
+                self._images.nudge()
             self._network.look(before, focus)
             self._local_host.nudge()
 
@@ -147,6 +153,7 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._images.reread()
         self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
@@ -156,7 +163,12 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._images.reread()
         self._network.nudge()
+
+    def _storage_told(self) -> None:
+        self._pool_hosts.nudge()
+        self._images.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
