@@ -47,7 +47,7 @@ def _destroy_reason(context: Context, target: Target) -> Reason:
     pool = as_pool(target)
     if pool.state in (PoolState.INACTIVE, PoolState.BUILDING):
         return f"it is {pool.state.value}"
-    return steps.domains_unread(context.snapshot)
+    return steps.users_unread(context.snapshot)
 
 
 def _destroy(context: Context, target: Target, _values: Values) -> Sequence[Step]:
@@ -119,7 +119,7 @@ def _delete_reason(context: Context, target: Target) -> Reason:
     pool = as_pool(target)
     if pool.kind not in _BUILDS - {"disk"}:
         return f"libvirt cannot delete what is behind a pool of type {pool.kind}"
-    return steps.needs_inactive(context, target) or steps.domains_unread(context.snapshot)
+    return steps.needs_inactive(context, target) or steps.users_unread(context.snapshot)
 
 
 def _delete(context: Context, target: Target, _values: Values) -> Sequence[Step]:
@@ -148,7 +148,7 @@ def _undefine_reason(context: Context, target: Target) -> Reason:
         return "it is transient: it has no persistent configuration"
     if pool.state is PoolState.BUILDING:
         return "it is being built"
-    return steps.domains_unread(context.snapshot) if pool.state is not PoolState.INACTIVE else None
+    return steps.users_unread(context.snapshot) if pool.state is not PoolState.INACTIVE else None
 
 
 def _undefine(context: Context, target: Target, _values: Values) -> Sequence[Step]:

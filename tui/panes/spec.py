@@ -35,6 +35,8 @@ class View:
     """The last readings of a disk of a domain that is looked at, by domain UUID and target, oldest first."""
     detail_width: int = 37
     """The cells that the detail has for a line."""
+    folded: frozenset[str] = frozenset()
+    """The keys of the rows whose parts are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class PaneSpec(Generic[T]):
     """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
+    fold: Callable[[T], str | None] | None = None
+    """The key of the row that this row is a part of, its own for one that has parts; None: nothing folds."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None

@@ -48,7 +48,7 @@ def _target(row: StorageRow) -> Target:
 
 def _empty(view: View) -> str:
     seen = view.snapshot
-    if "storage" in seen.unread:
+    if "storage" in seen.unread and seen.storage is None:
         return "reading…" if seen.connection.live else f"{seen.connection.state.value}…"
     return "no pools here" if seen.storage is not None else "this driver has no storage"
 
@@ -58,7 +58,8 @@ def _summary(view: View) -> str:
     if storage is None:
         return ""
     active = sum(pool.state.active for pool in storage.pools.values())
-    return f"{active} of {len(storage.pools)} pools active, {len(storage.volumes)} volumes"
+    more = "" if "storage" not in view.snapshot.unread else ", reading…"
+    return f"{active} of {len(storage.pools)} pools active, {len(storage.volumes)} volumes{more}"
 
 
 PANE: PaneSpec[StorageRow] = PaneSpec(
@@ -76,6 +77,8 @@ PANE: PaneSpec[StorageRow] = PaneSpec(
     kinds=_kinds,
     target=_target,
     summary=_summary,
+    hints=(("-", "fold"),),
+    fold=rows.fold_of,
     wants_storage=True,
     host_actions="pool",
 )

@@ -81,6 +81,7 @@ class Collector:
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
+            local=is_local(uri),
             watched=lambda: self._focus.storage,
             told=self._pool_hosts.nudge,
         )
@@ -119,7 +120,7 @@ class Collector:
             self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
-            if focus.storage and not before.storage:
+            if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
 
     def reread(self) -> None:

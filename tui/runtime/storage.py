@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from tui.runtime.threads import run_forever
@@ -12,6 +12,7 @@ from tui.sources.connection import ConnectError, close, is_alive
 from tui.sources.errors import LibvirtError, words
 
 if TYPE_CHECKING:
+    from tui.model.storage import Storage
     from tui.runtime.board import Board
     from tui.sources.storage import StorageReader
     from tui.sources.storage_events import PoolEvents
@@ -24,7 +25,9 @@ _AGAIN_S = 5.0
 
 class StorageWatcher:
     """Publishes the pools and volumes of one host: at once when asked, every few seconds while somebody looks, seldom
-    otherwise. Events tell of pools; of volumes that come and go there are none."""
+    otherwise. Events tell of pools; of volumes that come and go there are none.
+
+    The first reading is published as it comes; until it has ended, the snapshot says that storage is unread."""
 
     def __init__(
         self,
@@ -32,17 +35,22 @@ class StorageWatcher:
         board: Board,
         *,
         owns_link: bool,
-        watched: Callable[[], bool],
+        local: bool,
+        watched: Callable[[], Collection[str] | None],
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make a watcher; `told` is called after each reading that was published."""
+        """Make a watcher; of a `local` host it opens a second connection while there is much to read. `watched` says
+        which pools and volumes are in view, by key, None while nobody looks, and `told` is called after each reading
+        that was published."""
         self._open_link = open_link
         self._board = board
         self._owns_link = owns_link
+        self._second = open_link if owns_link and local else None
         self._watched = watched
         self._told = told
         self._wake = threading.Event()
         self._stopped = False
+        self._anew = True
         self._cost_s = 0.0
         self._connection: Any | None = None
         self._events: PoolEvents | None = None
@@ -57,7 +65,8 @@ class StorageWatcher:
         self._wake.set()
 
     def nudge(self) -> None:
-        """Read at once."""
+        """Read all of it at once."""
+        self._anew = True
         self._wake.set()
 
     def _failed(self, problem: str) -> None:
@@ -91,14 +100,14 @@ class StorageWatcher:
         from tui.sources.storage_events import PoolEvents
 
         self._connection = self._open_link()
-        self._events = PoolEvents(self.nudge, self._refreshed)
+        self._events = PoolEvents(self._wake.set, self._refreshed)
         self._events.register(self._connection)
-        return StorageReader(self._connection)
+        return StorageReader(self._connection, self._second)
 
     def _refreshed(self) -> None:
         """Somebody may have it refreshed every second; that is of interest to those who look at it."""
-        if self._watched():
-            self.nudge()
+        if self._watched() is not None:
+            self._wake.set()
 
     def _drop(self) -> None:
         if self._connection is not None and self._events is not None:
@@ -109,11 +118,22 @@ class StorageWatcher:
 
     def _read(self, reader: StorageReader) -> None:
         before = time.thread_time()
-        found = reader.read(lambda: self._stopped)
+        anew, self._anew = self._anew, False
+        found = reader.read(
+            lambda: self._stopped,
+            anew=anew,
+            first=self._watched() or (),
+            partly=self._partly if "storage" in self._board.snapshot.unread else lambda _storage: None,
+        )
         self._cost_s = time.thread_time() - before
+        if self._stopped:
+            return
         self._board.update(done="storage", storage=found)
         self._told()
         self._failed("")
 
+    def _partly(self, found: Storage) -> None:
+        self._board.update(storage=found)
+
     def _pause_s(self) -> float:
-        return _WATCHED_S if self._watched() else max(_UNWATCHED_S, self._cost_s / _SHARE)
+        return _WATCHED_S if self._watched() is not None else max(_UNWATCHED_S, self._cost_s / _SHARE)
