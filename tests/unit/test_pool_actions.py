@@ -218,14 +218,21 @@ def test_a_disk_that_names_the_volume_of_an_inactive_pool_counts(context: Contex
         ({"type": "scsi", "source": "-x"}, "source"),
         ({"type": "rbd", "source": "mon1:rbd"}, "target"),
         ({"type": "mpath", "source": "x"}, "source"),
+        ({"type": "iscsi", "source": "san1:iqn.a iqn.b"}, "source"),
+        ({"type": "iscsi-direct", "source": "san1:iqn.a", "target": ""}, "source"),
+        ({"type": "vstorage", "source": ""}, "source"),
+        ({"auth": "me secret"}, "auth"),
+        ({"type": "iscsi", "source": "san1:iqn.a", "auth": "me"}, "auth"),
+        ({"type": "iscsi", "source": "san1:iqn.a", "auth": "me my secret"}, "auth"),
         ({"type": "nonsense"}, "type"),
     ],
 )
+@pytest.mark.parametrize("action", ["pool.define", "pool.create"])
 def test_what_cannot_be_is_refused_before_anything_is_changed(
-    context: Context, values: dict[str, str], field: str
+    context: Context, action: str, values: dict[str, str], field: str
 ) -> None:
     with pytest.raises(FieldError) as caught:
-        plan(context, "pool.define", **{"name": "new", "target": "/srv/new", **values})
+        plan(context, action, **{"name": "new", "target": "/srv/new", **values})
     assert caught.value.field == field
 
 

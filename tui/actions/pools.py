@@ -8,6 +8,7 @@ from tui.actions import pool_steps as steps
 from tui.actions.base import Action, Context, FieldError, Reason, Target, Values, choice
 from tui.actions.define import kept_path
 from tui.actions.pool_define import ACTION as DEFINE
+from tui.actions.pool_define import CREATE
 from tui.actions.pool_steps import as_pool, listed, named, pool_step, users_of
 from tui.model.kind import Kind
 from tui.model.plan import Step
@@ -206,4 +207,5 @@ ACTIONS: tuple[Action, ...] = (
         notes=_undefine_notes,
     ),
     DEFINE,
+    CREATE,
 )  # fmt: skip

@@ -102,6 +102,16 @@ class DefinePoolAs(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class CreatePoolAs(Request):
+    """Start a transient pool of this XML, which holds its UUID (virStoragePoolCreateXML)."""
+
+    key: str
+    name: str
+    xml: str
+    build: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UndefinePool(Request):
     """Remove the configuration of an inactive pool (virStoragePoolUndefine); its XML goes to `backup` first."""
 
@@ -231,6 +241,17 @@ def _define_as(request: DefinePoolAs, context: OpContext) -> Outcome:
     return Outcome("defined")
 
 
+def _create_as(request: CreatePoolAs, context: OpContext) -> Outcome:
+    flags = libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD if request.build else 0
+    connection = context.long()
+    try:
+        with _doing("create", request.name, _PATH):
+            connection.storagePoolCreateXML(request.xml, flags)
+    finally:
+        context.release(connection)
+    return Outcome("created")
+
+
 def _undefine(request: UndefinePool, context: OpContext) -> Outcome:
     handle = _lookup(context.control(), request.key, "undefine")
     keep_pool(handle, request.backup)
@@ -248,5 +269,6 @@ OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {
     DeletePool: _delete,
     DefinePool: _define,
     DefinePoolAs: _define_as,
+    CreatePoolAs: _create_as,
     UndefinePool: _undefine,
 }
