@@ -3,7 +3,9 @@ damage to one twin, then virtdeck refuses the other, by the plan and by the op a
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.test_volumes import Twin, raced, read_through, refused, use
+from tests.lab.test_volumes import Twin, raced, refused, use
 
 _MIB = 1024**2
 
@@ -39,6 +41,14 @@ def lay_on(lab: LabHost, twin: Twin, low: str, form: str) -> Path:
         "vol-create-as", twin.name, "top", "8M", "--format", "qcow2", "--backing-vol", low, "--backing-vol-format", form
     )
     return twin.path / "top"
+
+
+def read_through(image: Path) -> str:
+    """A checksum of all that a guest would read of an image."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole"
+        run(["qemu-img", "convert", "-U", "-O", "raw", str(image), str(whole)])
+        return hashlib.sha256(whole.read_bytes()).hexdigest()
 
 
 def fact(image: Path, name: str) -> str:
