@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tui.actions import pool_steps as steps
 from tui.actions.base import Context, Field, FieldError, FieldKind, Values, choice
@@ -87,8 +87,7 @@ def _check_name(context: Context, name: str) -> None:
 def _check_type(context: Context, kind: str) -> None:
     storage = context.snapshot.storage
     if storage is not None and storage.pool_types is not None and kind not in storage.pool_types:
-        there = ", ".join(known for known in _TYPES if known in storage.pool_types)
-        raise FieldError("type", f"this libvirt has no backend for {kind}; it has {there}")
+        raise FieldError("type", f"this libvirt has no backend for {kind}; it has {', '.join(_offered(context))}")
 
 
 def _path(kind: str, given: str) -> str:
@@ -178,11 +177,18 @@ def _split_host(text: str, wrong: FieldError) -> tuple[str, str]:
     return host, rest
 
 
+def _offered(context: Context) -> tuple[str, ...]:
+    """The types that this libvirt has a backend for, all where it does not tell."""
+    storage = context.snapshot.storage
+    known = storage.pool_types if storage is not None else None
+    return tuple(kind for kind in _TYPES if known is None or kind in known) or tuple(_TYPES)
+
+
 _SOURCES = "; ".join(f"{kind}: {needs.source}" for kind, needs in _TYPES.items() if needs.source)
 
 FIELDS: tuple[Field, ...] = (
     Field("name", "Name", FieldKind.TEXT, optional=True),
-    choice("type", "Type", tuple(_TYPES)),
+    replace(choice("type", "Type", tuple(_TYPES)), offered=_offered),
     Field("target", "Path on the host", FieldKind.PATH, help="where its volumes are; empty for what is usual"),
     Field("source", "Source", FieldKind.TEXT, optional=True, help=_SOURCES),
     Field("format", "Source format", FieldKind.TEXT, optional=True,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tui.actions.base import Target
 
 COLUMNS: tuple[Column[StorageRow], ...] = (
-    Column("name", "Name", 20, rows.name_cell, lambda row: row.order, grow=3),
+    Column("name", "Name", 18, rows.name_cell, lambda row: row.order, grow=3),
     Column("state", "State/format", 13, rows.state_cell, lambda row: rows.state_cell(row).text),
     Column("kind", "Type", 8, rows.kind_cell, lambda row: rows.kind_cell(row).text or None, priority=5),
     Column(
@@ -29,6 +29,10 @@ COLUMNS: tuple[Column[StorageRow], ...] = (
     Column("full", "%", 4, rows.percent_cell, lambda row: row.percent, "right", priority=3, largest_first=True),
     Column(
         "free", "Free", 5, rows.available_cell, lambda row: rows.fact(row, "free"), "right", priority=4,
+        largest_first=True,
+    ),
+    Column(
+        "promised", "Up to", 5, rows.promised_cell, lambda row: row.promised_bytes, "right", priority=4,
         largest_first=True,
     ),
     Column("by", "Used by", 16, rows.use_cell, lambda row: rows.use_cell(row).text or None, grow=1, priority=2),

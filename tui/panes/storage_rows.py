@@ -56,6 +56,12 @@ class StorageRow:
         return self.pool.raw_path if self.pool is not None else self.key
 
     @property
+    def overcommitted(self) -> bool:
+        """Whether the volumes of a pool may grow to more than it holds."""
+        capacity = self.pool.capacity_bytes if self.pool is not None else None
+        return bool(capacity and self.promised_bytes and self.promised_bytes > capacity)
+
+    @property
     def percent(self) -> float | None:
         """How full a pool is, or how much of a volume is allocated; None: not known."""
         thing = self.volume or self.pool
@@ -150,7 +156,8 @@ _STATES = {
 def name_cell(row: StorageRow) -> Cell:
     """Return the name; what is in a pool stands in from it."""
     if not row.is_pool:
-        return Cell("  " + row.name)
+        # Of an image in no pool the end of its path; all of it is in the detail and its own column.
+        return Cell("  " + (row.image.rpartition("/")[2] or row.name))
     return Cell(f"{'·' if not row.volumes else '▸' if row.folded else '▾'} {row.name}", "title")
 
 
@@ -164,7 +171,7 @@ def state_cell(row: StorageRow) -> Cell:
     if row.volume is not None:
         return Cell(row.volume.format or row.volume.kind or "?", "" if row.volume.format else "unknown")
     if row.pool is None:
-        return Cell(_OUTSIDE, "warn")
+        return Cell("outside pools", "warn")
     if row.pool.problem:
         return Cell("⚠ incomplete" if row.volumes else "⚠ cannot be listed", "bad")
     glyph, style = _STATES[row.pool.state.value]
@@ -195,6 +202,13 @@ def available_cell(row: StorageRow) -> Cell:
     if row.pool is None or row.volume is not None:
         return Cell("")
     return _size(row.pool.available_bytes, row)
+
+
+def promised_cell(row: StorageRow) -> Cell:
+    """Return what the volumes of a pool may grow to, all together; coloured where the pool cannot hold it."""
+    if row.promised_bytes is None or row.pool is None:
+        return Cell("")
+    return Cell(units.byte_size(row.promised_bytes), "warn" if row.overcommitted else "")
 
 
 def percent_cell(row: StorageRow) -> Cell:
@@ -244,6 +258,7 @@ FACTS = (
     "used",
     "free",
     "full",
+    "promised",
     "by",
     "path",
     "backing",
@@ -263,6 +278,8 @@ def fact(row: StorageRow, name: str) -> Fact:
         return texts[name]
     if name == "full":
         return row.percent
+    if name == "promised":
+        return row.promised_bytes
     if row.volume is not None:
         return _volume_fact(row.volume, name)
     return _pool_fact(row.pool, name) if row.pool is not None else None
