@@ -15,7 +15,7 @@ import libvirt
 from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.storage_xml import parse_pool, parse_pool_types, parse_volume
 from tui.model.text import clean, natural
-from tui.sources.connection import ConnectError, close
+from tui.sources.connection import ConnectError, close, is_alive
 from tui.sources.errors import is_lost, words
 
 _STATES = tuple(PoolState)
@@ -63,7 +63,7 @@ class StorageReader:
         try:
             handles = self._connection.listAllStoragePools(0)
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if _ended(error, self._connection):
                 raise
             return None
         self._ask_types()
@@ -95,7 +95,7 @@ class StorageReader:
         if self._second is not None and anew and _count(handles.values()) >= _MANY:
             helper = threading.Thread(target=_help, args=(sweep, self._second), name="storage helper", daemon=True)
             helper.start()
-        sweep.run(handles.__getitem__)
+        sweep.run(self._connection, handles.__getitem__)
         if helper is not None:
             helper.join()
         if sweep.error is not None:
@@ -118,7 +118,7 @@ class StorageReader:
         try:
             self._pool_types = parse_pool_types(self._connection.getStoragePoolCapabilities())
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if _ended(error, self._connection):
                 raise
         self._asked = True
 
@@ -130,7 +130,7 @@ class StorageReader:
             xml = handle.XMLDesc(0)
             autostart, persistent = bool(handle.autostart()), bool(handle.isPersistent())
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if _ended(error, self._connection):
                 raise
             return None
         with suppress(ET.ParseError):
@@ -152,7 +152,7 @@ class StorageReader:
         try:
             handles = handle.listAllVolumes(0)
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if _ended(error, handle.connect()):
                 raise
             return {}, words(error)
         for volume in handles:
@@ -164,7 +164,7 @@ class StorageReader:
             try:
                 xml = volume.XMLDesc(0)
             except libvirt.libvirtError as error:
-                if is_lost(error):
+                if _ended(error, handle.connect()):
                     raise
                 problem = problem or f"{clean(volume.name())}: {words(error)}"
                 continue
@@ -195,14 +195,14 @@ class _Sweep:
         self._lock = threading.Lock()
         self._told = -1
 
-    def run(self, handle_of: Callable[[str], Any]) -> None:
-        """Read pools until none is left; ends early when the connection is lost, which `error` says then."""
+    def run(self, connection: Any, handle_of: Callable[[str], Any]) -> None:
+        """Read pools of a connection until none is left; ends early when it is lost, which `error` says then."""
         while (pool := self._next()) is not None:
             try:
                 handle = handle_of(pool.key)
                 self._take(pool, self._read(pool, handle))
             except libvirt.libvirtError as error:
-                if is_lost(error):
+                if _ended(error, connection):
                     self.error = error
                     return
                 self._take(pool, ({}, words(error)))
@@ -230,6 +230,11 @@ class _Sweep:
         return self._pools.values()
 
 
+def _ended(error: libvirt.libvirtError, connection: Any) -> bool:
+    """Whether the connection is not there any more: the call that sees it go fails by code 38, later ones by 1."""
+    return is_lost(error) or not is_alive(connection)
+
+
 def _count(handles: Iterable[Any]) -> int:
     """How many volumes these pools have, as far as they tell."""
     count = 0
@@ -247,6 +252,6 @@ def _help(sweep: _Sweep, open_link: Callable[[], Any]) -> None:
         # The other thread reads it all then, and says what is wrong with the host.
         return
     try:
-        sweep.run(connection.storagePoolLookupByUUIDString)
+        sweep.run(connection, connection.storagePoolLookupByUUIDString)
     finally:
         close(connection)
