@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class _Broken:
 class _Connection:
     """A real connection that gives such a pool."""
 
-    def __init__(self, connection: Any, pool: _Broken) -> None:
+    def __init__(self, connection: Any, pool: _Broken | _Hanging) -> None:
         self._connection = connection
         self._pool = pool
 
@@ -278,3 +279,35 @@ def test_a_watched_host_publishes_nothing_while_nothing_changes(demo_uri: str) -
             "later"
         }
         assert all(after.volumes[key] is volume for key, volume in before.volumes.items())
+
+
+class _Hanging:
+    """A real pool whose list of volumes does not come, as of a server that is down, until it is let go."""
+
+    def __init__(self, handle: Any, entered: threading.Event, go: threading.Event) -> None:
+        self._handle, self._entered, self._go = handle, entered, go
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._handle, name)
+
+    def listAllVolumes(self, flags: int) -> Any:
+        self._entered.set()
+        assert self._go.wait(30)
+        return self._handle.listAllVolumes(flags)
+
+
+def test_a_pool_that_does_not_answer_is_named_until_it_does(connection: Any) -> None:
+    handle = fill(connection, "nas", "a")
+    entered, go = threading.Event(), threading.Event()
+    reader = StorageReader(_Connection(connection, _Hanging(handle, entered, go)))
+    assert reader.silent(0) == []
+    reading = threading.Thread(target=reader.read)
+    reading.start()
+    try:
+        assert entered.wait(30)
+        assert reader.silent(60) == [], "it has its time"
+        assert reader.silent(0) == ["nas"]
+    finally:
+        go.set()
+        reading.join(30)
+    assert reader.silent(0) == []

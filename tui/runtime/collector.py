@@ -151,6 +151,7 @@ class Collector:
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""
         while not self._stop.wait(_WATCH_S):
+            self._storage.watch()
             state, desk = self.board.snapshot.connection.state, self.poller.desk
             if state in (LinkState.LIVE, LinkState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
                 self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)

@@ -21,6 +21,8 @@ _WATCHED_S, _UNWATCHED_S = 5.0, 120.0
 # What reading may cost of one CPU while nobody looks; a host of thousands of volumes is read less often.
 _SHARE = 0.0005
 _AGAIN_S = 5.0
+# A pool that takes so long to answer is told: its server may be down.
+_SILENT_AFTER_S = 10.0
 
 
 class StorageWatcher:
@@ -53,6 +55,7 @@ class StorageWatcher:
         self._anew = True
         self._cost_s = 0.0
         self._connection: Any | None = None
+        self._reader: StorageReader | None = None
         self._events: PoolEvents | None = None
 
     def start(self) -> None:
@@ -69,17 +72,23 @@ class StorageWatcher:
         self._anew = True
         self._wake.set()
 
+    def watch(self) -> None:
+        """Say which pools do not answer, as a dead NFS server does not; called every second by another thread."""
+        reader = self._reader
+        names = reader.silent(_SILENT_AFTER_S) if reader is not None else []
+        words = f"no answer from pool {', '.join(names)}: what is shown of storage may be old" if names else ""
+        self._board.note_problem("pools", words)
+
     def _failed(self, problem: str) -> None:
         self._board.note_problem("storage", problem)
 
     def _run(self) -> None:
-        reader: StorageReader | None = None
         while not self._stopped:
             # Whoever asked before a reading begins is answered by it.
             self._wake.clear()
             try:
-                reader = reader or self._open()
-                self._read(reader)
+                self._reader = self._reader or self._open()
+                self._read(self._reader)
                 pause_s = self._pause_s()
             except (ConnectError, LibvirtError) as error:
                 # That the connection is lost the poller says; here it only means to open another.
@@ -87,12 +96,11 @@ class StorageWatcher:
                     self._failed(
                         f"storage cannot be read: {words(error) if isinstance(error, LibvirtError) else error}"
                     )
-                reader, pause_s = None, _AGAIN_S
+                pause_s = _AGAIN_S
                 self._drop()
             # To be stopped is never missed, whenever it came.
             if not self._stopped:
                 self._wake.wait(pause_s)
-        del reader
         self._drop()
 
     def _open(self) -> StorageReader:
@@ -110,6 +118,7 @@ class StorageWatcher:
             self._wake.set()
 
     def _drop(self) -> None:
+        self._reader = None
         if self._connection is not None and self._events is not None:
             self._events.deregister(self._connection)
         if self._connection is not None and self._owns_link:

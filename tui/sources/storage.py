@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -45,6 +45,23 @@ class StorageReader:
         self._last: Storage | None = None
         self._pool_types: frozenset[str] | None = None
         self._asked = False
+        self._under_way: set[str] = set()
+        self._moved_s = 0.0
+
+    def silent(self, after_s: float) -> list[str]:
+        """Return the names of the pools that are asked of just now, where nothing was answered for `after_s` seconds;
+        may be called from any thread."""
+        return sorted(self._under_way) if time.monotonic() - self._moved_s > after_s else []
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[None]:
+        self._moved_s = time.monotonic()
+        self._under_way.add(name)
+        try:
+            yield
+        finally:
+            self._moved_s = time.monotonic()
+            self._under_way.discard(name)
 
     def read(
         self,
@@ -67,13 +84,17 @@ class StorageReader:
                 raise
             return None
         self._ask_types()
-        read = [(pool, handle) for handle in handles if (pool := self._pool(handle)) is not None]
+        read = []
+        for handle in handles:
+            with self._asking(clean(handle.name())):
+                if (pool := self._pool(handle)) is not None:
+                    read.append((pool, handle))
         # In the order of the screen, so that what is seen first is there first.
         read.sort(key=lambda pair: natural(pair[0].name))
         due = self._due(first, anew)
         sweep = _Sweep(
             [pool for pool, _handle in read],
-            lambda pool, handle: self._volumes_of(handle, pool, due),
+            lambda pool, handle: self._listed(handle, pool, due),
             stop,
             lambda pools, volumes, unlisted: partly(self._storage(pools, volumes, unlisted)),
         )
@@ -142,6 +163,10 @@ class StorageReader:
         old = self._pools.get(pool.key)
         return old if old is not None and old == pool else pool
 
+    def _listed(self, handle: Any, pool: Pool, due: Callable[[str], bool]) -> Found:
+        with self._asking(pool.name):
+            return self._volumes_of(handle, pool, due)
+
     def _volumes_of(self, handle: Any, pool: Pool, due: Callable[[str], bool]) -> Found:
         """The volumes of an active pool, and what libvirt says of the first that it cannot read: one whose file was
         removed underneath must not hide the others."""
@@ -156,6 +181,7 @@ class StorageReader:
                 raise
             return {}, words(error)
         for volume in handles:
+            self._moved_s = time.monotonic()
             key = f"{pool.key}/{volume.name()}"
             old = self._volumes.get(key)
             if old is not None and not due(key):
