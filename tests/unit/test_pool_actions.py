@@ -244,6 +244,22 @@ def test_types_that_this_libvirt_has_not_are_refused(context: Context) -> None:
         plan(there, "pool.define", name="new", target="/srv/new", type="fs", source="/dev/sdb1")
 
 
+def test_only_types_that_this_libvirt_has_are_offered(context: Context) -> None:
+    for known, offered in ((frozenset({"dir", "rbd", "unheard-of"}), ("dir", "rbd")), (None, None)):
+        seen = replace(context.snapshot, storage=replace(storage(context), pool_types=known))
+        for ident in ("pool.define", "pool.create"):
+            fields = {field.name: field for field in BY_ID[ident].asked(replace(context, snapshot=seen), [None])}
+            every = next(field.choices for field in BY_ID[ident].fields if field.name == "type")
+            assert fields["type"].choices == (offered or every)
+
+
+def test_a_transient_pool_is_one_step_that_its_undo_stops(context: Context) -> None:
+    made = plan(context, "pool.create", name="new", target="/srv/new", build="yes")
+    assert words(made.steps) == ["pool-create-as new dir --target /srv/new --build"]
+    assert words(made.undo_steps()) == ["pool-destroy new"]
+    assert any("transient" in note for note in made.notes)
+
+
 def test_the_steps_of_a_new_pool_come_in_order(context: Context) -> None:
     made = plan(context, "pool.define", name="new one", target="/srv/new", build="yes", autostart="yes")
     assert [step.command[3:] for step in made.steps] == [

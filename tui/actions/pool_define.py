@@ -137,7 +137,7 @@ def _create(context: Context, _target: Target, values: Values) -> Sequence[Step]
 
 def _create_notes(_context: Context, _target: Target, values: Values) -> Sequence[str]:
     built = is_on(values, "build") or values["type"] != "dir"
-    notes = ["transient: libvirt forgets it when it stops, or restarts with the host; what is in it stays"]
+    notes = ["transient: libvirt forgets it when it stops, and when the host boots; what is in it stays"]
     return notes if built else [*notes, "its directory must be there, unless it is built"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import LinkState
@@ -134,7 +135,9 @@ class Collector:
         if focus != self._focus:
             before, news = self._focus, set(focus.visible) - set(self._focus.visible)
             self._focus = focus
-            self.poller.desk.look_at(focus)
+            # Which pools and volumes are in view is no business of the poller's.
+            if replace(focus, storage=before.storage) != before:
+                self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
             if focus.storage is not None and before.storage is None:
