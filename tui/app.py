@@ -267,7 +267,8 @@ class VirtdeckApp(App[int]):
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
         stored = self.frame.keys_in_view() if self.pane.wants_storage else None
-        self.collector.focus(Focus(visible, watched or detail, host, stored))
+        image = self.frame.image_looked_at()
+        self.collector.focus(Focus(visible, watched or detail, host, stored, image=image))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -16,8 +16,7 @@ from tests.bench.hosts import session_daemon
 from tests.lab.host import LabHost
 from tests.lab.namespaces import wait_until
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.test_volume_streams import Watched, random_file
-from tests.lab.test_volumes import done
+from tests.lab.volume_words import Watched, done, random_file
 from tui.model.journal import Status
 from tui.model.storage import Pool
 from tui.runtime.jobs import Job

@@ -3,9 +3,7 @@ damage to one twin, then virtdeck refuses the other, by the plan and by the op a
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.test_volumes import Twin, raced, refused, use
+from tests.lab.volume_words import Twin, raced, read_by_guest, refused, twins, use
 
 _MIB = 1024**2
 
@@ -29,10 +27,7 @@ def deck(lab: LabHost, tmp_path: Path) -> Iterator[StorageDeck]:
 @pytest.fixture
 def pair(lab: LabHost, tmp_path: Path) -> tuple[Twin, Twin]:
     """Two pools, the first for virtdeck, the second for libvirt alone."""
-    ours, theirs = (Twin(lab, f"guard{letter}", lab.root / f"{tmp_path.name}-{letter}") for letter in "ab")
-    for twin in (ours, theirs):
-        lab.define_pool(twin.name, twin.path)
-    return ours, theirs
+    return twins(lab, tmp_path)
 
 
 def lay_on(lab: LabHost, twin: Twin, low: str, form: str) -> Path:
@@ -41,14 +36,6 @@ def lay_on(lab: LabHost, twin: Twin, low: str, form: str) -> Path:
         "vol-create-as", twin.name, "top", "8M", "--format", "qcow2", "--backing-vol", low, "--backing-vol-format", form
     )
     return twin.path / "top"
-
-
-def read_through(image: Path) -> str:
-    """A checksum of all that a guest would read of an image."""
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole"
-        run(["qemu-img", "convert", "-U", "-O", "raw", str(image), str(whole)])
-        return hashlib.sha256(whole.read_bytes()).hexdigest()
 
 
 def fact(image: Path, name: str) -> str:
@@ -102,13 +89,13 @@ def test_what_another_volume_lies_on_is_not_changed(
         twin.make("low", form="raw")
     plan = deck.plan(action, f"{ours.name}/low", **values)
     overlays = [lay_on(lab, twin, "low", "raw") for twin in pair]
-    before = read_through(overlays[1])
+    before = read_by_guest(overlays[1])
     lab.virsh(*command, "--pool", theirs.name)
-    assert read_through(overlays[1]) != before, "libvirt itself changes what another volume lies on"
+    assert read_by_guest(overlays[1]) != before, "libvirt itself changes what another volume lies on"
     words = r"it is used by top \(lies on it\)"
     raced(deck, plan, ours.path / "low", words)
     refused(deck, action, f"{ours.name}/low", words, **values)
-    assert read_through(overlays[0]) == before
+    assert read_by_guest(overlays[0]) == before
 
 
 def test_what_another_volume_lies_on_is_not_shrunk(lab: LabHost, deck: StorageDeck, pair: tuple[Twin, Twin]) -> None:

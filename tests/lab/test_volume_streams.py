@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +17,14 @@ from tests.lab.actions import environment, run_commands
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run, wait_until
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.test_volumes import done, refused, use
+from tests.lab.volume_words import Watched, done, random_file, refused, slowed, use
 from tui.model.journal import Status
-from tui.model.plan import Plan
-from tui.model.work import Work
 from tui.ops import request_types
-from tui.runtime.jobs import Job, Jobs, Run
 from tui.runtime.journal import Journal
 
 _MIB = 1024**2
 _SIZE = 256 * _MIB
 _GIB = 1024 * _MIB
-_WAIT_S = 90.0
 
 
 @pytest.fixture
@@ -50,62 +46,11 @@ def make(lab: LabHost, name: str, size: int = _SIZE, form: str = "raw") -> None:
     lab.virsh("vol-create-as", "p", name, str(size), "--allocation", "0", "--format", form)
 
 
-def random_file(path: Path, size: int = _SIZE) -> Path:
-    """A file in which no piece is like another."""
-    rest = os.urandom(_MIB - 8)
-    with path.open("wb") as file:
-        for number in range(size // _MIB):
-            file.write(number.to_bytes(8, "big") + rest)
-    return path
-
-
 def checksum(path: Path, size: int | None = None) -> str:
     with path.open("rb") as file:
         if size is None:
             return hashlib.file_digest(file, "sha256").hexdigest()
         return hashlib.sha256(file.read(size)).hexdigest()
-
-
-class Watched:
-    """A job under way, and all that was seen of its progress."""
-
-    def __init__(self, deck: StorageDeck, plan: Plan) -> None:
-        self.works: list[Work] = []
-        self._journal = deck.journal()
-        self._jobs = Jobs(deck.collector, self._journal, deck.uri, deck.collector.nudge, lambda _job: None)
-        self._journal.on_change = self._look
-        self.run: Run = self._jobs.run(plan)
-
-    def _look(self) -> None:
-        for entry in self._journal.entries():
-            if entry.work is not None and entry.work not in self.works:
-                self.works.append(entry.work)
-
-    @property
-    def began(self) -> bool:
-        """Whether bytes are seen to move."""
-        return any(work.done for work in self.works)
-
-    def cancel(self) -> str | None:
-        return self._jobs.cancel(self.run.job.entry.id)
-
-    def ended(self) -> Job:
-        job = self.run.wait(_WAIT_S)
-        self._jobs.stop()
-        return job
-
-
-def slowed(monkeypatch: pytest.MonkeyPatch, half: Callable[[int], None]) -> None:
-    """Have every reading shown, and be told of each."""
-    monkeypatch.setattr("tui.runtime.job_parts._READ_S", 0.0)
-    whole = Jobs.moved
-
-    def moved(jobs: Jobs, job: Job) -> None:
-        whole(jobs, job)
-        assert job.entry.work is not None
-        half(job.entry.work.done)
-
-    monkeypatch.setattr(Jobs, "moved", moved)
 
 
 def test_a_gib_comes_back_as_it_went(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
@@ -221,14 +166,17 @@ def test_holes_stay_holes_if_asked(lab: LabHost, deck: StorageDeck, pool: Path, 
         assert (taken < 8 * _MIB) is (sparse == "yes"), f"{path.name} takes {taken}"
 
 
-def test_a_cancelled_clone_is_deleted(lab: LabHost, deck: StorageDeck, pool: Path) -> None:
+@pytest.mark.parametrize(("action", "values"), [("clone", {}), ("convert", {"format": "raw"})])
+def test_a_cancelled_copy_is_deleted(
+    lab: LabHost, deck: StorageDeck, pool: Path, action: str, values: dict[str, str]
+) -> None:
     make(lab, "a")
     random_file(pool / "a")
-    watched = Watched(deck, deck.plan("volume.clone", "p/a"))
+    watched = Watched(deck, deck.plan(f"volume.{action}", "p/a", name="b", **values))
     watched.cancel()
     job = watched.ended()
     assert job.status is Status.CANCELLED, job.results
-    assert not (pool / "a-clone").exists()
+    assert not (pool / "b").exists()
     assert lab.virsh("vol-list", "p").stdout.split() == ["a", str(pool / "a")]
 
 

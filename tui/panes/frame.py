@@ -114,6 +114,11 @@ class PaneFrame(Horizontal):
         """Return the keys of the rows in view."""
         return tuple(map(self.spec.key, self.grid.visible_items))
 
+    def image_looked_at(self) -> str | None:
+        """Return the key of the volume whose image the open page shows."""
+        tabs = self._tabs() if self.detail_shown else []
+        return self._current(tabs).reads_image(self.item) if tabs else None
+
     # Folding
 
     def fold(self, *, on: bool) -> bool:
@@ -189,6 +194,7 @@ class PaneFrame(Horizontal):
             self.zoom(True)
         self.draw_detail()
         self.detail.scroll_to_line(0, 0)
+        self.post_message(self.Looked())
 
     def _tabs(self) -> list[Tab[Any]]:
         return [] if self.item is None else [tab for tab in self.spec.tabs if tab.applies(self.item)]

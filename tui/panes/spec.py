@@ -47,6 +47,8 @@ class Tab(Generic[T]):
     title: str
     lines: Callable[[View, T], list[SpanLine]]
     applies: Callable[[T], bool] = lambda _item: True
+    reads_image: Callable[[T], str | None] = lambda _item: None
+    """The volume whose image this page needs to be read, by its key."""
 
 
 def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:

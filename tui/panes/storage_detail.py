@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.text import wrapped
 from tui.panes.pool_host import host_lines
-from tui.panes.spec import Tab, View
+from tui.panes.spec import Tab, View, later
 from tui.panes.storage_rows import StorageRow, state_cell
 from tui.panes.text import BLANK, heading, line, note, paragraph
 from tui.widgets.lines import Span, SpanLine
@@ -143,4 +143,10 @@ def _long(label: str, value: str, width: int, style: str = "") -> list[SpanLine]
     return [line(label, first, style), *(line("", part, style) for part in more)]
 
 
-TABS: tuple[Tab[StorageRow], ...] = (Tab("overview", "Overview", overview),)
+TABS: tuple[Tab[StorageRow], ...] = (
+    Tab("overview", "Overview", overview),
+    Tab(
+        "image", "Image", later("image_detail", "image"), lambda row: row.volume is not None,
+        reads_image=lambda row: None if row.volume is None else row.volume.key,
+    ),
+)  # fmt: skip

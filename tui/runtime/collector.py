@@ -13,6 +13,7 @@ from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.fabric import FabricReader
+from tui.runtime.images import ImageReader
 from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.ovs import OvsWatcher
@@ -89,8 +90,9 @@ class Collector:
             owns_link=not self._shared,
             local=is_local(uri),
             watched=lambda: self._focus.storage,
-            told=self._pool_hosts.nudge,
+            told=self._storage_told,
         )
+        self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
@@ -111,6 +113,7 @@ class Collector:
         self.monitors.start()
         self._scanner.start()
         self._pool_hosts.start()
+        self._images.start()
         self._storage.start()
         self._start_network()
         if driver_of(self.uri) == "qemu":
@@ -125,6 +128,7 @@ class Collector:
         self._scanner.stop()
         self._storage.stop()
         self._pool_hosts.stop()
+        self._images.stop()
         self._fabric.stop()
         self._ovs.stop()
         if self._made_up is not None:
@@ -142,6 +146,8 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
+            if focus.image != before.image:
+                self._images.nudge()
             if focus.links and not before.links:
                 self._nudge_network()
 
@@ -151,6 +157,7 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._images.reread()
         self._nudge_network()
 
     def nudge(self, keys: set[str]) -> None:
@@ -160,6 +167,11 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._images.reread()
+
+    def _storage_told(self) -> None:
+        self._pool_hosts.nudge()
+        self._images.nudge()
         self._nudge_network()
 
     def _start_network(self) -> None:

@@ -21,6 +21,8 @@ class Focus:
     """The pools and volumes whose rows are visible, by key; None while nobody looks at storage."""
     links: bool = False
     """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
+    image: str | None = None
+    """The volume whose image is looked at, by its key."""
 
 
 class Desk:
