@@ -119,8 +119,13 @@ class StorageReader:
         sweep.run(self._connection, handles.__getitem__)
         if helper is not None:
             helper.join()
-        if sweep.error is not None:
-            raise sweep.error
+        error, sweep.error = sweep.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # A circle of references would keep the handles, and with them the connection.
+                del error
 
     def _due(self, first: Collection[str], anew: bool) -> Callable[[str], bool]:
         """Whether the volume of a key is to be looked at in this reading."""
