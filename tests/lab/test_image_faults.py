@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.bench.hosts import session_daemon
-from tests.lab.actions import Completed, environment
+from tests.lab.actions import Completed
 from tests.lab.host import LabHost
-from tests.lab.namespaces import is_alive, run, wait_until
+from tests.lab.namespaces import run
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.volume_words import Watched, done, random_file, read_by_guest, slowed, write
-from tui.model.journal import Status
-from tui.model.plan import Plan
-from tui.runtime.jobs import Job
+from tests.lab.volume_words import (
+    done,
+    failed,
+    image_plans,
+    make_in_p,
+    random_file,
+    read_by_guest,
+    write,
+)
 
 _MIB = 1 << 20
 _BIG = 256 * _MIB
@@ -43,39 +44,14 @@ def pool(lab: LabHost, tmp_path: Path) -> Path:
     return path
 
 
-def make(lab: LabHost, name: str, size: int, form: str = "qcow2", below: str = "") -> None:
-    more = ["--backing-vol", below, "--backing-vol-format", "qcow2"] if below else []
-    lab.virsh("vol-create-as", "p", name, str(size), "--allocation", "0", "--format", form, *more)
-
-
 def chain(lab: LabHost, pool: Path, mib: int = 6) -> str:
     """An image on another, each with so much of its own; a checksum of what a guest reads of it."""
     size = 2 * mib * _MIB
-    make(lab, "low", size)
+    make_in_p(lab, "low", size)
     write(pool / "low", 1, "0", f"{mib}M")
-    make(lab, "top", size, below="low")
+    make_in_p(lab, "top", size, below="low")
     write(pool / "top", 2, f"{mib // 2}M", f"{mib}M")
     return read_by_guest(pool / "top")
-
-
-def failed(job: Job, *words: str) -> None:
-    """The job failed, and said all of these."""
-    assert job.status is Status.FAILED, job.results
-    said = job.problems()[0].message
-    for word in words:
-        assert re.search(word, said), said
-
-
-def image_plans(deck: StorageDeck) -> dict[str, Plan]:
-    """One plan of each kind that runs on the image `top` of the pool."""
-    return {
-        "convert": deck.plan("volume.convert", "p/top", name="new", format="raw"),
-        "compress": deck.plan("volume.convert", "p/top", name="new", format="qcow2", compress="yes"),
-        "check": deck.plan("volume.check", "p/top"),
-        "info": deck.plan("volume.info", "p/top"),
-        "rebase": deck.plan("volume.rebase", "p/top", backing=""),
-        "commit": deck.plan("volume.commit", "p/top"),
-    }
 
 
 # The disk is full
@@ -110,7 +86,7 @@ def test_a_full_disk_under_the_images(lab: LabHost, deck: StorageDeck, pool: Pat
 
     with small_disk(lab, pool, 20):
         for number, (name, below, where) in enumerate((("low", "", "0 5M"), ("top", "low", "4M 4M"))):
-            make(lab, name, 10 * _MIB, below=below)
+            make_in_p(lab, name, 10 * _MIB, below=below)
             source = f"write -s {noise} {where}" if not number else f"write -P 7 {where}"
             lab.run(["qemu-io", "-f", "qcow2", "-c", source, str(pool / name)])
         before = content("top")
@@ -124,7 +100,7 @@ def test_a_full_disk_under_the_images(lab: LabHost, deck: StorageDeck, pool: Pat
         said = inside(lab, home, "volume.convert", "p/top", *words)
         assert "No space left on device. What had come of it is removed." in said.stderr, said
         said = inside(lab, home, "volume.rebase", "p/top", "--set", "backing=")
-        assert f"No space left on device. It lies on {pool}/low as before, and holds what it held" in said.stderr, said
+        assert f"No space left on device. It lies on {pool}/low as before. It holds what it held" in said.stderr, said
         assert content("top") == before
         said = inside(lab, home, "volume.commit", "p/top")
         assert f"No space left on device. {pool}/low may have a part of it; top is whole" in said.stderr, said
@@ -164,7 +140,7 @@ def test_files_removed_underneath(lab: LabHost, deck: StorageDeck, pool: Path) -
 
 def test_the_folder_of_the_pool_is_gone(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
     before = chain(lab, pool)
-    make(lab, "raw", _MIB, "raw")
+    make_in_p(lab, "raw", _MIB, "raw")
     source = random_file(tmp_path / "source", _MIB)
     plans = [
         *image_plans(deck).values(),
@@ -207,7 +183,7 @@ def read_only_folder(path: Path, inside_too: LabHost) -> Iterator[None]:
 def test_what_may_not_be_written_to(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
     chain(lab, pool)
     write(pool / "top", 3, "0", "1M")
-    make(lab, "raw", _MIB, "raw")
+    make_in_p(lab, "raw", _MIB, "raw")
     before = read_by_guest(pool / "top")
     plans = image_plans(deck)
     more = [
@@ -257,149 +233,3 @@ def test_a_folder_that_the_daemon_may_not_write_to(tmp_path: Path) -> None:
             failed(deck.run(deck.plan(f"volume.{action}", "closed/a", **values)), "Permission denied")
         assert [path.name for path in closed.iterdir()] == ["a"]
         assert image.read_bytes() == b"x" * _MIB
-
-
-# Cancelled, and killed
-
-
-def children(pid: int | str = "self") -> list[int]:
-    """The processes of qemu-img that one started, by default this one."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(OSError):
-            for child in (task / "children").read_text().split():
-                if Path(f"/proc/{child}/comm").read_text().strip() == "qemu-img":
-                    found.append(int(child))
-    return found
-
-
-def stopped_in_the_middle(
-    deck: StorageDeck, plan: Plan, monkeypatch: pytest.MonkeyPatch, stop: Callable[[Watched], None]
-) -> Job:
-    """Carry it out, and stop it at the first byte that is seen to move."""
-    told: list[int] = []
-
-    def half(moved: int) -> None:
-        if moved and not told:
-            told.append(moved)
-            stop(watched)
-
-    with monkeypatch.context() as patched:
-        slowed(patched, half)
-        watched = Watched(deck, plan)
-        job = watched.ended()
-    assert told, "it was seen to move"
-    assert {work.total for work in watched.works} == {_BIG}, "how far it is of what is known"
-    assert not children(), "nothing of it goes on"
-    return job
-
-
-def _cancel(watched: Watched) -> None:
-    watched.cancel()
-
-
-def _kill(_watched: Watched) -> None:
-    for pid in children():
-        os.kill(pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("how", ["cancelled", "killed"])
-def test_stopped_in_the_middle_nothing_is_lost(
-    lab: LabHost, deck: StorageDeck, pool: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    make(lab, "low", _BIG)
-    make(lab, "top", _BIG, below="low")
-    write(pool / "low", 1, "0", "192M")
-    write(pool / "top", 2, "64M", "192M")
-    before = read_by_guest(pool / "top")
-    stop, status = (_cancel, Status.CANCELLED) if how == "cancelled" else (_kill, Status.FAILED)
-    word = "cancelled" if how == "cancelled" else "qemu-img was killed by signal 9"
-
-    def ends(plan: Plan, *said: str) -> None:
-        job = stopped_in_the_middle(deck, plan, monkeypatch, stop)
-        assert job.status is status, job.results
-        for part in (word, *said):
-            assert re.search(part, job.results[0].message), job.results[0].message
-        assert read_by_guest(pool / "top") == before
-
-    plans = image_plans(deck)
-    ends(plans["compress"], r"What had come of it is removed\.")
-    assert sorted(path.name for path in pool.iterdir()) == ["low", "top"]
-    ends(plans["rebase"], "It lies on .*/low as before, and holds what it held", "A check may find leaked clusters")
-    ends(plans["commit"], "low may have a part of it; top is whole and reads as before: commit it again")
-    for name in ("low", "top"):
-        done(deck.run(deck.plan("volume.check", f"p/{name}", repair="leaks")))
-    done(deck.run(deck.plan("volume.commit", "p/top")))
-    assert read_by_guest(pool / "top") == read_by_guest(pool / "low") == before
-
-
-@pytest.mark.parametrize("action", ["volume.clone", "volume.convert"])
-def test_a_daemon_killed_in_mid_copy(lab: LabHost, deck: StorageDeck, pool: Path, action: str) -> None:
-    make(lab, "a", _BIG, "raw")
-    random_file(pool / "a", _BIG)
-    before = read_by_guest(pool / "a", "raw")
-    plan = deck.plan(action, "p/a", name="b", **({"format": "raw"} if action == "volume.convert" else {}))
-    ended = deck.start(plan)
-    copy = pool / "b"
-    wait_until(lambda: copy.exists() and copy.stat().st_blocks > 0, "the first bytes of the copy")
-    os.kill(lab.daemon_pid, signal.SIGKILL)
-    failed(ended(), r"What there is of b may be half-made: look at it, and delete it\.")
-    assert read_by_guest(pool / "a", "raw") == before
-    wait_until(lambda: not lab.is_up, "the daemon to be gone")
-    lab.start_daemon()
-    lab.virsh("pool-start", "p", check=False)
-    lab.virsh("pool-refresh", "p")
-    done(deck.run(deck.plan("volume.delete", "p/b")))
-    done(deck.run(deck.plan("volume.clone", "p/a", name="b")))
-    assert read_by_guest(copy, "raw") == before
-
-
-def test_a_daemon_killed_in_mid_wipe(lab: LabHost, deck: StorageDeck, pool: Path) -> None:
-    make(lab, "a", _BIG, "raw")
-    random_file(pool / "a", _BIG)
-    ended = deck.start(deck.plan("volume.wipe", "p/a"))
-    wait_until(lambda: not any((pool / "a").open("rb").read(64)), "the first zeros")
-    os.kill(lab.daemon_pid, signal.SIGKILL)
-    failed(ended(), r"A part of it may be overwritten\.")
-    wait_until(lambda: not lab.is_up, "the daemon to be gone")
-    lab.start_daemon()
-    lab.virsh("pool-start", "p", check=False)
-    done(deck.run(deck.plan("volume.wipe", "p/a")))
-
-
-def test_virtdeck_ended_in_mid_conversion(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
-    """By Ctrl+C, which a terminal sends to all that runs on it, and by SIGKILL."""
-    make(lab, "a", 64 * _MIB, "raw")
-    random_file(pool / "a", 64 * _MIB)
-    part, values = pool / "b.part", {"name": "b", "format": "qcow2", "compress": "yes"}
-    program = converting(lab, tmp_path / "home", part)
-    os.killpg(program.pid, signal.SIGINT)
-    _out, said = program.communicate(timeout=60)
-    assert (program.returncode, b"cancelled. What had come of it is removed." in said) == (1, True), said
-    assert [path.name for path in pool.iterdir()] == ["a"]
-    program = converting(lab, tmp_path / "home", part)
-    left = children(program.pid)
-    program.kill()
-    program.communicate()
-    assert not (pool / "b").exists(), "what is not whole does not have the name"
-    job = deck.run(deck.plan("volume.convert", "p/a", **values))
-    failed(job, r"b\.part: File exists", "or was cut off: then delete it")
-    for pid in left:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(is_alive(pid) for pid in left), "the end of qemu-img")
-    lab.virsh("pool-refresh", "p")
-    done(deck.run(deck.plan("volume.delete", "p/b.part")))
-    done(deck.run(deck.plan("volume.convert", "p/a", **values)))
-    assert read_by_guest(pool / "b") == read_by_guest(pool / "a", "raw")
-
-
-def converting(lab: LabHost, home: Path, part: Path) -> subprocess.Popen[bytes]:
-    """virtdeck at it, as from a shell, once the first bytes of the copy are there."""
-    words = ["do", "volume.convert", "p/a", "--set=name=b", "--set=format=qcow2", "--set=compress=yes", "--yes"]
-    program = subprocess.Popen(
-        [sys.executable, "-m", "tui", "-c", lab.uri, *words], env=environment(home), start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    wait_until(lambda: part.exists() and part.stat().st_size > _MIB, "the first bytes of the copy")
-    return program

@@ -16,7 +16,7 @@ from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tests.lab.screen_words import open_deck
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.volume_words import Twin, done, leak, read_by_guest, twins, undo, write
+from tests.lab.volume_words import Twin, chain, done, leak, read_by_guest, twins, undo, write
 from tui.actions import image_chain, image_check, image_convert
 from tui.actions.base import FieldKind
 from tui.model.journal import Status
@@ -47,13 +47,6 @@ def pair(lab: LabHost, tmp_path: Path) -> tuple[Twin, Twin]:
 def beside(twin: Twin) -> Twin:
     """The other pool of a twin."""
     return replace(twin, name=f"{twin.name}-x", path=twin.path.with_name(f"{twin.path.name}-x"))
-
-
-def chain(twin: Twin) -> None:
-    """An image on another one, both with something in them."""
-    write(twin.make("low"), 1, "0", "2M")
-    twin.make("top", "8M", "qcow2", "--backing-vol", "low", "--backing-vol-format", "qcow2")
-    write(twin.path / "top", 2, "1M", "2M")
 
 
 def chain_and_more(twin: Twin) -> None:

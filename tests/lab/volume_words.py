@@ -134,6 +134,56 @@ def raced(deck: StorageDeck, plan: Plan, path: Path, words: str) -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 
+def chain(twin: Twin) -> None:
+    """An image on another one, both with something in them."""
+    write(twin.make("low"), 1, "0", "2M")
+    overlay(twin, "top")
+    write(twin.path / "top", 2, "1M", "2M")
+
+
+def overlay(twin: Twin, name: str, below: str = "low") -> Path:
+    """Another image on one of the pool."""
+    return twin.make(name, "8M", "qcow2", "--backing-vol", below, "--backing-vol-format", "qcow2")
+
+
+def img(*words: str | Path, check: bool = True) -> str:
+    """What the real qemu-img says on standard error."""
+    return run(["qemu-img", *map(str, words)], check=check).stderr
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# Trouble
+
+
+def make_in_p(lab: LabHost, name: str, size: int, form: str = "qcow2", below: str = "") -> None:
+    """Have virsh make a volume of the pool `p`, all thin."""
+    more = ["--backing-vol", below, "--backing-vol-format", "qcow2"] if below else []
+    lab.virsh("vol-create-as", "p", name, str(size), "--allocation", "0", "--format", form, *more)
+
+
+def failed(job: Job, *words: str) -> None:
+    """The job failed, and said all of these."""
+    assert job.status is Status.FAILED, job.results
+    said = job.problems()[0].message
+    for word in words:
+        assert re.search(word, said), said
+
+
+def image_plans(deck: StorageDeck) -> dict[str, Plan]:
+    """One plan of each kind that runs on the image `top` of the pool."""
+    return {
+        "convert": deck.plan("volume.convert", "p/top", name="new", format="raw"),
+        "compress": deck.plan("volume.convert", "p/top", name="new", format="qcow2", compress="yes"),
+        "check": deck.plan("volume.check", "p/top"),
+        "info": deck.plan("volume.info", "p/top"),
+        "rebase": deck.plan("volume.rebase", "p/top", backing=""),
+        "commit": deck.plan("volume.commit", "p/top"),
+    }
+
+
 # Long work
 
 

@@ -269,7 +269,8 @@ def test_the_way_back_of_a_rebase_leads_to_the_old_image() -> None:
     here, found = on()
     plan = make_plan(BY_ID["volume.rebase"], here, [found["top"]], {"backing": ""})
     back = plan.undo_steps()
-    assert back[0].command[1:] == ("rebase", "-p", "-f", "qcow2", "-b", "/p/low", "-F", "qcow2", "/p/top")
+    words = ("rebase", "-p", "-f", "qcow2", "-t", "writethrough", "-b", "/p/low", "-F", "qcow2", "/p/top")
+    assert back[0].command[1:] == words
     assert back[1].command[-2:] == ("pool-refresh", "p")
 
 

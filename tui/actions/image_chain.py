@@ -88,7 +88,7 @@ def _rebase_step(
     loses: str | None = None,
 ) -> Step:
     below = ["-b", path, *(["-F", form] if path else []), volume.raw_path]
-    command = ("qemu-img", "rebase", "-p", "-f", "qcow2", *(["-u"] if unsafe else []), *below)
+    command = ("qemu-img", "rebase", "-p", "-f", "qcow2", *(["-u"] if unsafe else ops.SAFELY), *below)
     request = ops.RebaseImage(volume.pool, volume.raw_name, path, form, before, unsafe)
     return Step(title, command, request, volume.key, undo, loses, typed=loses is not None)
 

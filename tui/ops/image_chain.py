@@ -35,6 +35,9 @@ from tui.ops.volume_guard import (
 _QCOW2, _JSON = "qcow2", "json:"
 _MOST_LAYERS = 200
 _LEAKS = "A check may find leaked clusters."
+SAFELY = ("-t", "writethrough")
+"""How a rebase that copies must write: qemu-img changes the header before it has written its tables (img_rebase), and
+killed in between it loses all that it copied. So they are written with each piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ def _rebase(request: RebaseImage, context: OpContext) -> Outcome:
                 connection = volume.connect()
             _check_backing(connection, request, top, what)
     below = [*(["-F", request.backing_format] if request.backing else []), top.path]
-    words = ["rebase", "-p", "-f", _QCOW2, *(["-u"] if request.unsafe else []), "-b", request.backing, *below]
+    how = ["-u"] if request.unsafe else SAFELY
+    words = ["rebase", "-p", "-f", _QCOW2, *how, "-b", request.backing, *below]
     try:
         ended = qemu_img.run(context, words, what, top.name, top.info.virtual_bytes)
     except CancelledError as error:
@@ -171,11 +175,12 @@ def _chain_of(path: str) -> Iterator[str]:
 def _after_rebase(top: _Top) -> str:
     """What a rebase that ended early left: the name in the header is written last, and what was copied up until then
     is what the old chain says as well."""
-    before = clean(top.info.raw_backing) or "no other image"
-    where = f"It lies on {before} as before, and holds what it held"
-    if not same_image(backing_of(top.path), top.info.raw_backing):
-        where = f"It lies on {clean(backing_of(top.path)) or 'no other image'} now"
-    return f"{where}; it may have grown. {_LEAKS}"
+    now, before = backing_of(top.path), top.info.raw_backing
+    if same_image(now, before) or before.startswith(_JSON):
+        where = f"It lies on {clean(before) or 'no other image'} as before"
+    else:
+        where = f"It lies on {clean(now) or 'no other image'} by now: refresh its pool"
+    return f"{where}. It holds what it held, and may have grown. {_LEAKS}"
 
 
 def _commit(request: CommitImage, context: OpContext) -> Outcome:

@@ -119,6 +119,10 @@ class PaneFrame(Horizontal):
         tabs = self._tabs() if self.detail_shown else []
         return self._current(tabs).reads_image(self.item) if tabs else None
 
+    def open_link(self) -> str | None:
+        """Return the key of the link that is open in the detail, if it is one's."""
+        return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
+
     # Folding
 
     def fold(self, *, on: bool) -> bool:

@@ -12,11 +12,10 @@ from tui.model.host import LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
-from tui.runtime.fabric import FabricReader
 from tui.runtime.images import ImageReader
-from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
+from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
-from tui.runtime.ovs import OvsWatcher
+from tui.runtime.network_readers import NetworkReaders
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -94,12 +93,8 @@ class Collector:
         )
         self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
-        self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
-        self._ovs = OvsWatcher(self.board, local=is_local(uri))
-        self._made_up = (
-            MadeUpNetwork(self.board, network, interval_s=interval_s, watched=lambda: self._focus.links)
-            if network is not None
-            else None
+        self._network = NetworkReaders(
+            self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus, made_up=network
         )
 
     def start(self) -> None:
@@ -115,7 +110,7 @@ class Collector:
         self._pool_hosts.start()
         self._images.start()
         self._storage.start()
-        self._start_network()
+        self._network.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -129,10 +124,7 @@ class Collector:
         self._storage.stop()
         self._pool_hosts.stop()
         self._images.stop()
-        self._fabric.stop()
-        self._ovs.stop()
-        if self._made_up is not None:
-            self._made_up.stop()
+        self._network.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -148,8 +140,7 @@ class Collector:
                 self._storage.nudge()
             if focus.image != before.image:
                 self._images.nudge()
-            if focus.links and not before.links:
-                self._nudge_network()
+            self._network.look(before, focus)
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -158,7 +149,7 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._images.reread()
-        self._nudge_network()
+        self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -168,24 +159,11 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._images.reread()
+        self._network.nudge()
 
     def _storage_told(self) -> None:
         self._pool_hosts.nudge()
         self._images.nudge()
-        self._nudge_network()
-
-    def _start_network(self) -> None:
-        if self._made_up is not None:
-            self._made_up.start()
-        else:
-            self._fabric.start()
-            self._ovs.start()
-
-    def _nudge_network(self) -> None:
-        self._fabric.nudge()
-        self._ovs.nudge()
-        if self._made_up is not None:
-            self._made_up.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains

@@ -23,6 +23,8 @@ class Focus:
     """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
     image: str | None = None
     """The volume whose image is looked at, by its key."""
+    link: str | None = None
+    """The key of the link that is open in the detail."""
 
 
 class Desk:
