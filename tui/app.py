@@ -276,8 +276,8 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        image, link = self.frame.image_looked_at(), self.frame.open_link()
-        storage, links = self.pane.wants_storage, self.pane.wants_links
+        image, link, links = self.frame.image_looked_at(), self.frame.open_link(), self.pane.wants_links
+        storage = self.frame.keys_in_view() if self.pane.wants_storage else None
         self.collector.focus(Focus(visible, watched or detail, host, storage, links, link=link, image=image))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:

@@ -235,7 +235,7 @@ def test_what_is_looked_at_is_read_again_after_a_change(deck: StorageDeck, pair:
     chain(ours)
     plan = deck.plan("volume.rebase", f"{ours.name}/top", backing="")
     board, key = deck.collector.board, plan.steps[0].target
-    deck.collector.focus(Focus(storage=True, image=key))
+    deck.collector.focus(Focus(storage=(), image=key))
     assert board.wait(lambda seen: seen.image is not None and len(seen.image.chain) == 2, 20)
     assert board.snapshot.image is not None
     assert (board.snapshot.image.key, board.snapshot.image.problem) == (key, "")

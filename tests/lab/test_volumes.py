@@ -110,6 +110,7 @@ def test_twins(deck: StorageDeck, pair: tuple[Twin, Twin], case: Case) -> None:
 
 STREAMED: Sequence[tuple[str, Mapping[str, str]]] = (
     ("volume.upload", {}), ("volume.download", {"overwrite": "no"}), ("volume.download", {"overwrite": "yes"}),
+    ("volume.download", {"sparse": "yes"}), ("volume.download", {"sparse": "no"}),
 )  # fmt: skip
 """What tests/lab/test_volume_streams.py carries out."""
 

@@ -189,9 +189,10 @@ def image_plans(deck: StorageDeck) -> dict[str, Plan]:
 
 def random_file(path: Path, size: int = 256 * _MIB) -> Path:
     """A file in which no piece is like another."""
+    rest = os.urandom(_MIB - 8)
     with path.open("wb") as file:
-        for _ in range(size // _MIB):
-            file.write(os.urandom(_MIB))
+        for number in range(size // _MIB):
+            file.write(number.to_bytes(8, "big") + rest)
     return path
 
 

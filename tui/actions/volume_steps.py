@@ -107,8 +107,11 @@ def _sides(snapshot: HostSnapshot) -> Iterator[tuple[str, Sides]]:
 
 def unread(snapshot: HostSnapshot) -> Reason:
     """Return why it is not known yet who holds a volume, None when it is."""
-    missing = snapshot.unread & {"domains", "configs"}
-    return "the domains are not read yet, so who uses it is not known" if missing else None
+    if snapshot.unread & {"domains", "configs"}:
+        return "the domains are not read yet, so who uses it is not known"
+    if "storage" in snapshot.unread:
+        return "not all volumes are read yet, so what lies on it is not known"
+    return None
 
 
 def used_reason(found: Sequence[Holder], way: str = "") -> Reason:

@@ -21,6 +21,7 @@ from tui.ops.volume_guard import description, refuse, volume_of
 
 # The most that one message of libvirt's protocol carries (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX), as virsh sends it.
 _PIECE = 262120
+_SPARSE = libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM
 _UNCHANGED = "Nothing was changed."
 
 
@@ -41,6 +42,8 @@ class DownloadVolume(Request):
     name: str
     path: str
     overwrite: bool = False
+    sparse: bool = False
+    """Leave holes of the volume holes in the file (VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)."""
 
 
 def misfit(path: str, capacity: int | None, form: str) -> str:
@@ -141,7 +144,7 @@ def _download(request: DownloadVolume, context: OpContext) -> Outcome:
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file, _stream(volume) as stream:
                 with doing(what, name):
-                    volume.download(stream, 0, 0, 0)
+                    volume.download(stream, 0, 0, _SPARSE if request.sparse else 0)
                 size = _receive(context, stream, file, total, name)
             put_part(request.path, overwrite=request.overwrite)
         except OSError as error:
@@ -157,17 +160,28 @@ def _download(request: DownloadVolume, context: OpContext) -> Outcome:
 def _receive(context: OpContext, stream: Any, file: IO[bytes], total: int, name: str) -> int:
     got = 0
     with doing("download", name):
-        while piece := stream.recv(_PIECE):
-            view = memoryview(piece)
-            while view:
-                view = view[file.write(view) :]
-            got += len(piece)
+        # At a hole -3 comes in the place of bytes, where holes were asked for.
+        while piece := stream.recvFlags(_PIECE, libvirt.VIR_STREAM_RECV_STOP_AT_HOLE):
+            got += _skip(file, stream.recvHole()) if isinstance(piece, int) else _write(file, piece)
             if context.cancelled:
                 text = f"cancelled at {_of(got, total)}; what had come of it is removed"
                 raise CancelledError("download", name, text)
             context.progress(got, total)
         stream.finish()
     return got
+
+
+def _write(file: IO[bytes], piece: bytes) -> int:
+    view = memoryview(piece)
+    while view:
+        view = view[file.write(view) :]
+    return len(piece)
+
+
+def _skip(file: IO[bytes], length: int) -> int:
+    """Leave a hole; it is part of the file even where nothing follows it."""
+    file.truncate(file.seek(length, os.SEEK_CUR))
+    return length
 
 
 OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {UploadVolume: _upload, DownloadVolume: _download}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import NO_LIBVIRT, LinkState
@@ -87,6 +88,7 @@ class Collector:
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
+            local=is_local(uri),
             watched=lambda: self._focus.storage,
             told=self._storage_told,
         )
@@ -137,10 +139,12 @@ class Collector:
         if focus != self._focus:
             before, news = self._focus, set(focus.visible) - set(self._focus.visible)
             self._focus = focus
-            self.poller.desk.look_at(focus)
+            # Which pools and volumes are in view is no business of the poller's.
+            if replace(focus, storage=before.storage) != before:
+                self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
-            if focus.storage and not before.storage:
+            if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
             if focus.image != before.image:
                 self._images.nudge()
@@ -183,6 +187,7 @@ class Collector:
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""
         while not self._stop.wait(_WATCH_S):
+            self._storage.watch()
             state, desk = self.board.snapshot.connection.state, self.poller.desk
             if state in (LinkState.LIVE, LinkState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
                 self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)

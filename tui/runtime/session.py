@@ -259,7 +259,13 @@ class Session:
         from tui.sources.detail import read_detail
 
         try:
-            fresh = read_detail(handle, active=domain.active, persistent=domain.persistent is not False)
+            host = self._board.snapshot.host
+            fresh = read_detail(
+                handle,
+                active=domain.active,
+                persistent=domain.persistent is not False,
+                host_cpus=host.cpus if host is not None else None,
+            )
         except LibvirtError as error:
             if not is_gone(error):
                 raise
