@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from tui.actions.base import Action
 
 GENERAL: tuple[tuple[str, str], ...] = (
-    ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
-    ("g G", "first, last row; with a count to that row, as in `12G`"),
+    ("j k ↓ ↑", "move; a count repeats it: a 0 and the number before it, as in `05j`"),
+    ("g G", "first, last row; with a count to that row, as in `012G`"),
     ("PgUp PgDn ctrl+u ctrl+d", "a page, half a page"),
     ("h l ← →", "scroll columns that do not fit"),
     ("space", "mark and move on; actions then apply to all marked"),
@@ -25,7 +25,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name"),
-    ("2 3 7", "panes: domains, storage, journal"),
+    ("2 3 5 7", "panes: domains, storage, interfaces, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("u", "in the journal: undo the change under the cursor"),
     ("c", "in the journal: cancel the change under the cursor that is under way"),
