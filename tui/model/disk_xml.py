@@ -53,6 +53,14 @@ class NewDisk:
         return ET.tostring(disk, encoding="unicode")
 
 
+def copy_target_xml(path: str, form: str, *, block: bool) -> str:
+    """Return the `<disk>` that says where to copy a disk to and as what format, as virsh blockcopy makes it."""
+    disk = ET.Element("disk", type="block" if block else "file")
+    ET.SubElement(disk, "source", {"dev" if block else "file": path})
+    ET.SubElement(disk, "driver", type=form)
+    return ET.tostring(disk, encoding="unicode")
+
+
 def prefix_of(bus: str) -> str:
     """Return how the targets on a bus begin, as vd of virtio."""
     return _PREFIXES.get(bus, "sd")

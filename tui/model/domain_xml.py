@@ -97,6 +97,7 @@ def _disk(disk: ET.Element) -> Disk:
         iothread=integer(attribute(disk, "driver", "iothread"), 0) or None,
         iotune=iotune_of(disk),
         iotune_group=clean((disk.findtext("iotune/group_name") or "").strip()),
+        raw_mirror=_disk_source(disk.find("mirror/source")),
         xml=ET.tostring(disk, encoding="unicode").strip(),
     )
 

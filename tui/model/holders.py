@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tui.model.used_by import chain
@@ -29,6 +29,8 @@ class Holder:
     running: bool
     writes: bool
     """Whether it may write to the image: the domain's own disk, not read-only and no layer below."""
+    raw_path: str = ""
+    """Where a volume is on the host."""
 
     @property
     def words(self) -> str:
@@ -57,8 +59,28 @@ def holders(
                         found[name, disk.target] = Holder(name, disk.target, running, writes)
     for volume in storage.volumes.values() if storage is not None else ():
         if volume.raw_backing_path and real(volume.raw_backing_path) == wanted:
-            found[volume.key, ""] = Holder(volume.name, "", False, False)
+            found[volume.key, ""] = Holder(volume.name, "", False, False, volume.raw_path)
     return tuple(sorted(found.values(), key=lambda holder: not holder.running))
+
+
+def holders_of_all(
+    paths: Sequence[str],
+    domains: Sequence[tuple[str, Sides]],
+    storage: Storage | None,
+    real: Callable[[str], str] = str,
+) -> tuple[Holder, ...]:
+    """Return who holds any of these images, each once; that one of them lies on another does not count."""
+    own = {real(path) for path in paths}
+    found = (holder for path in paths for holder in holders(path, domains, storage, real))
+    others = dict.fromkeys(holder for holder in found if holder.target or real(holder.raw_path) not in own)
+    return tuple(sorted(others, key=lambda holder: not holder.running))
+
+
+def without_disk(sides: Sides, own: tuple[str, str] | None, key: str) -> Sides:
+    """Return the configurations of the domain `key` without the disk `own` (UUID of its domain, target)."""
+    if own is None or own[0] != key:
+        return sides
+    return [(on, replace(config, disks=tuple(d for d in config.disks if d.target != own[1]))) for on, config in sides]
 
 
 def held_words(found: Sequence[Holder]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tui.ops import (
+    block_jobs,
     block_scheduler,
     define,
     disks,
@@ -35,6 +36,7 @@ FAMILIES = (
     tuning.OPS,
     monitor.OPS,
     disks.OPS,
+    block_jobs.OPS,
     ports.OPS,
     pools.OPS,
     volumes.OPS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ import libvirt
 
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.holders import Holder, held_words, holders
+from tui.model.holders import Holder, held_words, holders_of_all, without_disk
 from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.storage_xml import parse_pool, parse_volume
 from tui.model.text import clean
@@ -61,10 +61,16 @@ def description(volume: Any, pool: str, what: str) -> Volume:
 def held_by(volume: Any, what: str) -> tuple[Holder, ...]:
     """Return who holds a volume by the newest XML of all domains, live and persistent, and of all volumes. Raises
     OpError when that cannot be read: what is not known to be free is not touched."""
-    connection = volume.connect()
-    real = os.path.realpath if _is_local(connection) else str
     with doing(what, volume.name()):
-        return holders(volume.path(), list(_domains(connection)), _storage(connection), real)
+        return held_images(volume.connect(), (volume.path(),))
+
+
+def held_images(connection: Any, paths: Sequence[str], own: tuple[str, str] | None = None) -> tuple[Holder, ...]:
+    """Return who holds any of these images of the host, but for the disk `own` (UUID of its domain, target) and for
+    one of them that lies on another. Raises libvirtError."""
+    real = os.path.realpath if is_local(connection) else str
+    sides = [(name, without_disk(found, own, key)) for key, name, found in _domains(connection)]
+    return holders_of_all(paths, sides, _storage(connection), real)
 
 
 def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:
@@ -74,17 +80,19 @@ def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:
         raise OpError(what, clean(volume.name()), f"it is used by {held_words(found)}", advice=_UNCHANGED)
 
 
-def _is_local(connection: Any) -> bool:
+def is_local(connection: Any) -> bool:
+    """Whether the host of a connection is this machine."""
     return not urlsplit(connection.getURI()).hostname
 
 
-def _domains(connection: Any) -> Iterator[tuple[str, list[tuple[bool, DomainConfig]]]]:
+def _domains(connection: Any) -> Iterator[tuple[str, str, list[tuple[bool, DomainConfig]]]]:
+    """UUID, name and configurations of all domains."""
     for domain in connection.listAllDomains(0):
         with _unless_gone():
             sides = [(True, parse_domain_xml(domain.XMLDesc(0)))] if domain.isActive() else []
             if domain.isPersistent():
                 sides.append((False, parse_domain_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
-            yield clean(domain.name()), sides
+            yield domain.UUIDString(), clean(domain.name()), sides
 
 
 def _storage(connection: Any) -> Storage:

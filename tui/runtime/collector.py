@@ -117,7 +117,7 @@ class Collector:
             before, news = self._focus, set(focus.visible) - set(self._focus.visible)
             self._focus = focus
             self.poller.desk.look_at(focus)
-            if news and self._shared:
+            if (news and self._shared) or (focus.detail not in (None, before.detail) and not self._shared):
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
@@ -140,7 +140,8 @@ class Collector:
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
         first = tuple(dict.fromkeys(key for key in (self._focus.detail, *self._focus.visible) if key))
-        return Targets(first, {key: domain for key, domain in domains.items() if domain.active})
+        running = {key: domain for key, domain in domains.items() if domain.active}
+        return Targets(first, running, self._focus.detail)
 
     def _publish_usage(self, usage: Mapping[str, DomainUsage]) -> None:
         """A round over a list that was never read is no first pass."""

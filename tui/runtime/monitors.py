@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui.model.domain import Domain, MonitorState
@@ -42,6 +42,8 @@ class Targets:
 
     first: tuple[str, ...]
     domains: Mapping[str, Domain]
+    open_one: str | None = None
+    """The one that is open in the detail, whose block jobs are read too."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class MonitorReader:
         self._crew: _Crew | None = None
         self._usage: dict[str, DomainUsage] = {}
         self._bases: dict[str, DomainUsage] = {}
+        self._with_jobs: tuple[str, DomainUsage] | None = None
+        """The last reading that has block jobs, and whose it is."""
         self._quarantine = Quarantine()
         self._cost_s = _FIRST_COST_S
         self._bulk = True
@@ -189,6 +193,8 @@ class MonitorReader:
             self._read(crew, link, batch)
         if not self._bulk:
             self._read_singly(crew, link, targets)
+        elif targets.open_one is not None and targets.open_one in targets.domains:
+            self._read_block_jobs(crew, link, targets.open_one)
         if not crew.abandoned:
             link.forget_all_but(targets.domains)
             self._finish(targets)
@@ -223,6 +229,21 @@ class MonitorReader:
         with self._lock:
             for key, values in fresh.items():
                 self._usage[key] = usage_of(values, self._base(key, now), now)
+
+    def _read_block_jobs(self, crew: _Crew, link: MonitorLink, key: str) -> None:
+        """Of the open domain alone: libvirt has no bulk call for them, and answers those of disks without a job
+        itself, once it has the domain to itself."""
+        usage = self._usage.get(key)
+        if usage is None or crew.abandoned or not self._quarantine.admit((key,)):
+            return
+        crew.batch, crew.started_s = (key,), time.monotonic()
+        before = self._with_jobs[1] if self._with_jobs is not None and self._with_jobs[0] == key else None
+        told = replace(usage, block_jobs=link.block_jobs(key, usage, before))
+        crew.started_s = None
+        self._quarantine.clear((key,))
+        with self._lock:
+            self._usage[key] = told
+        self._with_jobs = (key, told)
 
     def _base(self, key: str, now_ns: int) -> DomainUsage | None:
         """The reading that rates are counted from: the last one, but the one before when the last is so young."""

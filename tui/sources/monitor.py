@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 
 from tui.sources.addresses import read_agent_addresses
+from tui.sources.block_jobs import read_block_jobs
 from tui.sources.errors import is_gone
 from tui.sources.guest_vcpus import read_guest_vcpus
 from tui.sources.stats import MONITOR_GROUPS, usage_one_by_one
 
 if TYPE_CHECKING:
+    from tui.model.block_job import BlockJob
     from tui.model.domain import Address, Domain
     from tui.model.domain_detail import GuestVcpus
     from tui.model.usage import DomainUsage
@@ -51,6 +53,13 @@ class MonitorLink:
         """Return the monitor groups of those domains by UUID (virDomainListGetStats)."""
         records = self.connection.domainListGetStats(handles, MONITOR_GROUPS, 0)
         return {handle.UUIDString(): values for handle, values in records}
+
+    def block_jobs(self, key: str, usage: DomainUsage, before: DomainUsage | None) -> tuple[BlockJob, ...]:
+        """Return the block jobs of a domain's disks, with rates against those of a reading before."""
+        handle = self.handle(key)
+        old = () if before is None else before.block_jobs or ()
+        elapsed_ns = usage.read_ns - before.read_ns if before is not None else 0
+        return () if handle is None else read_block_jobs(handle, [disk.target for disk in usage.disks], old, elapsed_ns)
 
     def agent_addresses(self, key: str) -> tuple[Address, ...]:
         """Return what the guest's agent says its addresses are; () without one. Blocks as long as it does."""
