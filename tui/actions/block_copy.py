@@ -79,10 +79,12 @@ def _shallow(chain: Chain, values: Values, form: str) -> bool:
 
 def _format_below(context: Context, chain: Chain) -> str:
     """The format of the image below the disk's own; raises FieldError when it cannot be told."""
-    volume = storage_of(context).at(chain.images[1])
-    if volume is not None and volume.format in ("raw", "qcow2"):
-        return volume.format
-    return images.find_image(context, "chain", chain.images[1], blame="chain").format
+    volume, below = storage_of(context).at(chain.images[1]), clean(chain.images[1])
+    if volume is None:
+        raise FieldError("chain", f"libvirt makes no volume on {below}, which is in no active pool; choose full")
+    if volume.format not in ("raw", "qcow2"):
+        raise FieldError("chain", f"{below} is {volume.format or 'of no known format'}; choose full")
+    return volume.format
 
 
 def _check_room(context: Context, chain: Chain, pool: Pool, size: int, *, shallow: bool, field: str) -> None:

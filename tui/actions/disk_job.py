@@ -76,7 +76,7 @@ def _proposed(context: Context, targets: Sequence[Target]) -> str:
 
 
 ACTION = Action(
-    "domain.disk-job", "End a block job of", "end block job", "J", Kind.DOMAIN,
+    "domain.disk-job", "End a block job of", "block job", "J", Kind.DOMAIN,
     "Pivot or abort a copy, commit or pull that is under way on a disk, whoever began it.", _end, _reason,
     (
         Field("device", "Disk", FieldKind.TEXT, _proposed, help="its target, as vda", optional=True),
