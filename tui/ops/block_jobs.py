@@ -15,7 +15,7 @@ from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.block_follow import UNCHANGED, End, Job, image_path
-from tui.ops.errors import long_domain
+from tui.ops.errors import long_domain, op_error
 from tui.ops.volume_guard import held_by, held_images, is_local
 
 
@@ -168,13 +168,14 @@ def _begin_copy(job: Job, request: CopyDisk) -> None:
 def _not_begun(job: Job, request: CopyDisk, error: OpError | libvirt.libvirtError) -> OpError:
     """The error of a copy that was refused, without the volume that was made for it. A file that libvirt makes itself
     it removes itself."""
+    advice = ""
     if isinstance(error, libvirt.libvirtError):
         if job.is_lost():
             return job.lost(error)
-        found = job.error(clean(error.get_error_message() or str(error)), code=error.get_error_code())
-    else:
-        found = error
-    return job.error(found.text, f"The disk is as it was{_clear(job, request) if request.volume else ''}.", found.code)
+        error = op_error(job.what, job.name, error)
+        advice = error.advice
+    stays = f"The disk is as it was{_clear(job, request) if request.volume else ''}."
+    return job.error(error.text, f"{advice} {stays}".strip(), error.code)
 
 
 def _conclude(job: Job, request: CopyDisk) -> None:
