@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
+import pytest
+
 from tests.lab.block_words import layered, until
+from tests.lab.disk_words import StorageDeck, done
 from tests.lab.host import LabHost
 from tests.lab.screen_words import open_deck
 from tui.model.snapshot import HostSnapshot
@@ -77,3 +82,32 @@ def test_a_hung_qemu_in_the_detail_stops_nobody_else(lab: LabHost, name: str) ->
         os.kill(pid, signal.SIGCONT)
         collector.stop()
     until(lambda: not key.job(), "no job anywhere")
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_figures_asked_for_during_a_pull_kill_no_qemu(lab: LabHost, tmp_path: Path, name: str, whose: str) -> None:
+    """QEMU 7.2 dies of five in eight pulls when its images are asked about all the time."""
+    for number in range(6):
+        made = layered(lab, f"{name}-{number}", "one", "two")
+        with StorageDeck(lab.uri, tmp_path / str(number)) as deck:
+            plan = deck.plan("domain.disk-pull", made.name)
+            collector, stop = deck.collector, threading.Event()
+            asking = threading.Thread(target=_ask_on, args=(collector, stop))
+            asking.start()
+            try:
+                if whose == "ours":
+                    done(deck.run(plan))
+                else:
+                    lab.virsh("blockpull", made.name, "vda", "--bandwidth", "16000000", "--bytes", "--wait")
+                time.sleep(0.1)
+            finally:
+                stop.set()
+                asking.join()
+            assert lab.state(made.name)[0] == 1, "its QEMU is gone"
+            assert made.chain() == [made.images[2]]
+
+
+def _ask_on(collector: Collector, stop: threading.Event) -> None:
+    """Have it read figures as often as it can."""
+    while not stop.wait(0.002):
+        collector.monitors.nudge()

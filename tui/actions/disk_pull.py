@@ -60,6 +60,8 @@ def _notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     notes = [
         f"{domain.name}: {chain.disk.target} is {chain.words}",
         f"{domain.name}: the images below stay as they are; there is no undo",
+        f"{domain.name}: QEMU 7.2 ends when it is asked about its disks (virsh domstats, domblkinfo, an exporter) just "
+        "as a pull does; virtdeck does not ask meanwhile",
     ]
     storage = context.snapshot.storage
     own = storage.at(chain.images[0]) if storage is not None else None

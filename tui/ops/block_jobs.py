@@ -117,7 +117,8 @@ def _committed(job: Job, request: CommitDisk, chain: list[str], end: End) -> Out
 
 
 def _pull(request: PullDisk, context: OpContext) -> Outcome:
-    with long_domain(context, request.key, what := f"pull {request.target} of") as handle:
+    what = f"pull {request.target} of"
+    with context.leave_images(request.key), long_domain(context, request.key, what) as handle:
         job = Job(context, handle, request.target, what)
         disk = job.expect(request.source)
         below = list(disk.raw_backing)

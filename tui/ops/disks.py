@@ -208,6 +208,9 @@ def _grow(request: GrowDisk, context: OpContext) -> Outcome:
     """libvirt would shrink it without a word."""
     what = f"grow {request.target} of"
     with long_domain(context, request.key, what) as handle:
+        if handle.blockJobInfo(request.target, 0):
+            text = f"a block job is under way on {request.target}"
+            raise OpError(what, handle.name(), text, advice="Nothing was changed; try again when it has ended.")
         now, wanted = int(handle.blockInfo(request.target, 0)[0]), request.size_kib * _KIB
         if wanted < now:
             text = f"it has {now} bytes by now, which is more"

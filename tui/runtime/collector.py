@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import LinkState
@@ -209,6 +210,10 @@ class Collector:
         """Close a connection that `long` gave."""
         if not self._shared:
             close(connection)
+
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        """While inside, no figures of the images of that domain are asked for by this program."""
+        return self.monitors.leave_images(key)
 
     @property
     def cancelled(self) -> bool:

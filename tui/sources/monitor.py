@@ -49,17 +49,19 @@ class MonitorLink:
         for key in [key for key in self._handles if key not in kept]:
             del self._handles[key]
 
-    def statistics(self, handles: list[Any]) -> dict[str, Mapping[str, Any]]:
-        """Return the monitor groups of those domains by UUID (virDomainListGetStats)."""
-        records = self.connection.domainListGetStats(handles, MONITOR_GROUPS, 0)
+    def statistics(self, handles: list[Any], *, images: bool = True) -> dict[str, Mapping[str, Any]]:
+        """Return the monitor groups of those domains by UUID (virDomainListGetStats), that of their images or not."""
+        groups = MONITOR_GROUPS if images else MONITOR_GROUPS & ~libvirt.VIR_DOMAIN_STATS_BLOCK
+        records = self.connection.domainListGetStats(handles, groups, 0)
         return {handle.UUIDString(): values for handle, values in records}
 
-    def block_jobs(self, key: str, usage: DomainUsage, before: DomainUsage | None) -> tuple[BlockJob, ...]:
-        """Return the block jobs of a domain's disks, with rates against those of a reading before."""
-        handle = self.handle(key)
-        old = () if before is None else before.block_jobs or ()
-        elapsed_ns = usage.read_ns - before.read_ns if before is not None else 0
-        return () if handle is None else read_block_jobs(handle, [disk.target for disk in usage.disks], old, elapsed_ns)
+    def block_jobs(
+        self, domain: Domain, before: tuple[BlockJob, ...] = (), elapsed_ns: int = 0
+    ) -> tuple[BlockJob, ...]:
+        """Return the block jobs of a domain's disks, with rates against those of a reading before; safe at any time."""
+        handle = self.handle(domain.key)
+        targets = [disk.target for disk in domain.config.disks] if domain.config is not None else []
+        return () if handle is None else read_block_jobs(handle, targets, before, elapsed_ns)
 
     def agent_addresses(self, key: str) -> tuple[Address, ...]:
         """Return what the guest's agent says its addresses are; () without one. Blocks as long as it does."""
