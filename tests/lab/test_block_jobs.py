@@ -55,6 +55,7 @@ def test_an_active_commit_pivots_on_both_sides(lab: LabHost, deck: Deck, name: s
 def test_a_layer_in_the_middle_is_committed(lab: LabHost, deck: Deck, name: str) -> None:
     made = layered(lab, name, "one", "two", "three")
     base, _one, two, three = made.images
+    lab.define_pool("all", lab.images)
     for wrong, said in (("3", "must be below"), ("9", "no image of the chain is that; 0: .*-three.qcow2, 1:")):
         with pytest.raises(FieldError, match=said):
             deck.plan("domain.disk-commit", name, top="3", base=wrong)

@@ -121,26 +121,27 @@ def layer(values: Values, field: str, chain: Sequence[str]) -> int:
     return found[0]
 
 
-def refuse_others(context: Context, field: str, domain: Domain, target: str, paths: Sequence[str], why: str) -> None:
+def refuse_others(context: Context, field: str, domain: Domain, chain: Chain, paths: Sequence[str], why: str) -> None:
     """Raise FieldError when anything but this disk has one of these images."""
     if missing := context.snapshot.unread & {"domains", "configs", "storage"}:
         raise FieldError(field, f"the {', '.join(sorted(missing))} are not read yet, so who uses them is not known")
-    found = [*others(context, domain, target, paths), *_by_hand(context, paths)]
+    found = [*others(context, domain, chain, paths), *_by_hand(context, paths)]
     if found:
         raise FieldError(field, f"{why} {held_words(found)}")
 
 
-def others(context: Context, domain: Domain, target: str, paths: Sequence[str]) -> list[Holder]:
-    """Return who has one of these images besides the disk `target` of a domain, and besides each other."""
+def others(context: Context, domain: Domain, chain: Chain, paths: Sequence[str]) -> list[Holder]:
+    """Return who has one of these images besides this disk of a domain, and the images of its own chain."""
     wanted, uses = [images.real_path(context, path) for path in paths], images.uses_of(context)
-    found = [use for path in wanted for use in uses.get(path, ()) if (use.domain, use.target) != (domain.key, target)]
+    own, disk = {images.real_path(context, path) for path in chain.images}, (domain.key, chain.disk.target)
+    found = [use for path in wanted for use in uses.get(path, ()) if (use.domain, use.target) != disk]
     storage = context.snapshot.storage
     above = [
         volume.name
         for volume in (storage.volumes.values() if storage is not None else ())
         if volume.raw_backing_path
         and images.real_path(context, volume.raw_backing_path) in wanted
-        and images.real_path(context, volume.raw_path) not in wanted
+        and images.real_path(context, volume.raw_path) not in own
     ]
     return [
         *dict.fromkeys(Holder(use.name, use.target, use.running, not use.read_only) for use in found),

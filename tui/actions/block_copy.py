@@ -123,7 +123,7 @@ def copy_steps(
 ) -> list[Step]:
     """Return the steps that copy a disk to a place, the making of its volume included; they have no undo."""
     disk = chain.disk
-    refuse_others(context, "device", domain, disk.target, (place.path,), f"{clean(place.path)} is used by")
+    refuse_others(context, "device", domain, chain, (place.path,), f"{clean(place.path)} is used by")
     words = ["blockcopy", domain_word(domain), disk.target, "--dest", place.path, "--format", place.form]
     words += ["--shallow"] if place.shallow else []
     words += ["--reuse-external"] if place.volume is not None else []

@@ -46,9 +46,8 @@ def _commit(context: Context, target: Target, values: Values) -> Sequence[Step]:
     chain = chosen_chain(context, domain, values)
     top, base = _span(chain, values)
     device, into, limit = chain.disk.target, chain.images[base], limit_of(values)
-    refuse_others(
-        context, "base", domain, device, chain.images[top : base + 1], "what is committed would ruin what others read:"
-    )
+    why = "what is committed would ruin what others read:"
+    refuse_others(context, "base", domain, chain, chain.images[top : base + 1], why)
     words = ["blockcommit", domain_word(domain), device, "--base", into]
     words += ["--active", "--pivot"] if top == 0 else ["--top", chain.images[top], "--wait"]
     from_ = chain.source if top == 0 else chain.images[top]

@@ -63,7 +63,7 @@ def _delete_old(context: Context, domain: Domain, chain: Chain) -> Step:
     volume = storage_of(context).at(chain.images[0])
     if volume is None:
         raise FieldError("old", f"{clean(chain.images[0])} is in no active pool; keep it, and delete it by hand")
-    if found := others(context, domain, chain.disk.target, (volume.raw_path,)):
+    if found := others(context, domain, chain, (volume.raw_path,)):
         raise FieldError("old", f"{volume.name} is used by {held_words(found)}; keep it")
     later = domain.persistent_config.disks if domain.persistent_config is not None else ()
     if any(disk.target == chain.disk.target and disk.raw_source != chain.source for disk in later):

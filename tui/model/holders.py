@@ -67,10 +67,11 @@ def holders_of_all(
     paths: Sequence[str],
     domains: Sequence[tuple[str, Sides]],
     storage: Storage | None,
+    chain: Sequence[str],
     real: Callable[[str], str] = str,
 ) -> tuple[Holder, ...]:
-    """Return who holds any of these images, each once; that one of them lies on another does not count."""
-    own = {real(path) for path in paths}
+    """Return who holds any of these images, each once; that an image of `chain` lies on one does not count."""
+    own = {real(path) for path in chain}
     found = (holder for path in paths for holder in holders(path, domains, storage, real))
     others = dict.fromkeys(holder for holder in found if holder.target or real(holder.raw_path) not in own)
     return tuple(sorted(others, key=lambda holder: not holder.running))

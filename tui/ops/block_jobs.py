@@ -10,6 +10,7 @@ from typing import Any
 import libvirt
 
 from tui.model.disk_xml import copy_target_xml
+from tui.model.domain_config import Disk
 from tui.model.holders import held_words
 from tui.model.plan import Request
 from tui.model.text import clean
@@ -87,9 +88,7 @@ def _commit(request: CommitDisk, context: OpContext) -> Outcome:
         if request.top not in images or request.base not in images[images.index(request.top) + 1 :]:
             raise job.error(f"{clean(request.base)} is not below {clean(request.top)} any more")
         chain = images[images.index(request.top) : images.index(request.base) + 1]
-        paths = [image_path(handle.connect(), disk) if path == request.source else path for path in chain]
-        if found := held_images(handle.connect(), paths, (request.key, request.target)):
-            raise job.error(f"what is committed would break {held_words(found)}")
+        _refuse_others(job, disk, chain)
         active = request.top == request.source
         flags = libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE if active else 0
         top = None if active else request.top
@@ -99,6 +98,15 @@ def _commit(request: CommitDisk, context: OpContext) -> Outcome:
         if end is End.READY:
             job.pivot()
         return _committed(job, request, chain, end)
+
+
+def _refuse_others(job: Job, disk: Disk, chain: list[str]) -> None:
+    """Raise OpError when what is committed is below the disk of somebody else."""
+    connection = job.handle.connect()
+    own = [image_path(connection, disk), *disk.raw_backing]
+    paths = [own[0] if path == disk.raw_source else path for path in chain]
+    if found := held_images(connection, paths, (job.handle.UUIDString(), job.target), own):
+        raise job.error(f"what is committed would break {held_words(found)}")
 
 
 def _committed(job: Job, request: CommitDisk, chain: list[str], end: End) -> Outcome:

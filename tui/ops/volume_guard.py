@@ -65,12 +65,14 @@ def held_by(volume: Any, what: str) -> tuple[Holder, ...]:
         return held_images(volume.connect(), (volume.path(),))
 
 
-def held_images(connection: Any, paths: Sequence[str], own: tuple[str, str] | None = None) -> tuple[Holder, ...]:
+def held_images(
+    connection: Any, paths: Sequence[str], own: tuple[str, str] | None = None, chain: Sequence[str] = ()
+) -> tuple[Holder, ...]:
     """Return who holds any of these images of the host, but for the disk `own` (UUID of its domain, target) and for
-    one of them that lies on another. Raises libvirtError."""
+    the images of its own chain, which lie on each other. Raises libvirtError."""
     real = os.path.realpath if is_local(connection) else str
     sides = [(name, without_disk(found, own, key)) for key, name, found in _domains(connection)]
-    return holders_of_all(paths, sides, _storage(connection), real)
+    return holders_of_all(paths, sides, _storage(connection), chain, real)
 
 
 def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:

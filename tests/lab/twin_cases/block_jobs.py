@@ -93,7 +93,7 @@ _LIMIT = {"limit": "64M"}
 
 CASES: tuple[Case, ...] = (
     case("commit", "active", layered("one", pools=False), runs_with("base.qcow2"), {}),
-    case("commit", "middle", layered("one", "two", "three", pools=False), runs_with("three.qcow2", layers=2),
+    case("commit", "middle", layered("one", "two", "three"), runs_with("three.qcow2", layers=2),
          {"top": "1", "base": "3", **_LIMIT}),
     case("pull", "all", layered("one", "two", pools=False), runs_with("two.qcow2"), _LIMIT),
     case("pull", "onto", layered("one", "two", pools=False), runs_with("two.qcow2", layers=2), {"base": "2"}),
