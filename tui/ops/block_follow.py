@@ -20,6 +20,7 @@ from tui.ops.base import CancelledError, OpContext, OpError
 from tui.ops.volume_guard import is_local
 
 _LOOK_S = 0.2
+_READY_S = 5.0
 UNCHANGED = "Nothing was changed."
 _GOES_ON = "The job goes on in QEMU: the disks of the domain show it, and domain.disk-job pivots or ends it."
 
@@ -122,11 +123,18 @@ class Job:
         return True
 
     def pivot(self) -> None:
-        """Have the disk change over; raises OpError when QEMU does not, which leaves the job ready."""
-        try:
-            self.handle.blockJobAbort(self.target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
-        except libvirt.libvirtError as error:
-            raise self.lost(error) from error
+        """Have the disk change over; raises OpError when QEMU does not, which leaves the job ready. libvirt says that
+        all is written a moment before it takes the job for ready, and refuses until then."""
+        end = time.monotonic() + _READY_S
+        while True:
+            try:
+                self.handle.blockJobAbort(self.target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+                return
+            except libvirt.libvirtError as error:
+                too_early = error.get_error_code() == libvirt.VIR_ERR_BLOCK_COPY_ACTIVE
+                if not too_early or time.monotonic() > end:
+                    raise self.lost(error) from error
+            time.sleep(_LOOK_S)
 
     def is_lost(self) -> bool:
         """Whether the connection is not there any more."""

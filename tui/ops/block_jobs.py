@@ -240,8 +240,10 @@ def _end(request: EndBlockJob, context: OpContext) -> Outcome:
         info = handle.blockJobInfo(request.target, 0)
         if not info or info["type"] != request.kind:
             raise job.error("it is not under way any more")
-        flags = libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT if request.pivot else 0
-        handle.blockJobAbort(request.target, flags)
+        if request.pivot:
+            job.pivot()
+        else:
+            handle.blockJobAbort(request.target, 0)
         if not handle.isActive():
             raise job.error("the domain stopped meanwhile", UNCHANGED)
         disk = job.disk()
