@@ -68,6 +68,8 @@ def _unfit(disk: Disk) -> str:
         return "is read-only"
     if disk.shareable:
         return "is shared: the others would go on with the old image"
+    if disk.source_kind not in ("file", "block", "volume"):
+        return f"is on the {disk.source_kind}, no file or device of this host"
     return "" if disk.format in _FORMATS else f"is {disk.format or 'of no known format'}, not raw or qcow2"
 
 

@@ -27,6 +27,7 @@ from tui.actions.sides import WHERE, Side, sides
 from tui.actions.volume_new import FILES, NewVolume, create_step, delete_again_step, none_made, path_in
 from tui.actions.volume_steps import amount_of, new_name
 from tui.model import units
+from tui.model.disk_source import is_network
 from tui.model.disk_xml import NewDisk, free_target, prefix_of
 from tui.model.domain import Domain
 from tui.model.kind import Kind
@@ -199,7 +200,7 @@ def _step(context: Context, domain: Domain, side: Side, disk: NewDisk, file: str
     words = ["attach-device", domain_word(domain), file, side.option]
     request = ops.AttachDisk(domain.key, side.live, disk.target, xml, file)
     title = f"attach {clean(disk.path)} ({disk.format}) to {domain.name} as {disk.target} {side.words}"
-    back = detach_step(context, domain, side, disk.target, disk.path)
+    back = detach_step(context, domain, side, disk.target, "" if is_network(disk.path) else disk.path)
     return replace(step(context, domain, title, words, request), undo=(back,))
 
 
@@ -243,7 +244,7 @@ ACTION = Action(
     "domain.disk-attach", "Attach a disk to", "attach disk", "y", Kind.DOMAIN,
     "Attach a volume or image file as a disk; its format is read from its header.", _attach, _reason,
     (
-        Field("source", "Image", FieldKind.TEXT, help="a path on the host, or POOL/VOLUME"),
+        Field("source", "Image", FieldKind.TEXT, help="a path on the host, POOL/VOLUME, or nbd://HOST/EXPORT"),
         _text("capacity", "New, of size", "such as 20G: POOL/VOLUME is made first; empty: it is there"),
         Field("bus", "Bus", FieldKind.CHOICE, _proposed_bus, _BUSES),
         _text("target", "Target", "as vdb; empty: the next free one"),

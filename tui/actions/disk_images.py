@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tui.actions.base import Context, FieldError
+from tui.model.disk_source import is_network, location_of, network_source
 from tui.model.text import clean
 from tui.model.used_by import Use, used_by
 
@@ -45,12 +46,14 @@ def is_local(context: Context) -> bool:
 
 
 def find_image(context: Context, field: str, word: str, given: str = "", blame: str = "format") -> Image:
-    """Return the image that a path or POOL/VOLUME means, with the format read from its header. `given` is the format
-    that the user says, "" for none: it is needed where the header cannot be read, and must agree where it can. Raises
-    FieldError, for the format of the field `blame`."""
+    """Return the image that a path, POOL/VOLUME or NBD URL means, with the format read from its header. `given` is the
+    format that the user says, "" for none: it is needed where the header cannot be read, and must agree where it can.
+    Raises FieldError, for the format of the field `blame`."""
     text = word.strip()
     if not text:
         raise FieldError(field, "give a path, or POOL/VOLUME")
+    if is_network(text):
+        return _network(context, field, text, given, blame)
     storage = context.snapshot.storage
     volume = None
     if not text.startswith("/"):
@@ -68,6 +71,16 @@ def find_image(context: Context, field: str, word: str, given: str = "", blame: 
     block = _looked_at(field, path)
     told = str(_info(field, path).get("format", ""))
     return Image(path, block, _agreed(blame, told, given), below or _below_local(path))
+
+
+def _network(context: Context, field: str, url: str, given: str, blame: str) -> Image:
+    """What an NBD server exports, by the URL that libvirt's XML leads to as well."""
+    try:
+        url = location_of(network_source(url))
+    except ValueError as error:
+        raise FieldError(field, str(error)) from error
+    told = str(_info(field, url).get("format", "")) if is_local(context) else ""
+    return Image(url, False, _agreed(blame, told, given))
 
 
 def find_pool(context: Context, field: str, text: str) -> tuple[Pool, str]:
