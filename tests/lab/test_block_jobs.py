@@ -168,9 +168,13 @@ def test_a_disk_is_moved_with_or_without_what_lies_below(lab: LabHost, deck: Dec
     assert made.chain() == [pool / one.name, base]
     undo(deck, job)
     assert made.chain() == [one, base]
-    done(deck.run(deck.plan("domain.disk-move", name)))
+    job = done(deck.run(deck.plan("domain.disk-move", name)))
     assert made.chain() == [pool / one.name]
     assert made.holds(pool / one.name, (2, "0", "1M"), (1, "1M", "15M"))
+    made.write(0, "4M", "1M")
+    undo(deck, job)
+    assert made.chain() == made.chain(later=True) == [one]
+    assert made.holds(one, (2, "0", "1M"), (1, "1M", "3M"), (0, "4M", "1M"), (1, "5M", "11M")), "zeros hide the base"
 
 
 def test_a_copy_is_the_disk_of_one_moment(lab: LabHost, deck: Deck, name: str, pool: Path) -> None:
