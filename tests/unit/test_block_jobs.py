@@ -201,3 +201,19 @@ def test_a_new_volume_is_made_before_it_is_attached() -> None:
     assert [type(step.request) for step in new.undo_steps()] == [DetachDisk, DeleteVolume]
     with pytest.raises(FieldError, match="source: p has a volume two already"):
         plan(host(made), "disk-attach", made, source="p/two", capacity="1G")
+
+
+def test_an_image_that_a_copy_is_written_to_is_in_use() -> None:
+    """libvirt deletes it, and attaches it to others."""
+    made = layered(extra="<mirror type='file' job='copy'><source file='/p/new'/></mirror>")
+    where = host(made)
+    storage = where.snapshot.storage
+    assert storage is not None
+    new = replace(volume("new", "qcow2"), key="P/new")
+    where = replace(
+        where, snapshot=replace(where.snapshot, storage=replace(storage, volumes={**storage.volumes, "P/new": new}))
+    )
+    assert BY_ID["volume.delete"].reason(where, new) == "it is used by web (vda, running)"
+    other = domain("other", None, (), "other-key")
+    with pytest.raises(FieldError, match="web uses it as vda; two that write would ruin it"):
+        plan(where, "disk-attach", other, source="/p/new", format="qcow2")

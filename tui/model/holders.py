@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tui.model.used_by import chain
+from tui.model.used_by import layers
 
 if TYPE_CHECKING:
     from tui.model.domain_config import DomainConfig
@@ -51,9 +51,9 @@ def holders(
     for name, sides in domains:
         for running, config in sides:
             for disk in config.disks:
-                layers = [layer for layer, image in enumerate(chain(disk, storage, below)) if real(image) == wanted]
-                if layers:
-                    writes = layers[0] == 0 and not disk.read_only and disk.device != "cdrom"
+                found_at = [layer for layer, image in layers(disk, storage, below) if real(image) == wanted]
+                if found_at:
+                    writes = found_at[0] == 0 and not disk.read_only and disk.device != "cdrom"
                     old = found.get((name, disk.target))
                     if old is None or (running and not old.running):
                         found[name, disk.target] = Holder(name, disk.target, running, writes)

@@ -20,6 +20,10 @@ from tui.ops.errors import long_domain, op_error
 from tui.ops.volume_guard import held_by, held_images, is_local
 
 
+# A copy that is held back ends after the piece that it is at.
+_END_S = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class CommitDisk(Request):
     """Write what the images from `top` down to above `base` hold into `base` (virDomainBlockCommit). Where `top` is
@@ -235,7 +239,7 @@ def _clear(job: Job, request: CopyDisk) -> str:
 
 def _end(request: EndBlockJob, context: OpContext) -> Outcome:
     what = f"{'pivot' if request.pivot else 'abort'} the block job of {request.target} of"
-    with long_domain(context, request.key, what) as handle:
+    with long_domain(context, request.key, what, _END_S) as handle:
         job = Job(context, handle, request.target, what)
         info = handle.blockJobInfo(request.target, 0)
         if not info or info["type"] != request.kind:

@@ -39,6 +39,8 @@ def job_lines(row: DomainRow, disk: Disk) -> list[SpanLine]:
         for job in jobs or ()
         if job.target == disk.target
     ]
+    if any(job.target == disk.target and job.kind == "pull" for job in jobs or ()):
+        lines.append([Span("      "), Span("no figures until it has ended", "dim")])
     return lines + ([[Span("      "), Span(f"to {clean(disk.raw_mirror)}", "warn")]] if disk.raw_mirror else [])
 
 
