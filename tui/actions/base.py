@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
 from tui.model.kind import Kind
+from tui.model.link import Link
+from tui.model.network import Network
 from tui.model.plan import Confirm, Plan, Step
 from tui.model.process import QemuProcess
 from tui.model.storage import Pool, Volume
@@ -41,7 +43,7 @@ class FieldKind(StrEnum):
 Values = Mapping[str, str]
 """Field values as typed; flags are "yes" or "no"."""
 
-Target = Domain | QemuProcess | Pool | Volume | None
+Target = Domain | QemuProcess | Pool | Volume | Network | Link | None
 """The thing an action is applied to; None for actions on the host itself."""
 
 
@@ -140,7 +142,7 @@ class Action:
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
         for every action; then what the connection was found not to have."""
-        state = "" if target is None or isinstance(target, Volume) else target.state
+        state = "" if target is None or isinstance(target, (Volume, Link)) else target.state
         missing = context.missing.get((self.id, state))
         return _common_reason(context, self.kind) or missing or self.unavailable(context, target)
 
@@ -174,7 +176,14 @@ def key_of(target: Target) -> str:
 
 def kind_of(target: Target) -> Kind:
     """Return what kind of thing a target is."""
-    kinds: dict[type, Kind] = {Domain: Kind.DOMAIN, QemuProcess: Kind.PROCESS, Pool: Kind.POOL, Volume: Kind.VOLUME}
+    kinds: dict[type, Kind] = {
+        Domain: Kind.DOMAIN,
+        QemuProcess: Kind.PROCESS,
+        Pool: Kind.POOL,
+        Volume: Kind.VOLUME,
+        Network: Kind.NETWORK,
+        Link: Kind.LINK,
+    }
     return Kind.HOST if target is None else kinds[type(target)]
 
 

@@ -12,6 +12,8 @@ class Kind(StrEnum):
     PROCESS = "process"
     POOL = "pool"
     VOLUME = "volume"
+    NETWORK = "network"
+    LINK = "link"
     HOST = "host"
 
     @property

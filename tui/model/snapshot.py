@@ -9,10 +9,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tui.model.dnsmasq import Dnsmasq
     from tui.model.domain import Address, Domain, DomainEvent, MonitorState
     from tui.model.domain_detail import DomainDetail
+    from tui.model.firewall import Firewall
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
+    from tui.model.link import Links, LinkUsage
+    from tui.model.network import Networks
+    from tui.model.ovs import Ovs
     from tui.model.pool_host import PoolHost
     from tui.model.process import QemuProcess
     from tui.model.storage import Storage
@@ -40,6 +45,8 @@ class HostSnapshot:
     domains_read_ns: int | None = None
     """When the list and the states were last known to be right; None: never read."""
     usage: Mapping[str, DomainUsage] = field(default_factory=lambda: _NOTHING)
+    usage_every_s: float = 0.0
+    """How often the figures of a domain that is looked at are read, in seconds; 0: not read yet."""
     traffic: Mapping[str, DomainTraffic] = field(default_factory=lambda: _NOTHING)
     addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
     addresses_read_ns: int | None = None
@@ -54,8 +61,22 @@ class HostSnapshot:
     pool_hosts: Mapping[str, PoolHost] | None = None
     """Filesystem and disks of the active pools, by pool UUID; None: not read yet, empty where the host is not this
     machine."""
+    networks: Networks | None = None
+    """libvirt's networks; None: not read yet, or the driver has none."""
+    links: Links | None = None
+    """Links, addresses and routes of every network namespace of this machine; None: not read yet, or the host is not
+    this machine."""
+    link_usage: Mapping[str, LinkUsage] = field(default_factory=lambda: _NOTHING)
+    """Counters and rates by link key."""
+    firewalls: Mapping[str, Firewall] = field(default_factory=lambda: _NOTHING)
+    """By namespace key; a namespace that is not listed was not read."""
+    ovs: Ovs | None = None
+    """Open vSwitch; None: there is none that can be reached."""
+    dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
-    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage"})
+    unread: frozenset[str] = frozenset(
+        {"domains", "configs", "usage", "addresses", "processes", "storage", "firewalls", "ovs", "dnsmasqs"}
+    )
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""
