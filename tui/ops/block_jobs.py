@@ -19,7 +19,6 @@ from tui.ops.block_follow import UNCHANGED, End, Job, image_path
 from tui.ops.errors import long_domain, op_error
 from tui.ops.volume_guard import held_by, held_images, is_local
 
-
 # A copy that is held back ends after the piece that it is at.
 _END_S = 60.0
 
