@@ -230,6 +230,46 @@ def test_a_job_under_way_is_seen_and_ended_whoever_began_it(lab: LabHost, deck: 
     assert "it is not under way any more" in failed(deck.run(plan))
 
 
+def test_a_disk_of_a_domain_that_is_off_is_moved(lab: LabHost, deck: Deck, name: str, pool: Path) -> None:
+    lab.define_pool("q", lab.images / f"{name}-q")
+    made = layered(lab, name, folder=lab.images / f"{name}-q")
+    lab.virsh("destroy", name)
+    lab.virsh("pool-refresh", "q")
+    job = done(deck.run(deck.plan("domain.disk-move", name, pool="p", old="delete")))
+    new = pool / made.images[0].name
+    assert (made.chain(later=True), made.images[0].exists(), job.entry.undo) == ([new], False, ())
+    lab.virsh("start", name)
+    assert made.holds(new, (1, "0", "16M"))
+
+
+def test_what_was_written_to_since_it_was_copied_is_not_left_behind(
+    lab: LabHost, deck: Deck, name: str, pool: Path
+) -> None:
+    """A domain that ran between the copy and the change would lose what its guest wrote then."""
+    lab.define_pool("q", lab.images / f"{name}-q")
+    made = layered(lab, name, folder=lab.images / f"{name}-q")
+    lab.virsh("destroy", name)
+    lab.virsh("pool-refresh", "q")
+    plan = deck.plan("domain.disk-move", name, pool="p")
+    copy, change = plan.steps
+    done(deck.run(Plan("first", "first", (copy,))))
+    lab.virsh("start", name)
+    assert "it runs by now" in failed(deck.run(Plan("second", "second", (change,))))
+    assert not list(pool.iterdir())
+    assert made.chain(later=True) == [made.images[0]]
+    again = deck.plan("domain.disk-move", name)
+    assert "blockcopy" in again.steps[1].command, "it is moved as it runs now"
+    lab.virsh("destroy", name)
+    done(deck.run(Plan("first", "first", (copy,))))
+    lab.virsh("start", name)
+    made.write(9, "0", "1M")
+    lab.virsh("destroy", name)
+    text = failed(deck.run(Plan("second", "second", (change,))))
+    assert f"{made.images[0]} was written to since it was copied" in text
+    assert "is removed" in text
+    assert made.chain(later=True) == [made.images[0]]
+
+
 # Refused before anything is done
 
 

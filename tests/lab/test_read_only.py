@@ -28,6 +28,7 @@ from tui.ops import (
     block_jobs,
     block_scheduler,
     define,
+    disk_moves,
     disks,
     lifecycle,
     memory,
@@ -168,6 +169,18 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
         False,
         False,
         reuse=False,
+    ),
+    disk_moves.CopyVolume: lambda prey: disk_moves.CopyVolume(
+        prey.pool, "one.raw", prey.pool, "new.raw", _VOLUME, _file(prey.new)
+    ),
+    disk_moves.ChangeSource: lambda prey: disk_moves.ChangeSource(
+        prey.rich.uuid,
+        "vda",
+        str(prey.folder / "rich.raw"),
+        prey.disk_xml.replace("vdx", "vda"),
+        _file(prey.new),
+        prey.pool,
+        "none-such",
     ),
     block_jobs.EndBlockJob: lambda prey: block_jobs.EndBlockJob(prey.on.uuid, "vdc", 2, pivot=False),
     ports.SetRootPorts: lambda prey: ports.SetRootPorts(prey.rich.uuid, (77,), _file(prey.new), _file(prey.new)),

@@ -217,3 +217,21 @@ def test_an_image_that_a_copy_is_written_to_is_in_use() -> None:
     other = domain("other", None, (), "other-key")
     with pytest.raises(FieldError, match="web uses it as vda; two that write would ruin it"):
         plan(where, "disk-attach", other, source="/p/new", format="qcow2")
+
+
+def test_a_disk_of_a_domain_that_is_off() -> None:
+    off = domain("web", None, (disk("vda", "/p/base", kind="raw"),))
+    where = with_pool(host(off))
+    moved = plan(where, "disk-move", off, name="new")
+    said = [" ".join(word for word in step.command[3:] if not word.startswith("/kept")) for step in moved.steps]
+    assert said == ["vol-create-from q base --inputpool p", "update-device web --config"]
+    assert not moved.undo_steps()
+    for values, reason in (
+        ({"pool": "p"}, "vda lies in p already; give another pool, or a name"),
+        ({"limit": "1M"}, "limit: only while the domain runs"),
+        ({"device": "vdq"}, "it has no disk vdq"),
+    ):
+        with pytest.raises(FieldError, match=reason):
+            plan(where, "disk-move", off, **values)
+    saved = replace(off, managed_save=True)
+    assert "its saved state goes on with the old image" in str(BY_ID["domain.disk-move"].reason(where, saved))

@@ -50,7 +50,7 @@ def chain_of(context: Context, disk: Disk) -> Chain:
 
 def fits(disk: Disk) -> bool:
     """Whether block jobs are begun on it here."""
-    return not _unfit(disk)
+    return not unfit(disk)
 
 
 def layered(disk: Disk) -> bool:
@@ -58,8 +58,8 @@ def layered(disk: Disk) -> bool:
     return fits(disk) and bool(disk.raw_backing)
 
 
-def _unfit(disk: Disk) -> str:
-    """Why no block job is begun on it, "" where one may be."""
+def unfit(disk: Disk) -> str:
+    """Return why no block job is begun on it, "" where one may be."""
     if disk.device in REMOVABLE:
         return "is a drive; o changes its medium"
     if not is_disk(disk) or not disk.raw_source:
@@ -91,7 +91,7 @@ def chosen_chain(context: Context, domain: Domain, values: Values) -> Chain:
     if disk is None:
         found = ", ".join(disk.target for disk in there if fits(disk))
         raise FieldError("device", f"no {word or 'disk'} there now; it has: {found or 'none'}")
-    if why := _unfit(disk):
+    if why := unfit(disk):
         raise FieldError("device", f"{disk.target} {why}")
     if (job := job_of(context, domain, disk.target)) is not None:
         raise FieldError("device", f"a block job is under way on {disk.target} ({job.words}); J pivots or ends it")

@@ -1,4 +1,4 @@
-"""Move a running disk to another pool."""
+"""Move a disk to another pool, while its domain runs or is off."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tui.actions.block_copy import CHAIN, Place, back_step, copy_steps, volume_p
 from tui.actions.disk_choice import device_field
 from tui.actions.disk_copy import NO_DISK, chain_notes
 from tui.actions.disk_images import find_pool
+from tui.actions.disk_move_off import off_move, off_reason, off_steps
 from tui.actions.lifecycle import as_domain
 from tui.actions.volume_new import delete_again_step, none_made
 from tui.actions.volume_steps import pool_of, storage_of, volume_words
@@ -26,7 +27,8 @@ from tui.ops import volumes as volume_ops
 
 
 def _reason(context: Context, target: Target) -> Reason:
-    return disk_reason(context, target, fits, NO_DISK)
+    domain = as_domain(target)
+    return disk_reason(context, target, fits, NO_DISK) if domain.active else off_reason(domain, NO_DISK)
 
 
 def _place(context: Context, domain: Domain, chain: Chain, values: Values) -> Place:
@@ -41,6 +43,10 @@ def _place(context: Context, domain: Domain, chain: Chain, values: Values) -> Pl
 
 def _move(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain = as_domain(target)
+    if not domain.active:
+        move = off_move(context, domain, values)
+        rest = [_delete_old(context, domain, move.chain)] if values["old"] == "delete" else []
+        return [*off_steps(context, domain, move), *rest]
     chain = chosen_chain(context, domain, values)
     place, device, old = _place(context, domain, chain, values), chain.disk.target, clean(chain.images[0])
     title = f"move {device} of {domain.name} from {old} to {clean(place.path)}"
@@ -81,6 +87,9 @@ def _delete_step(context: Context, domain: Domain, pool: Pool, volume: Volume) -
 
 def _notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     domain = as_domain(target)
+    if not domain.active:
+        there = "" if values["old"] == "delete" else f"; {off_move(context, domain, values).volume.name} stays"
+        return (f"{domain.name}: the copy needs no other image{there}; there is no undo, it is moved back likewise",)
     chain = chosen_chain(context, domain, values)
     place, old = _place(context, domain, chain, values), clean(chain.images[0])
     notes = [*chain_notes(domain, chain, values)]
@@ -100,7 +109,8 @@ def _other_pool(context: Context, targets: Sequence[Target]) -> str:
     storage = context.snapshot.storage
     if storage is None or len(targets) != 1 or targets[0] is None:
         return ""
-    config = as_domain(targets[0]).config
+    domain = as_domain(targets[0])
+    config = domain.config if domain.active else domain.persistent_config
     there = [storage.at(disk.raw_source) for disk in config.disks] if config is not None else []
     taken = {volume.pool for volume in there if volume is not None}
     able = [pool for pool in storage.pools.values() if none_made(pool) is None]
@@ -109,7 +119,7 @@ def _other_pool(context: Context, targets: Sequence[Target]) -> str:
 
 ACTION = Action(
     "domain.disk-move", "Move a disk of", "move disk", "", Kind.DOMAIN,
-    "Move a disk to another pool while the domain runs: copied to a new volume, changed over, the next boot too.",
+    "Move a disk to another pool, also while the domain runs: copied to a new volume, which is the disk from then on.",
     _move, _reason,
     (
         device_field(fits, live=True),

@@ -17,7 +17,7 @@ from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.block_follow import UNCHANGED, End, Job, image_path
 from tui.ops.errors import long_domain, op_error
-from tui.ops.volume_guard import held_by, held_images, is_local
+from tui.ops.volume_guard import held_images, is_local, removed
 
 # A copy that is held back ends after the piece that it is at.
 _END_S = 60.0
@@ -219,19 +219,14 @@ def _copied(job: Job, request: CopyDisk, end: End) -> Outcome:
 def _clear(job: Job, request: CopyDisk) -> str:
     """Remove what had come of a copy; says what became of it. Nothing that somebody has by now is removed."""
     path, connection = clean(request.path), job.handle.connect()
-    if request.reuse and not request.volume:
-        return f"; {path} holds a part of the copy"
+    if request.volume:
+        return f"; {removed(connection, request.pool, request.volume, job.what)}"
     try:
-        if request.volume:
-            volume = connection.storagePoolLookupByUUIDString(request.pool).storageVolLookupByName(request.volume)
-            if found := held_by(volume, job.what):
-                return f"; {path} is left: it is used by {held_words(found)}"
-            volume.delete(0)
-        elif not is_local(connection) or held_images(connection, (request.path,)):
+        # An image that was there before is nobody's to delete.
+        if request.reuse or not is_local(connection) or held_images(connection, (request.path,)):
             return f"; {path} is left, a part of the copy"
-        else:
-            os.unlink(request.path)
-    except (OSError, OpError, libvirt.libvirtError) as error:
+        os.unlink(request.path)
+    except (OSError, libvirt.libvirtError) as error:
         return f"; {path} is left, a part of the copy: {clean(str(error))}"
     return f"; {path} is removed"
 

@@ -82,6 +82,21 @@ def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:
         raise OpError(what, clean(volume.name()), f"it is used by {held_words(found)}", advice=_UNCHANGED)
 
 
+def removed(connection: Any, pool: str, name: str, what: str) -> str:
+    """Delete a volume that was made for work that came to nothing, unless somebody has it by now; says what became of
+    it, and raises nothing."""
+    said = clean(name)
+    try:
+        volume = connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name)
+        said = clean(volume.path())
+        if found := held_by(volume, what):
+            return f"{said} is left: it is used by {held_words(found)}"
+        volume.delete(0)
+    except (OpError, libvirt.libvirtError) as error:
+        return f"{said} is left, a part of the copy: {clean(str(error))}"
+    return f"{said} is removed"
+
+
 def is_local(connection: Any) -> bool:
     """Whether the host of a connection is this machine."""
     return not urlsplit(connection.getURI()).hostname

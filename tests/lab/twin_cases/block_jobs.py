@@ -18,9 +18,11 @@ def _path(twin: Twin, name: str) -> Path:
     return twin.folder / f"{name}.qcow2"
 
 
-def layered(*overlays: str, then: Callable[[Twin], None] = lambda _twin: None, pools: bool = True) -> Make:
-    """A running domain whose vda lies on a base in its own pool `NAME-images`, each overlay on the one before; another
-    pool, `NAME-other`, is empty."""
+def layered(
+    *overlays: str, then: Callable[[Twin], None] = lambda _twin: None, pools: bool = True, start: bool = True
+) -> Make:
+    """A domain, which runs, whose vda lies on a base in its own pool `NAME-images`, each overlay on the one before;
+    another pool, `NAME-other`, is empty."""
 
     def make(twin: Twin) -> None:
         base, root = _path(twin, "base"), twin.xml()
@@ -29,7 +31,7 @@ def layered(*overlays: str, then: Callable[[Twin], None] = lambda _twin: None, p
         devices = root.find("devices")
         assert devices is not None
         devices.append(disk_xml(base, "vda"))
-        twin.lab.define(root, start=True)
+        twin.lab.define(root, start=start)
         for overlay in overlays:
             snapshot(twin.lab, twin.name, _path(twin, overlay))
         if pools:
@@ -101,6 +103,8 @@ CASES: tuple[Case, ...] = (
     case("move", "shallow", layered("one"), runs_with("other/one.qcow2", layers=2), {"chain": "shallow"},
          paths=_to("other"), undo=True),
     case("move", "deleted", layered(), runs_with("other/new.qcow2"), {"old": "delete", "name": "new.qcow2"},
+         paths=_to("other")),
+    case("move", "off", layered(start=False), lambda seen: seen.config.count("/other/base.qcow2'") == 1, {},
          paths=_to("other")),
     case("copy", "volume", layered(), lambda seen: "own/other/x" in seen.files, {}, paths=_to("other", "x"), undo=True),
     case("copy", "raw-file", layered("one"), runs_with("z.raw", form="raw"), {"then": "pivot", "format": "raw"},
