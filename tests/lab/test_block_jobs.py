@@ -34,7 +34,29 @@ def pool(lab: LabHost, name: str) -> Path:
     return folder
 
 
-# Commit and pull
+# Snapshot, commit and pull
+
+
+def test_a_snapshot_of_the_disks_goes_on_above_them(lab: LabHost, deck: Deck, name: str) -> None:
+    made = layered(lab, name)
+    base, above = made.images[0], lab.images / f"{name}-base.then"
+    lab.virsh("attach-disk", name, str(lab.create_image(f"{name}-b.img")), "vdb", "--subdriver", "qcow2")
+    plan = deck.plan("domain.snapshot-disk", name, device="vda", name="then")
+    assert plan.steps[0].command[-4:] == ("--diskspec", f"vda,file={above}", "--diskspec", "vdb,snapshot=no")
+    job = done(deck.run(plan))
+    assert f"vda is {above} now, at the next boot too" in job.results[0].message
+    made.write(9, "0", "1M")
+    assert made.chain() == made.chain(later=True) == [above, base]
+    assert made.holds(base, (1, "0", "16M"))
+    with pytest.raises(FieldError, match=r"base\.then is there already"):
+        deck.plan("domain.snapshot-disk", name, device="vda", name="then")
+    undo(deck, job)
+    assert made.chain() == made.chain(later=True) == [base]
+    assert made.holds(base, (9, "0", "1M"), (1, "1M", "15M"))
+    both = deck.plan("domain.snapshot-disk", name, name="both")
+    done(deck.run(both))
+    assert made.chain() == [lab.images / f"{name}-base.both", base]
+    assert "its vda is" in failed(deck.run(both))
 
 
 def test_an_active_commit_pivots_on_both_sides(lab: LabHost, deck: Deck, name: str) -> None:

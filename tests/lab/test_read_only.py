@@ -29,6 +29,7 @@ from tui.ops import (
     block_scheduler,
     define,
     disk_moves,
+    disk_snapshots,
     disks,
     lifecycle,
     memory,
@@ -170,6 +171,9 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
         False,
         reuse=False,
     ),
+    disk_snapshots.SnapshotDisks: lambda prey: disk_snapshots.SnapshotDisks(
+        prey.on.uuid, "then", (("vdb", prey.overlay, f"{prey.overlay}.then"),), ("vda", "vdc")
+    ),
     disk_moves.CopyVolume: lambda prey: disk_moves.CopyVolume(
         prey.pool, "one.raw", prey.pool, "new.raw", _VOLUME, _file(prey.new)
     ),
@@ -288,6 +292,7 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.disk-copy": {"device": "vda", "to": "stock/copy.raw"},
         "domain.disk-commit": {"device": "vdb"},
         "domain.disk-pull": {"device": "vdb"},
+        "domain.snapshot-disk": {"device": "vdb", "name": "then"},
         "domain.disk-job": {"device": "vdc"},
         "domain.disk-resize": {"device": "vda", "size": "8M"},
         "domain.disk-tune": {"device": "vda", "total_iops": "100"},

@@ -1,4 +1,5 @@
-"""Disks of domains: attached, detached, grown, limited; media changed; images committed, pulled, copied and moved."""
+"""Disks of domains: attached, detached, grown, limited; media changed; images
+laid over each other, committed, pulled, copied and moved."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from tui.actions import (
     disk_move,
     disk_pull,
     disk_size,
+    disk_snapshot,
     disk_tune,
 )
 from tui.actions.base import Action
@@ -24,6 +26,7 @@ ACTIONS: tuple[Action, ...] = (
     disk_tune.ACTION,
     disk_move.ACTION,
     disk_copy.ACTION,
+    disk_snapshot.ACTION,
     disk_commit.ACTION,
     disk_pull.ACTION,
     disk_job.ACTION,

@@ -60,6 +60,12 @@ def unnumbered(seen: Seen) -> Seen:
     return replace(seen, live=re.sub(r"\n *<backingStore/>", "", live), config=below.sub("", seen.config))
 
 
+def without_overlay(seen: Seen) -> Seen:
+    """All but what unnumbered leaves out, and the image that a commit leaves behind."""
+    files = tuple(path for path in seen.files if not path.endswith(".then"))
+    return replace(unnumbered(seen), files=files)
+
+
 def runs_with(name: str, *, layers: int = 1, form: str = "qcow2") -> Callable[[Seen], bool]:
     """Whether both sides have vda with that image first, on so many others less one."""
 
@@ -94,6 +100,8 @@ def case(action: str, what: str, make: Make, reached: Callable[[Seen], bool], va
 _LIMIT = {"limit": "64M"}
 
 CASES: tuple[Case, ...] = (
+    Case("domain.snapshot-disk", "one", layered(pools=False), runs_with("base.then", layers=2), {"name": "then"},
+         also=content, forgiven=without_overlay, undo=True),
     case("commit", "active", layered("one", pools=False), runs_with("base.qcow2"), {}),
     case("commit", "middle", layered("one", "two", "three"), runs_with("three.qcow2", layers=2),
          {"top": "1", "base": "3", **_LIMIT}),
