@@ -235,3 +235,9 @@ def test_a_disk_of_a_domain_that_is_off() -> None:
             plan(where, "disk-move", off, **values)
     saved = replace(off, managed_save=True)
     assert "its saved state goes on with the old image" in str(BY_ID["domain.disk-move"].reason(where, saved))
+
+
+def test_a_size_that_no_qcow2_volume_can_have() -> None:
+    made = layered()
+    with pytest.raises(FieldError, match="vda has 1049088 bytes; libvirt makes qcow2 volumes of whole KiB"):
+        plan(with_pool(host(made, capacity=1049088)), "disk-move", made, pool="q")

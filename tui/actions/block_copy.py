@@ -60,6 +60,11 @@ def volume_place(
     size = size_now(context, domain, chain.disk)
     if size is None:
         raise FieldError("device", f"the size of {chain.disk.target} is not known; its figures are not read yet")
+    if form == "qcow2" and size % 1024:
+        why = (
+            f"{chain.disk.target} has {size} bytes; libvirt makes qcow2 volumes of whole KiB, and QEMU copies to one of"
+        )
+        raise FieldError("device", f"{why} its very size alone; copy it to a path, or as raw")
     shallow = _shallow(chain, values, form)
     _check_room(context, chain, pool, size, shallow=shallow, field=field)
     below = (chain.images[1], _format_below(context, chain)) if shallow else ("", "")
