@@ -34,7 +34,7 @@ def _url(protocol: str, name: str, host: ET.Element | None) -> str:
 
 def is_network(word: str) -> bool:
     """Whether a word is meant for a source on the network."""
-    return word.partition(":")[0] in ("nbd", "nbd+unix")
+    return word.startswith(("nbd://", "nbd+unix://"))
 
 
 def network_source(url: str) -> ET.Element:
