@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.actions import virtdeck
 from tests.lab.block_words import layered, until
 from tests.lab.disk_words import StorageDeck, done
 from tests.lab.host import LabHost
@@ -51,6 +52,20 @@ def test_a_move_from_the_palette(lab: LabHost, tmp_path: Path, name: str) -> Non
         screen.confirm()
         screen.expect_toast("Move a disk of .*: done")
         assert made.chain() == made.chain(later=True) == [lab.images / f"{name}-pool" / made.images[0].name]
+
+
+def test_without_the_screen(lab: LabHost, tmp_path: Path, name: str) -> None:
+    made = layered(lab, name, "one")
+    lab.define_pool("p", lab.images / f"{name}-pool")
+    planned = virtdeck(lab.uri, tmp_path, "do", "domain.disk-commit", name, "--set", "device=vda", "--plan")
+    assert f"blockcommit {name} vda --base {made.images[0]} --active --pivot" in planned.stdout
+    words = ("--set", "device=vda", "--set", "pool=p", "--yes")
+    moved = virtdeck(lab.uri, tmp_path, "do", "domain.disk-move", name, *words)
+    assert moved.returncode == 0, moved.stderr
+    assert "vda is" in moved.stdout
+    assert made.chain() == [lab.images / f"{name}-pool" / made.images[1].name]
+    ended = virtdeck(lab.uri, tmp_path, "do", "domain.disk-job", name, "--yes")
+    assert (ended.returncode, "no block job is under way on its disks" in ended.stderr) == (1, True)
 
 
 def test_a_hung_qemu_in_the_detail_stops_nobody_else(lab: LabHost, name: str) -> None:

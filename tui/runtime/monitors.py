@@ -281,14 +281,15 @@ class MonitorReader:
         return self._bases.get(key)
 
     def _read_singly(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
-        """For drivers that have no such groups: single calls, for the domains on the screen alone; what to ask for is
-        in their configuration, so that comes first."""
+        """For drivers that have no such groups, and no block jobs either: single calls, for the domains on the screen
+        alone; what to ask for is in their configuration, so that comes first."""
         for key in targets.first:
             domain = targets.domains.get(key)
             handle = link.handle(key) if domain is not None and domain.config_read_ns is not None else None
             if handle is not None and not crew.abandoned:
                 now = time.time_ns()
-                self._usage[key] = self._one_by_one(handle, targets.domains[key], self._base(key, now), now)
+                fresh = self._one_by_one(handle, targets.domains[key], self._base(key, now), now)
+                self._usage[key] = replace(fresh, block_jobs=())
 
     def _finish(self, targets: Targets) -> None:
         looked_at = [targets.domains[key] for key in targets.first if key in targets.domains]
