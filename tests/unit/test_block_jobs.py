@@ -64,8 +64,8 @@ def with_pool(where: Context, *, kind: str = "dir", free: int | None = None, sta
 def test_a_job_says_its_share_rate_and_limit() -> None:
     job = BlockJob("vda", "copy", 25, 100, 2 * _MIB, 1.5 * _MIB)
     assert job.words == "copy 25%, 1.5M/s, at most 2.0M/s"
-    assert replace(job, done=100, limit=0).words == "copy ready to pivot"
-    assert replace(job, kind="pull", done=100, limit=0, rate=None).words == "pull 100%"
+    assert replace(job, done_bytes=100, limit_bytes_per_s=0).words == "copy ready to pivot"
+    assert replace(job, kind="pull", done_bytes=100, limit_bytes_per_s=0, rate_bytes_per_s=None).words == "pull 100%"
     assert BlockJob("vda", "commit", 0, 0, 0).words == "commit begins"
     assert not BlockJob("vda", "commit", 100, 100, 0).ready, "a commit below the top ends by itself"
 

@@ -22,13 +22,13 @@ class BlockJob:
     """The disk, as vda."""
     kind: str
     """One of KINDS."""
-    done: int
-    total: int
-    """QEMU's own units: bytes in most cases; 0 while the job has not begun."""
-    limit: int
-    """The most bytes/s that it may take; 0: no limit."""
-    rate: float | None = None
-    """Bytes/s between the last two readings; None: not known yet."""
+    done_bytes: int
+    total_bytes: int
+    """0 while the job has not begun."""
+    limit_bytes_per_s: int
+    """The most that it may take; 0: no limit."""
+    rate_bytes_per_s: float | None = None
+    """Between the last two readings; None: not known yet."""
 
     @property
     def pivots(self) -> bool:
@@ -38,15 +38,15 @@ class BlockJob:
     @property
     def ready(self) -> bool:
         """Whether all is written and the disk can pivot; libvirt says one less than all until then."""
-        return self.pivots and 0 < self.total == self.done
+        return self.pivots and 0 < self.total_bytes == self.done_bytes
 
     @property
     def words(self) -> str:
         """Its kind, share, rate and limit in a few words: `copy 45%, 4.0M/s, at most 8.0M/s`."""
-        share = "ready to pivot" if self.ready else Work(self.done, self.total).percent() or "begins"
+        share = "ready to pivot" if self.ready else Work(self.done_bytes, self.total_bytes).percent() or "begins"
         parts = [f"{self.kind} {share}"]
-        if self.rate is not None and not self.ready:
-            parts.append(f"{units.rate(self.rate)}/s")
-        if self.limit:
-            parts.append(f"at most {units.rate(self.limit)}/s")
+        if self.rate_bytes_per_s is not None and not self.ready:
+            parts.append(f"{units.rate(self.rate_bytes_per_s)}/s")
+        if self.limit_bytes_per_s:
+            parts.append(f"at most {units.rate(self.limit_bytes_per_s)}/s")
         return ", ".join(parts)

@@ -90,7 +90,7 @@ def _change(request: ChangeSource, context: OpContext) -> Outcome:
         except (OpError, libvirt.libvirtError) as error:
             found = error if isinstance(error, OpError) else op_error(what, handle.name(), error)
             left = removed(handle.connect(), request.pool, request.volume, what)
-            advice = f"{request.target} is {clean(request.source)} as before; {left}."
+            advice = f"{found.advice} {request.target} is {clean(request.source)} as before; {left}.".strip()
             raise OpError(what, found.subject, found.text, found.code, advice) from error
     return Outcome(f"{request.target} is {clean(new)} from the next boot on")
 

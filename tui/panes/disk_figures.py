@@ -35,7 +35,11 @@ def job_lines(row: DomainRow, disk: Disk) -> list[SpanLine]:
     """Return the block job of a disk, whoever began it, and where it writes to."""
     jobs = row.usage.block_jobs if row.usage is not None else None
     lines: list[SpanLine] = [
-        [Span("      "), Span(Work(job.done, job.total).bar(WIDTH), "accent"), Span(f" {job.words}", "warn")]
+        [
+            Span("      "),
+            Span(Work(job.done_bytes, job.total_bytes).bar(WIDTH), "accent"),
+            Span(f" {job.words}", "warn"),
+        ]
         for job in jobs or ()
         if job.target == disk.target
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import libvirt
@@ -22,9 +23,9 @@ def read_block_jobs(
     for target in targets:
         job = _read(handle, target)
         if job is not None:
-            old = next((b for b in before if (b.target, b.kind, b.total) == (job.target, job.kind, job.total)), None)
-            rate = rate_per_s(old.done, job.done, elapsed_ns) if old is not None else None
-            found.append(BlockJob(job.target, job.kind, job.done, job.total, job.limit, rate))
+            old = next((b for b in before if (b.target, b.kind) == (job.target, job.kind)), None)
+            rate = rate_per_s(old.done_bytes, job.done_bytes, elapsed_ns) if old is not None else None
+            found.append(replace(job, rate_bytes_per_s=rate))
     return tuple(found)
 
 
