@@ -276,11 +276,9 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        self.collector.focus(
-            Focus(
-                visible, watched or detail, host, self.pane.wants_storage, self.pane.wants_links, self.frame.open_link()
-            )
-        )
+        image, link, links = self.frame.image_looked_at(), self.frame.open_link(), self.pane.wants_links
+        storage = self.frame.keys_in_view() if self.pane.wants_storage else None
+        self.collector.focus(Focus(visible, watched or detail, host, storage, links, link=link, image=image))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

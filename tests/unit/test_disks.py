@@ -15,6 +15,7 @@ from tui.model.disk_xml import NewDisk, find_disk, free_target, iotune_of, plain
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
 from tui.model.host import Connection, Host, LinkState
+from tui.model.image_header import backing_of
 from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
 from tui.model.storage import Pool, PoolState, Storage, Volume
@@ -286,8 +287,8 @@ def test_what_the_next_boot_changes_of_a_disk_is_said() -> None:
 def test_a_header_that_is_none_has_nothing_below(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "image"
     path.write_bytes(header)
-    assert images.backing_of(str(path)) == ""
-    assert images.backing_of(str(tmp_path / "gone")) == ""
+    assert backing_of(str(path)) == ""
+    assert backing_of(str(tmp_path / "gone")) == ""
 
 
 @pytest.mark.parametrize(

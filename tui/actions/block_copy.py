@@ -10,7 +10,7 @@ from tui.actions.base import Context, FieldError, Values, choice
 from tui.actions.block_chain import Chain, limit_words, refuse_others
 from tui.actions.disk_size import size_now
 from tui.actions.lifecycle import step
-from tui.actions.volume_new import FILES, NewVolume, create_step, none_made, path_in
+from tui.actions.volume_new import FILE_POOLS, NewVolume, create_step, none_made, path_in
 from tui.actions.volume_steps import new_name, storage_of
 from tui.model import units
 from tui.model.domain import Domain
@@ -40,7 +40,7 @@ class Place:
     @property
     def block(self) -> bool:
         """Whether it is a block device."""
-        return self.pool is not None and self.pool.kind not in FILES
+        return self.pool is not None and self.pool.kind not in FILE_POOLS
 
 
 def volume_place(
@@ -53,7 +53,7 @@ def volume_place(
     path = path_in(pool, new_name(context, pool, name))
     if not path:
         raise FieldError(field, f"volumes of a pool of type {pool.kind} are no files or devices of the host")
-    if form != "raw" and pool.kind not in FILES:
+    if form != "raw" and pool.kind not in FILE_POOLS:
         raise FieldError(field, f"a pool of type {pool.kind} has raw volumes only, and this is {form}")
     if images.is_local(context) and os.path.lexists(path):
         raise FieldError("name" if "name" in values else field, f"{clean(path)} is there already; refresh {pool.name}")
@@ -68,7 +68,7 @@ def volume_place(
     shallow = _shallow(chain, values, form)
     _check_room(context, chain, pool, size, shallow=shallow, field=field)
     below = (chain.images[1], _format_below(context, chain)) if shallow else ("", "")
-    allocation = 0 if pool.kind in FILES else size
+    allocation = 0 if pool.kind in FILE_POOLS else size
     return Place(path, form, shallow, pool, NewVolume(name.strip(), form, size, allocation, False, *below))
 
 
@@ -94,7 +94,7 @@ def _format_below(context: Context, chain: Chain) -> str:
 
 def _check_room(context: Context, chain: Chain, pool: Pool, size: int, *, shallow: bool, field: str) -> None:
     free, needed = pool.available_bytes, needed_bytes(context, chain, size, shallow=shallow)
-    if pool.kind not in FILES:
+    if pool.kind not in FILE_POOLS:
         needed = size
     if free is not None and needed is not None and needed > free:
         have = f"{pool.name} has {units.byte_size(free)} free"

@@ -24,7 +24,7 @@ from tui.actions.define import kept_path
 from tui.actions.disk_choice import UNREAD, known_sides
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
-from tui.actions.volume_new import FILES, NewVolume, create_step, delete_again_step, none_made, path_in
+from tui.actions.volume_new import FILE_POOLS, NewVolume, create_step, delete_again, none_made, path_in
 from tui.actions.volume_steps import amount_of, new_name
 from tui.model import units
 from tui.model.disk_source import is_network
@@ -77,22 +77,22 @@ def _new_volume(context: Context, domain: Domain, values: Values) -> _Made | Non
     pool, name = images.find_pool(context, "source", values["source"].strip())
     if why := none_made(pool):
         raise FieldError("source", f"{pool.name}: {why}")
-    own = "qcow2" if pool.kind in FILES else "raw"
+    own = "qcow2" if pool.kind in FILE_POOLS else "raw"
     form = own if values["format"] == _READ else values["format"]
-    if form != "raw" and pool.kind not in FILES:
+    if form != "raw" and pool.kind not in FILE_POOLS:
         raise FieldError("format", f"a pool of type {pool.kind} has raw volumes only")
     path, capacity = path_in(pool, _free_name(context, pool, name)), amount_of(values, "capacity")
     if not path:
         raise FieldError("source", f"volumes of a pool of type {pool.kind} are no files or devices of the host")
     if not capacity:
         raise FieldError("capacity", "must be more than 0")
-    new = NewVolume(name, form, capacity, 0 if pool.kind in FILES else capacity)
+    new = NewVolume(name, form, capacity, 0 if pool.kind in FILE_POOLS else capacity)
     if pool.available_bytes is not None and new.allocation > pool.available_bytes:
         raise FieldError("capacity", f"{pool.name} has {units.byte_size(pool.available_bytes)} free")
-    made, again = create_step(context, pool, new), delete_again_step(context, pool, name)
+    made, again = create_step(context, pool, new), delete_again(context, pool, name)
     # One after the other: what is not made is not attached.
     step = replace(made, target=domain.key, undo=(replace(again, target=domain.key),))
-    return _Made(images.Image(path, pool.kind not in FILES, form), (step,))
+    return _Made(images.Image(path, pool.kind not in FILE_POOLS, form), (step,))
 
 
 def _free_name(context: Context, pool: Pool, name: str) -> str:

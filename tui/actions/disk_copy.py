@@ -12,7 +12,7 @@ from tui.actions.block_chain import LIMIT, READS, Chain, chosen_chain, disk_reas
 from tui.actions.block_copy import CHAIN, Place, back_step, copy_steps, volume_place
 from tui.actions.disk_choice import device_field
 from tui.actions.lifecycle import as_domain
-from tui.actions.volume_new import delete_again_step
+from tui.actions.volume_new import delete_again
 from tui.actions.volume_steps import storage_of
 from tui.model.domain import Domain
 from tui.model.kind import Kind
@@ -64,7 +64,7 @@ def _copy(context: Context, target: Target, values: Values) -> Sequence[Step]:
     title = f"copy {chain.disk.target} of {domain.name} to {to}{' and pivot to it' if pivot else ''}"
     *before, copied = copy_steps(context, domain, chain, place, pivot=pivot, limit=limit_of(values), title=title)
     again = (
-        (delete_again_step(context, place.pool, place.volume.name, loses=not pivot),)
+        (delete_again(context, place.pool, place.volume.name, loses=not pivot),)
         if place.pool is not None and place.volume is not None
         else ()
     )

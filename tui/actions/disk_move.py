@@ -13,7 +13,7 @@ from tui.actions.disk_copy import NO_DISK, chain_notes
 from tui.actions.disk_images import find_pool
 from tui.actions.disk_move_off import off_move, off_reason, off_steps
 from tui.actions.lifecycle import as_domain
-from tui.actions.volume_new import delete_again_step, none_made
+from tui.actions.volume_new import delete_again, none_made
 from tui.actions.volume_steps import pool_of, storage_of, volume_words
 from tui.model import units
 from tui.model.domain import Domain
@@ -60,7 +60,7 @@ def _undo(context: Context, domain: Domain, chain: Chain, place: Place) -> tuple
     """Back to the old image, over what it held, and the new volume away, which holds nothing else then."""
     assert place.pool is not None
     assert place.volume is not None
-    again = delete_again_step(context, place.pool, place.volume.name, loses=False)
+    again = delete_again(context, place.pool, place.volume.name, loses=False)
     return back_step(context, domain, chain, place), replace(again, target=domain.key)
 
 

@@ -13,7 +13,7 @@ from tui.actions.define import kept_path
 from tui.actions.disk_images import find_pool
 from tui.actions.lifecycle import step
 from tui.actions.pool_steps import pool_word
-from tui.actions.volume_new import FILES, none_made, path_in
+from tui.actions.volume_new import FILE_POOLS, none_made, path_in
 from tui.actions.volume_steps import new_name, pool_of, storage_of
 from tui.model import units
 from tui.model.disk_xml import with_medium
@@ -68,7 +68,7 @@ def off_move(context: Context, domain: Domain, values: Values) -> Move:
         raise FieldError("pool", f"{disk.target} lies in {pool.name} already; give another pool, or a name")
     name = new_name(context, pool, values["name"].strip() or volume.raw_name)
     new_path = path_in(pool, name)
-    if not new_path or (disk.format != "raw" and pool.kind not in FILES):
+    if not new_path or (disk.format != "raw" and pool.kind not in FILE_POOLS):
         raise FieldError("pool", f"a pool of type {pool.kind} does not take {disk.format} images")
     chain = Chain(disk, (path,))
     _check_room(context, chain, volume, pool)
@@ -86,13 +86,13 @@ def off_steps(context: Context, domain: Domain, move: Move) -> Sequence[Step]:
     """Return the steps of the move; they have no undo: what a guest writes then would not be in the old image."""
     disk, volume, pool = move.chain.disk, move.volume, move.pool
     capacity = volume.capacity_bytes or 0
-    volume_xml = new_volume_xml(move.name, capacity, 0 if pool.kind in FILES else capacity, disk.format)
+    volume_xml = new_volume_xml(move.name, capacity, 0 if pool.kind in FILE_POOLS else capacity, disk.format)
     files = [kept_path(context, f"{domain.raw_name}-{word}") for word in (disk.target, f"{disk.target}-volume")]
     words = ["vol-create-from", pool_word(pool), files[1], volume.raw_name]
     words += ["--inputpool", pool_word(pool_of(context, volume))]
     copy = ops.CopyVolume(volume.pool, volume.raw_name, pool.key, move.name, volume_xml, files[1])
     title = f"copy {volume.name} to {clean(move.path)}"
-    disk_xml = with_medium(ET.fromstring(disk.xml), move.path, block=pool.kind not in FILES)
+    disk_xml = with_medium(ET.fromstring(disk.xml), move.path, block=pool.kind not in FILE_POOLS)
     change = ops.ChangeSource(
         domain.key, disk.target, disk.raw_source, disk_xml, files[0], pool.key, move.name
     )  # fmt: skip

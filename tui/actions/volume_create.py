@@ -17,15 +17,15 @@ from tui.actions.base import (
     choice,
 )
 from tui.actions.pool_steps import as_pool, plain_name
-from tui.actions.volume_new import FILES, NewVolume, create_step, delete_again_step, none_made
+from tui.actions.volume_new import FILE_POOLS, NewVolume, create_step, delete_again, none_made
 from tui.actions.volume_steps import (
     READS,
     amount_of,
     as_volume,
+    backing_volume,
     holders_of,
     new_name,
     pool_of,
-    storage_of,
     unread,
     used_reason,
     volume_step,
@@ -46,13 +46,13 @@ def _create_reason(_context: Context, target: Target) -> Reason:
 def _create(context: Context, target: Target, values: Values) -> Sequence[Step]:
     pool = as_pool(target)
     new = _wish(context, pool, values)
-    return [replace(create_step(context, pool, new), undo=(delete_again_step(context, pool, new.name),))]
+    return [replace(create_step(context, pool, new), undo=(delete_again(context, pool, new.name),))]
 
 
 def _wish(context: Context, pool: Pool, values: Values) -> NewVolume:
     """The volume that the fields say; raises FieldError."""
     name, form = new_name(context, pool, values["name"]), values["format"]
-    if form != "raw" and pool.kind not in FILES:
+    if form != "raw" and pool.kind not in FILE_POOLS:
         raise FieldError("format", f"a pool of type {pool.kind} has raw volumes only")
     lower = _backing(context, pool, form, values["backing"].strip())
     whole = lower.capacity_bytes if lower is not None else None
@@ -81,17 +81,9 @@ def _backing(context: Context, pool: Pool, form: str, text: str) -> Volume | Non
     """The volume that is to lie below, by name or path, with a format that is known; raises FieldError."""
     if not text:
         return None
-    storage = storage_of(context)
-    found = storage.volumes.get(f"{pool.key}/{text}") or storage.at(text)
-    if found is None:
-        raise FieldError("backing", f"no active pool has {clean(text)}, so its format cannot be told")
+    found = backing_volume(context, pool, text)
     if form != "qcow2":
         raise FieldError("backing", f"{form} cannot lie on another image; only qcow2 can")
-    if found.format not in ("raw", "qcow2"):
-        raise FieldError("backing", f"{found.name} is {found.format or 'of no known format'}; it must be raw or qcow2")
-    holders = holders_of(context.snapshot, found.raw_path)
-    if reason := used_reason([holder for holder in holders if holder.running and holder.writes]):
-        raise FieldError("backing", f"{reason}, which writes to it: what lies on it would break")
     return found
 
 
@@ -105,12 +97,12 @@ def _create_notes(_context: Context, target: Target, values: Values) -> Sequence
 
 
 def _format(_context: Context, targets: Sequence[Target]) -> str:
-    return "raw" if targets and as_pool(targets[0]).kind not in FILES else "qcow2"
+    return "raw" if targets and as_pool(targets[0]).kind not in FILE_POOLS else "qcow2"
 
 
 def _allocation(_context: Context, targets: Sequence[Target]) -> str:
     """Nothing where a volume grows as it is written; all where it is cut out of a device."""
-    return "0" if targets and as_pool(targets[0]).kind in FILES else "100%"
+    return "0" if targets and as_pool(targets[0]).kind in FILE_POOLS else "100%"
 
 
 def _clone_reason(context: Context, target: Target) -> Reason:
@@ -133,7 +125,7 @@ def _clone(context: Context, target: Target, values: Values) -> Sequence[Step]:
     words = volume_words("vol-clone", pool, volume.raw_name, *([name] if plain_name(name) else ["--newname", name]))
     request = ops.CloneVolume(pool.key, volume.raw_name, name)
     title = f"clone {volume.name} to {clean(name)}"
-    return [volume_step(context, volume, title, words, request, undo=(delete_again_step(context, pool, name),))]
+    return [volume_step(context, volume, title, words, request, undo=(delete_again(context, pool, name),))]
 
 
 def _clone_notes(_context: Context, target: Target, _values: Values) -> Sequence[str]:

@@ -15,9 +15,9 @@ from tui.model.virsh import virsh
 from tui.model.volume_xml import new_volume_xml
 from tui.ops import volumes as ops
 
-FILES = frozenset({"dir", "fs", "netfs", "vstorage", "gluster"})
+FILE_POOLS = frozenset({"dir", "fs", "netfs", "vstorage", "gluster"})
 """Types of pool whose volumes are files, and so may have a format; the others make raw ones alone."""
-_READ_ONLY = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
+FIXED_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
 """Types of pool without a createVol or buildVol (src/storage/storage_backend_*.c)."""
 
 
@@ -38,12 +38,12 @@ def none_made(pool: Pool) -> Reason:
     """Return why no volume can be made in a pool, None when one can."""
     if not pool.state.active:
         return f"it is {pool.state.value}; start it first"
-    return f"libvirt makes no volumes in a pool of type {pool.kind}" if pool.kind in _READ_ONLY else None
+    return f"libvirt makes no volumes in a pool of type {pool.kind}" if pool.kind in FIXED_POOLS else None
 
 
 def path_in(pool: Pool, name: str) -> str:
     """Return where a new volume of a pool will be on the host; "" where its volumes have no paths."""
-    return f"{pool.raw_path.rstrip('/')}/{name}" if pool.kind in (*FILES, "logical") and pool.raw_path else ""
+    return f"{pool.raw_path.rstrip('/')}/{name}" if pool.kind in (*FILE_POOLS, "logical") and pool.raw_path else ""
 
 
 def create_step(context: Context, pool: Pool, new: NewVolume) -> Step:
@@ -60,7 +60,7 @@ def create_step(context: Context, pool: Pool, new: NewVolume) -> Step:
     return Step(title, virsh(context.uri, *words), request, pool.key)
 
 
-def delete_again_step(context: Context, pool: Pool, name: str, *, loses: bool = True) -> Step:
+def delete_again(context: Context, pool: Pool, name: str, *, loses: bool = True) -> Step:
     """Return the step that removes what was made, unless somebody uses it by then."""
     command = virsh(context.uri, *volume_words("vol-delete", pool, name))
     request = ops.DeleteVolume(pool.key, name)

@@ -17,7 +17,7 @@ from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.errors import doing, long_domain, op_error
 from tui.ops.kept import keep
 from tui.ops.volume_growth import delete_if_cancelled, watched_growth
-from tui.ops.volume_guard import refuse, removed, volume_of
+from tui.ops.volume_guard import refuse, removed, running_writer, volume_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,15 @@ class ChangeSource(Request):
     """UUID of the pool and name of the volume that was made for it, which goes when this comes to nothing."""
 
 
-def _running_writer(holder: Any) -> bool:
-    return bool(holder.running and holder.writes)
-
-
 def _copy(request: CopyVolume, context: OpContext) -> Outcome:
     what = "copy"
     with volume_of(context, request.pool, request.name, what) as volume:
-        refuse(volume, what, _running_writer)
+        refuse(volume, what, running_writer)
         keep(request.file, request.xml)
         with doing(what, request.name):
             before, total = _written_s(volume), volume.info()[2]
             pool = volume.connect().storagePoolLookupByUUIDString(request.to_pool)
-        with watched_growth(context, request.to_pool, request.new_name, total), doing(what, request.name):
+        with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(request.xml, volume, 0)
         delete_if_cancelled(context, made, what)
         with doing(what, request.name):
