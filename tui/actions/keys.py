@@ -9,6 +9,9 @@ from tui.actions import ACTIONS
 if TYPE_CHECKING:
     from tui.actions.base import Action
 
+PALETTE = ":"
+"""What stands for the key of an action that has none."""
+
 GENERAL: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
     ("g G", "first, last row; with a count to that row, as in `12G`"),
@@ -23,7 +26,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("[ ]", "previous, next tab of the detail"),
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
-    (": ctrl+p", "palette: all actions by name"),
+    (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
     ("2 3 7", "panes: domains, storage, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("u", "in the journal: undo the change under the cursor"),
@@ -59,7 +62,7 @@ def markdown() -> str:
     lines += [f"| {_code(keys)} | {what} |" for keys, what in GENERAL]
     lines += ["", "## Actions", "", "| Key | On | Action | Id | What it does |", "| --- | --- | --- | --- | --- |"]
     lines += [
-        f"| `{action.key}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
+        f"| `{action.key or PALETTE}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
         for action in ACTIONS
     ]
     return "\n".join(lines)

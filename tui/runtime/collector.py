@@ -12,6 +12,7 @@ from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.networks import NetworkWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -78,11 +79,19 @@ class Collector:
         )
         self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
+            "storage",
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
             watched=lambda: self._focus.storage,
             told=self._pool_hosts.nudge,
+        )
+        self._networks = NetworkWatcher(
+            "networks",
+            self._monitor_link,
+            self.board,
+            owns_link=not self._shared,
+            watched=lambda: self._focus.networks,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
 
@@ -98,6 +107,7 @@ class Collector:
         self._scanner.start()
         self._pool_hosts.start()
         self._storage.start()
+        self._networks.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -109,6 +119,7 @@ class Collector:
         self.agents.stop()
         self._scanner.stop()
         self._storage.stop()
+        self._networks.stop()
         self._pool_hosts.stop()
 
     def focus(self, focus: Focus) -> None:
@@ -121,6 +132,8 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
+            if focus.networks and not before.networks:
+                self._networks.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -128,6 +141,7 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._networks.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -136,6 +150,7 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
+        self._networks.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains

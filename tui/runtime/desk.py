@@ -19,6 +19,8 @@ class Focus:
     host: bool = False
     storage: bool = False
     """Whether pools and volumes are looked at."""
+    networks: bool = False
+    """Whether libvirt's networks are looked at."""
 
 
 class Desk:
