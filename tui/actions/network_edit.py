@@ -155,17 +155,17 @@ def _notes(context: Context, target: Target, _values: Values) -> Sequence[str]:
     return (f"{network.name}: goes on as it is until it is stopped and started{taps}",)
 
 
-def _default(name: str) -> Callable[[Context, Sequence[Target]], str]:
+def _default(name: str, unknown: str) -> Callable[[Context, Sequence[Target]], str]:
     def default(_context: Context, targets: Sequence[Target]) -> str:
         config = as_network(targets[0]).persistent_config if targets and targets[0] is not None else None
-        return "" if config is None else now(config)[name]
+        return unknown if config is None else now(config)[name]
 
     return default
 
 
 def _field(name: str, label: str, help: str = "", choices: tuple[str, ...] = ()) -> Field:
     kind = FieldKind.CHOICE if choices else FieldKind.TEXT
-    return Field(name, label, kind, _default(name), choices, help, optional=True)
+    return Field(name, label, kind, _default(name, choices[0] if choices else ""), choices, help, optional=True)
 
 
 ACTION = Action(

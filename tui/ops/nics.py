@@ -19,9 +19,6 @@ from tui.ops.kept import keep
 DETACH_PATIENCE_S = 10.0
 _NOTHING = "Nothing was changed."
 
-Limits = tuple[tuple[str, int], ...]
-"""Limits of a NIC by libvirt's names, as ("inbound.average", 1000); 0 for none."""
-
 
 @dataclass(frozen=True, slots=True)
 class AttachNic(Request):
@@ -100,12 +97,13 @@ class SetNicLink(Request):
 
 @dataclass(frozen=True, slots=True)
 class SetNicLimits(Request):
-    """Set the limits of a NIC (virDomainSetInterfaceParameters)."""
+    """Set limits of a NIC by libvirt's names, as ("inbound.average", 1000), 0 for none
+    (virDomainSetInterfaceParameters)."""
 
     key: str
     live: bool
     mac: str
-    limits: Limits
+    limits: tuple[tuple[str, int], ...]
 
 
 def _side(live: bool) -> int:
