@@ -194,9 +194,9 @@ def _form(
 
 
 def _edit(
-    what: str, make: Callable[[NetworkTwin], None], words: str, values: Mapping[str, str], given: Own = own()
+    what: str, make: Callable[[NetworkTwin], None], words: str, values: Mapping[str, str], given: Own | None = None
 ) -> NetworkCase:
-    return NetworkCase("network.edit", what, make, lambda seen: words in seen.config, values, given, undo=True)
+    return NetworkCase("network.edit", what, make, lambda seen: words in seen.config, values, given or own(), undo=True)
 
 
 CASES: tuple[NetworkCase, ...] = (
@@ -233,7 +233,7 @@ CASES: tuple[NetworkCase, ...] = (
     _edit("bridge", on_bridge, "<bridge name='bry'/>", {"mode": "bridge", "stp": "", "bridge": "bry"}),
     _edit("ranges", forwarded, "start='NET.20' end='NET.30'", {},
           own(range="NET.20-NET.30", range6="NET6:20-NET6:30")),
-    _edit("no-range", running, "<ip address='NET.1' prefix='24'>", {"range": "none", "bridge": "brother"}),
+    _edit("no-range", running, "<ip address='NET.1' prefix='24'>", {"range": "none"}, own(bridge="BRIDGEx")),
     NetworkCase(
         "network.host-add", "both", running, sided("ip='NET.50'", 1, 1), {"name": "fifty"},
         own(client="MAC", address="NET.50"), undo=True,

@@ -150,8 +150,8 @@ def with_plug(nic: ET.Element, plug: str) -> str:
 
 def plain(xml: str) -> str:
     """Return the XML of a NIC of a running domain without what libvirt finds out anew when it is attached again: its
-    own alias, its tap, the port of its network; and without its place in the boot order, which libvirt takes no more once
-    the last device that has one is gone. Raises ParseError."""
+    own alias, its tap, the port of its network; and without its place in the boot order, which libvirt takes no more
+    once the last device that has one is gone. Raises ParseError."""
     nic = ET.fromstring(with_plug(ET.fromstring(xml), plug_of(xml)))
     for child in list(nic):
         alias = child.tag == "alias" and not child.get("name", "").startswith("ua-")
