@@ -127,7 +127,7 @@ def print_json(data: object) -> None:
 
 def snapshot(options: Options) -> int:
     """Print everything that was seen of the host as JSON; returns the exit code."""
-    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "cpus"))
+    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "networks", "cpus"))
     if read is None:
         return NO_CONNECTION
     collector, seen = read

@@ -230,7 +230,7 @@ CASES: tuple[NetworkCase, ...] = (
     _edit("route", forwarded, "<forward dev='lo' mode='route'>", {"mode": "route", "stp": "off", "device": "lo"}),
     _edit("open", forwarded, "<forward mode='open'/>", {"mode": "open", "mtu": "", "domain": ""}),
     _edit("nat", running, "<forward mode='nat'", {"mode": "nat", "domain": "new.example", "mtu": "1300"}),
-    _edit("bridge", on_bridge, "<bridge name='bry'/>", {"mode": "bridge", "stp": "", "bridge": "bry"}),
+    _edit("bridge", on_bridge, "<bridge name='bry'/>", {"mode": "bridge", "stp": "default", "bridge": "bry"}),
     _edit("ranges", forwarded, "start='NET.20' end='NET.30'", {},
           own(range="NET.20-NET.30", range6="NET6:20-NET6:30")),
     _edit("no-range", running, "<ip address='NET.1' prefix='24'>", {"range": "none"}, own(bridge="BRIDGEx")),
