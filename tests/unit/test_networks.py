@@ -146,6 +146,16 @@ def test_only_starts_and_stops_of_domains_are_of_interest() -> None:
     assert told == ["x"]
 
 
+def test_a_network_whose_xml_is_none_is_there_all_the_same() -> None:
+    """libvirt 9.0 does not escape the names of portgroups."""
+    connection = libvirt.open("test:///default")
+    connection.networkDefineXML("<network><name>odd</name><portgroup name='a&quot;&lt;'/></network>")
+    odd = names(NetworkReader(connection).read())["odd"]
+    assert (odd.config.words, odd.persistent) == ("?", True)
+    assert odd.problem.startswith("libvirt tells of it in XML that cannot be read")
+    connection.close()
+
+
 # Who is plugged in
 
 

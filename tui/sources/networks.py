@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -17,6 +16,8 @@ from tui.model.network_xml import parse_network_xml
 from tui.model.text import clean
 from tui.sources.errors import is_lost, words
 
+_UNKNOWN = NetworkConfig("", "", "?", "")
+_BROKEN = "libvirt tells of it in XML that cannot be read: a name in it holds quotes or angle brackets"
 _NO_CALL = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
 
@@ -79,7 +80,7 @@ class NetworkReader:
     def _network(
         self, handle: Any, flags: _Flags, configs: dict[str, NetworkConfig], ports: dict[str, str]
     ) -> Network | None:
-        """The network, None when it is gone or its XML cannot be read."""
+        """The network, None when it is gone."""
         key, name = handle.UUIDString(), handle.name()
         active, persistent = key in flags.active, key in flags.persistent
         problem = ""
@@ -92,34 +93,36 @@ class NetworkReader:
             return None
         macs: frozenset[str] | None = None
         leases: tuple[Lease, ...] | None = None
-        with suppress(ET.ParseError):
-            config = configs[xml] = self._parse(xml)
-            later = None
-            if inactive:
-                later = configs[inactive] = self._parse(inactive)
-            if active:
-                leases, problem = self._leases(handle, config)
-                macs = self._ports(handle, ports)
-            return Network(
-                key=key,
-                name=clean(name),
-                raw_name=name,
-                active=active,
-                autostart=key in flags.autostart,
-                persistent=persistent,
-                config=config,
-                persistent_config=later,
-                leases=leases,
-                ports=None if macs is None else len(macs),
-                problem=problem,
-                xml=xml,
-                persistent_xml=inactive,
-                port_macs=macs,
-            )
-        return None
+        config = configs[xml] = self._parse(xml)
+        later = None
+        if inactive:
+            later = configs[inactive] = self._parse(inactive)
+        if active:
+            leases, problem = self._leases(handle, config)
+            macs = self._ports(handle, ports)
+        return Network(
+            key=key,
+            name=clean(name),
+            raw_name=name,
+            active=active,
+            autostart=key in flags.autostart,
+            persistent=persistent,
+            config=config,
+            persistent_config=later,
+            leases=leases,
+            ports=None if macs is None else len(macs),
+            problem=problem or (_BROKEN if config is _UNKNOWN else ""),
+            xml=xml,
+            persistent_xml=inactive,
+            port_macs=macs,
+        )
 
     def _parse(self, xml: str) -> NetworkConfig:
-        return self._configs.get(xml) or parse_network_xml(xml)
+        """libvirt (9.0) does not escape names of hosts, portgroups and DNS domains: its XML may be none."""
+        try:
+            return self._configs.get(xml) or parse_network_xml(xml)
+        except ET.ParseError:
+            return _UNKNOWN
 
     def _leases(self, handle: Any, config: NetworkConfig) -> tuple[tuple[Lease, ...] | None, str]:
         """The leases of an active network, and why they cannot be read; () where libvirt serves no DHCP."""
