@@ -243,7 +243,7 @@ class VirtdeckApp(App[int]):
 
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
-        self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.grid.position)])
+        self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.grid.position, self.size.width)])
         if not self._painted:
             return
         kinds = frame.kinds()
@@ -267,7 +267,8 @@ class VirtdeckApp(App[int]):
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
         pane = self.pane
-        self.collector.focus(Focus(visible, watched or detail, host, pane.wants_storage, pane.wants_networks))
+        what = Focus(visible, watched or detail, host, storage=pane.wants_storage, networks=pane.wants_networks)
+        self.collector.focus(what)
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -45,6 +45,8 @@ class HostSnapshot:
     domains_read_ns: int | None = None
     """When the list and the states were last known to be right; None: never read."""
     usage: Mapping[str, DomainUsage] = field(default_factory=lambda: _NOTHING)
+    usage_every_s: float = 0.0
+    """How often the figures of a domain that is looked at are read, in seconds; 0: not read yet."""
     traffic: Mapping[str, DomainTraffic] = field(default_factory=lambda: _NOTHING)
     addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
     addresses_read_ns: int | None = None
@@ -72,7 +74,9 @@ class HostSnapshot:
     """Open vSwitch; None: there is none that can be reached."""
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
-    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage", "networks"})
+    unread: frozenset[str] = frozenset(
+        {"domains", "configs", "usage", "addresses", "processes", "storage", "networks", "firewalls", "ovs", "dnsmasqs"}
+    )
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

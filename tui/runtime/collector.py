@@ -11,8 +11,11 @@ from tui.model.host import LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
+from tui.runtime.fabric import FabricReader
+from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.networks import NetworkWatcher
+from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -46,9 +49,11 @@ class Collector:
         publish: Callable[[HostSnapshot], None],
         one_by_one: UsageReader | None = None,
         prepare: Callable[[Any], None] | None = None,
+        network: NetworkMaker | None = None,
     ) -> None:
         """Make a collector for the host behind `uri`; `prepare` is called with every polling connection before it is
-        read, for hosts that a file alone cannot describe (the demo host)."""
+        read, for hosts that a file alone cannot describe (the demo host), and `network` makes up what such a host has
+        of links, firewalls and the like."""
         self.uri = uri
         self.read_only = read_only
         self.board = Board(uri, read_only=read_only, publish=publish)
@@ -94,6 +99,13 @@ class Collector:
             watched=lambda: self._focus.networks,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
+        self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
+        self._ovs = OvsWatcher(self.board, local=is_local(uri))
+        self._made_up = (
+            MadeUpNetwork(self.board, network, interval_s=interval_s, watched=lambda: self._focus.links)
+            if network is not None
+            else None
+        )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -108,6 +120,7 @@ class Collector:
         self._pool_hosts.start()
         self._storage.start()
         self._networks.start()
+        self._start_network()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -121,6 +134,10 @@ class Collector:
         self._storage.stop()
         self._networks.stop()
         self._pool_hosts.stop()
+        self._fabric.stop()
+        self._ovs.stop()
+        if self._made_up is not None:
+            self._made_up.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -134,6 +151,8 @@ class Collector:
                 self._storage.nudge()
             if focus.networks and not before.networks:
                 self._networks.nudge()
+            if focus.links and not before.links:
+                self._nudge_network()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -142,6 +161,7 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._networks.nudge()
+        self._nudge_network()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -151,6 +171,20 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._networks.nudge()
+        self._nudge_network()
+
+    def _start_network(self) -> None:
+        if self._made_up is not None:
+            self._made_up.start()
+        else:
+            self._fabric.start()
+            self._ovs.start()
+
+    def _nudge_network(self) -> None:
+        self._fabric.nudge()
+        self._ovs.nudge()
+        if self._made_up is not None:
+            self._made_up.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
@@ -160,7 +194,7 @@ class Collector:
     def _publish_usage(self, usage: Mapping[str, DomainUsage]) -> None:
         """A round over a list that was never read is no first pass."""
         known = self.board.snapshot.domains_read_ns is not None
-        self.board.update(done="usage" if known else None, usage=usage)
+        self.board.update(done="usage" if known else None, usage=usage, usage_every_s=self.monitors.every_s)
 
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""

@@ -21,6 +21,8 @@ class Focus:
     """Whether pools and volumes are looked at."""
     networks: bool = False
     """Whether libvirt's networks are looked at."""
+    links: bool = False
+    """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
 
 
 class Desk:
