@@ -167,7 +167,21 @@ LIVE = """<interface type='bridge'><mac address='52:54:00:AA:00:01'/>
 
 
 def test_a_running_nic_of_a_network_is_plugged_into_that_and_no_bridge() -> None:
-    assert plug_of(LIVE) == '<interface type="network"><source network="ovsnet" portgroup="lan" /></interface>'
+    assert plug_of(LIVE) == (
+        '<interface type="network"><source network="ovsnet" portgroup="lan" /><vlan><tag id="10" /></vlan>'
+        '<virtualport type="openvswitch" /></interface>'
+    )
+    assert same_plug(plug_of(LIVE), Plug("network", "ovsnet", "lan", (10,)).xml())
+    assert not same_plug(plug_of(LIVE), Plug("network", "ovsnet", "wan", (10,)).xml())
+    assert not same_plug(plug_of(LIVE), Plug("network", "ovsnet", "lan", (11,)).xml())
+
+
+def test_a_running_nic_keeps_the_id_of_its_port_when_its_vlan_changes() -> None:
+    """libvirt takes it for another port otherwise, and refuses."""
+    done = with_plug(ET.fromstring(LIVE), Plug("network", "ovsnet", "wan", switched=True).xml())
+    assert 'interfaceid="09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"' in done
+    assert "<vlan>" not in done
+    assert "interfaceid" not in with_plug(ET.fromstring(LIVE), Plug("bridge", "br0").xml())
 
 
 def test_where_it_is_plugged_in_changes_alone() -> None:
@@ -179,7 +193,7 @@ def test_where_it_is_plugged_in_changes_alone() -> None:
 
 def test_what_comes_back_has_no_tap_alias_or_boot_order_of_its_past() -> None:
     done = ET.fromstring(plain(LIVE))
-    assert [child.tag for child in done] == ["mac", "source", "model", "link", "address"]
+    assert [child.tag for child in done] == ["mac", "source", "vlan", "virtualport", "model", "link", "address"]
 
 
 def test_the_id_of_an_open_vswitch_port_stays_and_makes_no_other_place() -> None:

@@ -220,6 +220,7 @@ def test_a_detach_asks_and_comes_back_as_it_was() -> None:
         (LIVE, {"source": "shared"}, "does not go from a Linux bridge to a macvtap"),
         (LIVE, {"to": "user", "source": ""}, "does not go from a Linux bridge to QEMU's own NAT"),
         (nic(Plug("ovs", "o")), {"source": "two"}, "does not go from Open vSwitch to a Linux bridge"),
+        (nic(Plug("ovs", "o")), {"to": "ovs", "source": "p"}, "changes its VLAN, and stays in its bridge or network"),
         (nic(Plug("macvtap", "e")), {"to": "macvtap", "source": "f"}, "does not go from a macvtap to a macvtap"),
         (nic(Plug("user")), {"source": "two"}, "does not go from QEMU's own NAT to a Linux bridge"),
     ],
