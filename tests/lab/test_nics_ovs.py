@@ -79,7 +79,12 @@ def test_a_nic_goes_from_portgroup_to_portgroup_and_from_vlan_to_vlan(
         with pytest.raises(FieldError, match="source: in an Open vSwitch a running guest's NIC changes its VLAN"):
             deck.plan("domain.nic-plug", name, nic=MAC, to="ovs", source="br-int", vlan="20")
         wait_until(lambda: pings(console, "10.99.10.1"), "VLAN 10 to answer", timeout=20)
-        assert deck.network("switch").ports == 1
+        job = done(deck.run(deck.plan("domain.nic-link", name, nic=MAC, state="down")))
+        assert not pings(console, "10.99.10.1")
+        undo(deck, job)
+        wait_until(lambda: pings(console, "10.99.10.1"), "VLAN 10 to answer", timeout=20)
+        assert tag(ovs, tap_of(lab, name, MAC)) == "10"
+        assert deck.network("switch").ports == 1, "it is in its network still"
 
 
 def test_a_nic_of_an_open_vswitch_comes_and_goes_without_a_network(
