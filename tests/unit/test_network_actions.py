@@ -310,6 +310,8 @@ def test_what_an_edit_refuses(context: Context, name: str, values: dict[str, str
         ({"client": "53:54:00:00:00:01"}, "client: must be the MAC of a NIC, or the name of a guest"),
         ({"client": "nobody"}, "client: must be the MAC of a NIC, or the name of a guest"),
         ({"name": "a b"}, "name: 'a b' is no DNS name"),
+        ({"client": "", "address": "fd00::5"}, "name: give a DUID, or the name"),
+        ({"client": "01:zz:03", "address": "fd00::5"}, "client: a DUID is written as"),
     ],
 )
 def test_static_hosts_that_would_never_work_are_refused(context: Context, values: dict[str, str], said: str) -> None:

@@ -114,6 +114,10 @@ class Host:
 
     def __init__(self, code: int) -> None:
         self.network = Failing(code)
+        self.alive = True
+
+    def isAlive(self) -> bool:
+        return self.alive
 
     def listAllNetworks(self, _flags: int) -> list[Failing]:
         return [self.network]
@@ -134,6 +138,10 @@ def test_a_driver_without_leases_and_a_network_that_just_stopped_are_no_trouble(
 def test_a_lost_connection_ends_the_reading() -> None:
     with pytest.raises(libvirt.libvirtError):
         NetworkReader(Host(libvirt.VIR_ERR_INVALID_CONN)).read()
+    closed = Host(libvirt.VIR_ERR_INTERNAL_ERROR)
+    closed.alive = False
+    with pytest.raises(libvirt.libvirtError):
+        NetworkReader(closed).read()
 
 
 def test_only_starts_and_stops_of_domains_are_of_interest() -> None:

@@ -277,6 +277,9 @@ def _update(request: UpdateNetwork, context: OpContext) -> Outcome:
     side = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE if request.live else libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
     command, section = _COMMANDS[request.command], SECTIONS[request.section]
     with network_doing("change", handle.name()):
+        if request.live and not handle.isActive():
+            text = "it is inactive: what was changed while it ran ended with that"
+            raise OpError("change", clean(handle.name()), text, advice=_NOTHING)
         handle.update(command, section, request.index, request.xml, side)
     return Outcome("changed" if request.live else "changed from its next start on")
 

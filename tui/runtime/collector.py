@@ -84,7 +84,6 @@ class Collector:
         )
         self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
-            "storage",
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
@@ -92,11 +91,7 @@ class Collector:
             told=self._pool_hosts.nudge,
         )
         self._networks = NetworkWatcher(
-            "networks",
-            self._monitor_link,
-            self.board,
-            owns_link=not self._shared,
-            watched=lambda: self._focus.networks,
+            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.networks
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)

@@ -14,6 +14,7 @@ from tui.model.dnsmasq import Lease
 from tui.model.network import Network, NetworkConfig, Networks
 from tui.model.network_xml import parse_network_xml
 from tui.model.text import clean
+from tui.sources.connection import is_alive
 from tui.sources.errors import is_lost, words
 
 _UNKNOWN = NetworkConfig("", "", "?", "")
@@ -48,7 +49,7 @@ class NetworkReader:
             handles = self._connection.listAllNetworks(0)
             flags = self._flags()
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if self._ended(error):
                 raise
             return None
         found: dict[str, Network] = {}
@@ -88,7 +89,7 @@ class NetworkReader:
             xml = handle.XMLDesc(0)
             inactive = _inactive(handle, xml) if active and persistent else xml if persistent else ""
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if self._ended(error):
                 raise
             return None
         macs: frozenset[str] | None = None
@@ -151,10 +152,14 @@ class NetworkReader:
             return None
         return frozenset(macs)
 
+    def _ended(self, error: libvirt.libvirtError) -> bool:
+        """Whether the connection is lost: calls on a closed one fail with code 1, which says nothing by itself."""
+        return is_lost(error) or not is_alive(self._connection)
+
     def _refused(self, what: str, error: libvirt.libvirtError) -> str:
         """Note what the driver has no call for, and return what libvirt says of anything else; raises on a lost
         connection."""
-        if is_lost(error):
+        if self._ended(error):
             raise error
         if error.get_error_code() in _NO_CALL:
             self._missing.add(what)
