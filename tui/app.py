@@ -222,7 +222,17 @@ class VirtdeckApp(App[int]):
         if pending != self._pending:
             self._pending = pending
         entries, problem = self.journal.entries(), self.journal.problem
-        return View(snapshot, self._store.cpu_history, entries, problem, self._pending, self._store.disk_history)
+        store = self._store
+        return View(
+            snapshot,
+            store.cpu_history,
+            entries,
+            problem,
+            self._pending,
+            store.disk_history,
+            store.link_history,
+            store.first_of_link,
+        )
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot
@@ -267,8 +277,12 @@ class VirtdeckApp(App[int]):
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
         pane = self.pane
-        what = Focus(visible, watched or detail, host, storage=pane.wants_storage, networks=pane.wants_networks)
-        self.collector.focus(what)
+        self.collector.focus(
+            Focus(
+                visible, watched or detail, host, storage=pane.wants_storage, networks=pane.wants_networks,
+                links=pane.wants_links, link=self.frame.open_link(),
+            )
+        )  # fmt: skip
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

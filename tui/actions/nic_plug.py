@@ -123,6 +123,6 @@ def _notes(_context: Context, target: Target, values: Values) -> Sequence[str]:
 ACTION = Action(
     "domain.nic-plug", "Plug a NIC elsewhere of", "move NIC", "T", Kind.DOMAIN,
     "Plug a NIC into another network, bridge, portgroup or VLAN, also while the guest runs.", _plug, _reason,
-    (NIC, *PLUG_FIELDS, WHERE), bulk=False, notes=_notes, reads=("networks",),
+    (NIC, *PLUG_FIELDS, WHERE), bulk=False, notes=_notes, reads=("networks", "links", "ovs"),
 )  # fmt: skip
 """The action; it is one of the family nics."""
