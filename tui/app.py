@@ -279,8 +279,9 @@ class VirtdeckApp(App[int]):
         pane = self.pane
         self.collector.focus(
             Focus(
-                visible, watched or detail, host, storage=pane.wants_storage, networks=pane.wants_networks,
-                links=pane.wants_links, link=self.frame.open_link(),
+                visible, watched or detail, host, self.frame.keys_in_view() if pane.wants_storage else None,
+                links=pane.wants_links, networks=pane.wants_networks, link=self.frame.open_link(),
+                image=self.frame.image_looked_at(),
             )
         )  # fmt: skip
 
