@@ -276,9 +276,14 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        image, link, links = self.frame.image_looked_at(), self.frame.open_link(), self.pane.wants_links
-        storage = self.frame.keys_in_view() if self.pane.wants_storage else None
-        self.collector.focus(Focus(visible, watched or detail, host, storage, links, link=link, image=image))
+        pane = self.pane
+        self.collector.focus(
+            Focus(
+                visible, watched or detail, host, self.frame.keys_in_view() if pane.wants_storage else None,
+                links=pane.wants_links, networks=pane.wants_networks, link=self.frame.open_link(),
+                image=self.frame.image_looked_at(),
+            )
+        )  # fmt: skip
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

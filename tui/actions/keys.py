@@ -28,7 +28,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
-    ("2 3 5 7", "panes: domains, storage, interfaces, journal"),
+    ("2 3 4 5 7", "panes: domains, storage, networks, interfaces, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("u", "in the journal: undo the change under the cursor"),
     ("c", "in the journal: cancel the change under the cursor that is under way"),

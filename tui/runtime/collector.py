@@ -18,6 +18,7 @@ from tui.runtime.local_host import LocalHost
 from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.network_readers import NetworkReaders
+from tui.runtime.networks import NetworkWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -93,6 +94,9 @@ class Collector:
             watched=lambda: self._focus.storage,
             told=self._storage_told,
         )
+        self._virt_networks = NetworkWatcher(
+            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.networks
+        )
         self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._local_host = LocalHost(self.board, watched=lambda: self._focus.host)
@@ -119,6 +123,7 @@ class Collector:
         self._pool_hosts.start()
         self._images.start()
         self._storage.start()
+        self._virt_networks.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -130,6 +135,7 @@ class Collector:
         self.agents.stop()
         self._scanner.stop()
         self._storage.stop()
+        self._virt_networks.stop()
         self._pool_hosts.stop()
         self._images.stop()
         self._network.stop()
@@ -147,6 +153,8 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
+            if focus.networks and not before.networks:
+                self._virt_networks.nudge()
             if focus.image != before.image:
                 self._images.nudge()
             self._network.look(before, focus)
@@ -159,6 +167,7 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
@@ -169,6 +178,7 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
 
     def _storage_told(self) -> None:
