@@ -19,6 +19,8 @@ class Focus:
     host: bool = False
     storage: bool = False
     """Whether pools and volumes are looked at."""
+    links: bool = False
+    """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
 
 
 class Desk:
