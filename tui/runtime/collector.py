@@ -12,6 +12,7 @@ from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.fabric import FabricReader
+from tui.runtime.links import LinkWatcher
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
@@ -89,6 +90,9 @@ class Collector:
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
+        self._links = LinkWatcher(
+            self.board, local=is_local(uri), interval_s=interval_s, watched=lambda: self._focus.links
+        )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -100,6 +104,7 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
+        self._links.start()
         self._pool_hosts.start()
         self._storage.start()
         self._fabric.start()
@@ -114,6 +119,7 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
+        self._links.stop()
         self._storage.stop()
         self._pool_hosts.stop()
         self._fabric.stop()
@@ -131,12 +137,15 @@ class Collector:
                 self._storage.nudge()
             if focus.links and not before.links:
                 self._fabric.nudge()
+            if focus.links != before.links:
+                self._links.wake()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._links.nudge()
         self._storage.nudge()
         self._fabric.nudge()
 
@@ -146,6 +155,7 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._links.nudge()
         self._storage.nudge()
         self._fabric.nudge()
 
