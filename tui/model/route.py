@@ -53,8 +53,6 @@ class RouteAnswer:
 class FlowQuestion:
     """What does Open vSwitch do with a frame (ovs-appctl ofproto/trace)?"""
 
-    netns: str
-    """The key of the namespace that ovs-vswitchd runs in."""
     bridge: str
     """Raw, as is the port."""
     port: str

@@ -149,7 +149,7 @@ class Guests:
                 )
 
     def _tap(self, name: str, pid: int | None) -> str | None:
-        """Return the link of that name that the process holds open, else one in our own namespace, else the only one."""
+        """Return the link of that name that the process holds open, else one at home, else any."""
         found = self._named.get(name, []) if name else []
         held = [link.key for link in found if pid is not None and pid in self.owners(link.key)]
         home = [link.key for link in found if link.netns == self._wiring.home]

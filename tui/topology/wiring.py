@@ -101,7 +101,7 @@ class Wiring:
                 return found
 
     def path(self, start: str, goal: str) -> list[str] | None:
-        """Return the shortest way that frames can take from a link to another, both with it; None where there is none."""
+        """Return the shortest way that frames can take between two links, with both; None where there is none."""
         before = {start: ""}
         for node in self._reached(start, before):
             if node == goal:
@@ -172,14 +172,15 @@ class Wiring:
         if master is not None and master in self.links:
             self._join(link.key, master)
             self.ports.setdefault(master, []).append(link.key)
-        if link.kind in _PAIRS and link.peer in self.links and link.key < link.peer:
-            self._join(link.key, link.peer)
-        if link.parent in self.links and link.kind == "vlan":
-            self._join(link.key, link.parent)
-        elif link.parent in self.links and link.kind in _ON_OTHERS:
+        peer, parent = self.peer(link.key), link.parent if link.parent in self.links else None
+        if peer is not None and link.key < peer:
+            self._join(link.key, peer)
+        if parent is not None and link.kind == "vlan":
+            self._join(link.key, parent)
+        elif parent is not None and link.kind in _ON_OTHERS:
             # The parent's own stack does not hear them: they reach what is outside of it, and each other.
-            self._near.setdefault(link.key, []).append(link.parent)
-            siblings = self._on.setdefault(link.parent, [])
+            self._near.setdefault(link.key, []).append(parent)
+            siblings = self._on.setdefault(parent, [])
             for other in siblings:
                 self._join(link.key, other)
             siblings.append(link.key)
