@@ -265,10 +265,9 @@ class VirtdeckApp(App[int]):
         visible, detail = self.frame.looked_at()
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
+        links = self.pane.wants_links or (live is not None and live.wants_links)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        self.collector.focus(
-            Focus(visible, watched or detail, host, storage=self.pane.wants_storage, links=self.pane.wants_links)
-        )
+        self.collector.focus(Focus(visible, watched or detail, host, storage=self.pane.wants_storage, links=links))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

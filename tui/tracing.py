@@ -45,6 +45,11 @@ def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
     return _nic(scene, source, target)
 
 
+def target_of(snapshot: HostSnapshot, to: str) -> str:
+    """Return the address that a destination means: one, or the name of a guest; "" for outside. Raises QueryError."""
+    return to if not to or is_address(to) else _target(Scene(snapshot, {}), to)
+
+
 def _target(scene: Scene, to: str) -> str:
     if not to or is_address(to):
         return to

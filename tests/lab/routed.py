@@ -72,10 +72,8 @@ class RoutedNetwork:
         self.heal()
         dnsmasq = ["--interface=r1-in", "--bind-interfaces", "--dhcp-range=10.0.0.50,10.0.0.99,1h", "--no-ping"]
         files = [f"--dhcp-leasefile={self._lab.root}/r1.leases", "--conf-file=/dev/null", "--pid-file="]
-        self._lab.spawn([
-            find_program("ip") or "ip", "netns", "exec", "r1", find_program("dnsmasq") or "dnsmasq", "--keep-in-foreground",
-            "--no-resolv", "--no-hosts", *dnsmasq, *files,
-        ])  # fmt: skip
+        program = [find_program("dnsmasq") or "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts"]
+        self._lab.spawn([find_program("ip") or "ip", "netns", "exec", "r1", *program, *dnsmasq, *files])
 
     def add_guest(self, name: str, mac: str | None = None) -> None:
         """Boot a guest on br-in and wait for its lease."""

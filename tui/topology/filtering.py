@@ -24,12 +24,17 @@ _STATE = re.compile(r"(?:ct state|--ctstate|--state) (!= )?(?:\{ ([^}]*) \}|(\S+
 # What a rule may say besides links, addresses and connection states and still ask for nothing else.
 _KNOWN_WORDS = re.compile(
     r'comment "[^"]*"|-m comment --comment (?:"[^"]*"|\S+)'
-    r"|\b(?:iifname|oifname|iif|oif) (?:!= )?\S+|\bip6? [sd]addr (?:!= )?\S+"
-    r"|\bip protocol icmp\b|\bmeta l4proto icmp\b|-p icmp\b|-m icmp\b"
-    r"|(?:! )?-[iosd] \S+|-m (?:conntrack|state)\b"
+    r"|\bip protocol icmp\b|\bmeta l4proto icmp\b|-p icmp\b|-m icmp\b|-m (?:conntrack|state)\b"
     r"|\bcounter\b|\blog(?: (?:prefix \S+|level \S+))*"
     r"|-j .*|\b(?:accept|drop|return|continue|masquerade)\b|\breject.*|\b(?:jump|goto) \S+"
 )
+_ASKED_WORDS = {
+    "iif": re.compile(r"\biif(?:name)? (?:!= )?\S+|(?:! )?-i \S+"),
+    "oif": re.compile(r"\boif(?:name)? (?:!= )?\S+|(?:! )?-o \S+"),
+    "source": re.compile(r"\bip6? saddr (?:!= )?\S+|(?:! )?-s \S+"),
+    "destination": re.compile(r"\bip6? daddr (?:!= )?\S+|(?:! )?-d \S+"),
+}
+"""Where the fields of a rule stand in its text; once each."""
 
 
 class Outcome(StrEnum):
@@ -182,7 +187,7 @@ def matches(rule: FirewallRule, packet: Packet) -> bool | None:
         state = _state(rule.text, packet)
         if state is False:
             return False
-        unsure = unsure or _asks_more(rule.text)
+        unsure = unsure or _asks_more(rule)
     return None if unsure else True
 
 
@@ -211,6 +216,9 @@ def _state(text: str, packet: Packet) -> bool | None:
     return fits != negated
 
 
-def _asks_more(text: str) -> bool:
+def _asks_more(rule: FirewallRule) -> bool:
     """Whether a rule asks for more than links, addresses, ICMP and the state of the connection."""
-    return bool(_KNOWN_WORDS.sub("", _STATE.sub("", text)).replace("!", "").strip())
+    text = _STATE.sub("", rule.text)
+    for name, words in _ASKED_WORDS.items():
+        text = words.sub("", text, count=1) if getattr(rule, name) else text
+    return bool(_KNOWN_WORDS.sub("", text).replace("!", "").strip())

@@ -129,7 +129,12 @@ class _Walk:
     def _expected(self, nic: GuestNic) -> str:
         """The bridge that the configuration names, as a node, in the namespace of the tap."""
         tap = self._wiring.link(nic.tap or "")
-        found = [link for link in self._wiring.links.values() if nic.expected and link.name == nic.expected]
+        if not nic.expected:
+            return ""
+        switches = (node for node, bridge in self._wiring.ovs_bridges.items() if bridge.name == nic.expected)
+        if (switch := next(switches, None)) is not None:
+            return switch
+        found = [link for link in self._wiring.links.values() if link.name == nic.expected]
         return next((link.key for link in found if tap is not None and link.netns == tap.netns), "")
 
     def _add(self, kind: str, name: str, netns: str, key: str, *facts: Fact) -> None:
@@ -141,6 +146,9 @@ class _Walk:
         """From a tap or a port: to the destination itself where it is near, else to the gateway."""
         flow = self._flow
         gateway = find_gateway(self._scene, start, flow.source)
+        if expected and self._wiring.master(start) not in (None, expected) and (gateway is None or gateway.bare):
+            # In another bridge than the configuration says, and nothing serves it there.
+            gateway = find_gateway(self._scene, expected, flow.source)
         if not flow.outside and same_network(self._scene, gateway, flow.source, flow.destination):
             self._to_place(start, locate(self._scene, start, flow.destination), expected, first=True)
             return
@@ -197,11 +205,18 @@ class _Walk:
         if expected and start in leg.loose:
             leg = replace(leg, bridge=expected)
         self._cross(leg, first=first)
-        if ends and not leg.loose and self._wiring.is_bridge(leg.nodes[-1]):
-            self._no_uplink(leg)
+        answers = entry is not None and entry.mac != ""
+        if ends and not answers and not leg.loose and self._is_dead_end(leg):
+            self._no_uplink()
         self._beyond(leg, oif, place.address)
 
-    def _no_uplink(self, leg: Leg) -> None:
+    def _is_dead_end(self, leg: Leg) -> bool:
+        """Whether a leg ends in a bridge that only guests are plugged into besides."""
+        ports = self._wiring.ports.get(leg.nodes[-1], ())
+        others = [port for port in ports if port not in leg.nodes and port not in self._scene.guests.by_tap]
+        return self._wiring.is_bridge(leg.nodes[-1]) and not others
+
+    def _no_uplink(self) -> None:
         """The segment ends in a bridge that nothing leads out of."""
         bridge = self.hops[-1]
         words = f"no port of {bridge.name} leads out of this host, nor to the next hop"

@@ -159,7 +159,7 @@ def nat_hop(scene: Scene, netns: str, inl: Link | None, oif: Link, flow: Flow, g
     firewall = scene.firewall(netns)
     if firewall is None or firewall.problem:
         fact = unknown("its NAT rules were not read", "nft list ruleset")
-        return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), flow.source, True)
+        return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), "", True)
     packet = Packet("", oif.raw_name, flow.source, flow.destination)
     for nat in nat_of(firewall):
         if nat.family not in (("ip6", "inet") if flow.version == 6 else ("ip", "inet")):

@@ -95,7 +95,10 @@ def _of_network(scene: Scene, link: Link) -> bool:
 
 def _has_dhcp(scene: Scene, link: Link, source: str) -> bool:
     found = (server for server in scene.snapshot.dnsmasqs if server.netns == link.netns)
-    return any(link.raw_name in server.interfaces or (source and _gives(server, source)) for server in found)
+    return any(
+        link.raw_name in server.interfaces or (not server.interfaces and source and _gives(server, source))
+        for server in found
+    )
 
 
 def _gives(server: Dnsmasq, source: str) -> bool:

@@ -27,6 +27,9 @@ def leg_between(wiring: Wiring, start: str, goal: str, expected: str = "") -> Le
     path = wiring.path(start, goal)
     if path is not None:
         return Leg(tuple(path))
+    if expected and wiring.master(start) not in (None, expected):
+        onward = wiring.path(expected, goal)
+        return Leg((start, *(onward or (expected,))), frozenset((start,)), expected)
     here, there = wiring.stem(start), wiring.stem(goal)
     bridges = [stem[-1] for stem in (here, there) if wiring.is_bridge(stem[-1])]
     loose = frozenset(stem[-1] for stem in (here, there) if not wiring.is_bridge(stem[-1]))

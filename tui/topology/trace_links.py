@@ -100,6 +100,10 @@ class LegJudge:
         if bridge is None:
             return [broken(f"{link.name} is plugged into no bridge", _MASTER, "not-enslaved", Layer.L2)]
         remedy = mend(f"plug {link.name} into {bridge.name}", *self._command(link, "master", bridge.raw_name))
+        other = self._wiring.link(self._wiring.master(link.key) or "")
+        if other is not None:
+            words = f"{link.name} is plugged into {other.name}; its configuration says {bridge.name}"
+            return [broken(words, _MASTER, "wrong-bridge", Layer.L2, remedy)]
         words = f"{link.name} is plugged into no bridge; {bridge.name} is meant"
         return [broken(words, _MASTER, "not-enslaved", Layer.L2, remedy)]
 

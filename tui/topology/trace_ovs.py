@@ -69,15 +69,14 @@ def _tag_words(port: OvsPort) -> str:
 
 
 def _tags(scene: Scene, leg: Leg, at: int, port: OvsPort) -> list[Fact]:
-    """Compare with the port that the frame came into the same bridge by."""
+    """Compare with the port that the frame first came in by; what tags a trunk's frames have is not known."""
     nodes = leg.nodes
-    if at < 2 or not nodes[at - 1].startswith(OVS) or nodes[at - 2] not in scene.wiring.ovs_ports:
+    entries = [found[1] for node in nodes[:at] if (found := scene.wiring.ovs_ports.get(node)) is not None]
+    if at < 1 or not nodes[at - 1].startswith(OVS) or not entries or (entries[0].tag is None and entries[0].trunks):
         return []
-    before = scene.wiring.ovs_ports[nodes[at - 2]][1]
+    before = entries[0]
     vlan = before.tag or 0
-    if before.tag is None and before.trunks:
-        return []
-    if _carries(port, vlan):
+    if _carries(port, vlan, untagged=at == len(nodes) - 1):
         return []
     words = f"carries no VLAN {vlan}, which {before.name} is in"
     words = words if vlan else f"carries no untagged frames, as {before.name} has"
@@ -85,7 +84,10 @@ def _tags(scene: Scene, leg: Leg, at: int, port: OvsPort) -> list[Fact]:
     return [broken(words, "Port.tag", "ovs-tag-mismatch", Layer.L2, remedy)]
 
 
-def _carries(port: OvsPort, vlan: int) -> bool:
+def _carries(port: OvsPort, vlan: int, *, untagged: bool) -> bool:
+    """Whether frames of a VLAN leave by a port, and without a tag where somebody is behind it who knows of none."""
+    if untagged and port.tag is None:
+        return vlan == 0
     if port.tag is not None and port.vlan_mode in ("", "access"):
         return port.tag == vlan
     native = port.tag is not None and port.tag == vlan

@@ -71,7 +71,7 @@ class Router:
 
     def _ask(self, destination: str, source: str, inl: Link | None) -> RouteAnswer | None:
         if inl is not None and not source:
-            return RouteAnswer(problem="the guest's address is not known")
+            return RouteAnswer(problem="the address that the packet comes from is not known")
         return self._scene.route(RouteQuestion(self._netns, destination, source, inl.key if inl is not None else ""))
 
     def _command(self, *words: str) -> tuple[str, ...]:

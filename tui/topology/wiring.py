@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from tui.model.link import PortState
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -35,6 +37,7 @@ class Wiring:
         self.ovs_ports: dict[str, tuple[OvsBridge, OvsPort, OvsInterface]] = {}
         """What Open vSwitch says of a port, by its node."""
         self.ovs_bridges: dict[str, OvsBridge] = {}
+        self._closed = frozenset(key for key, link in self.links.items() if _is_closed(link))
         self._near: dict[str, list[str]] = {}
         self._on: dict[str, list[str]] = {}
         """The macvtaps and macvlans on a link."""
@@ -101,8 +104,12 @@ class Wiring:
                 return found
 
     def path(self, start: str, goal: str) -> list[str] | None:
-        """Return the shortest way that frames can take between two links, with both; None where there is none."""
-        before = {start: ""}
+        """Return the shortest way that frames can take between two links, with both; None where there is none. Where
+        spanning tree has closed one of several ways, another one is it."""
+        return self._path(start, goal, self._closed - {start, goal}) or self._path(start, goal, frozenset())
+
+    def _path(self, start: str, goal: str, without: frozenset[str]) -> list[str] | None:
+        before = dict.fromkeys(without, "") | {start: ""}
         for node in self._reached(start, before):
             if node == goal:
                 return list(_traced(before, goal))
@@ -215,6 +222,10 @@ class Wiring:
 
 def _is_ovs(link: Link) -> bool:
     return link.master_kind == "openvswitch"
+
+
+def _is_closed(link: Link) -> bool:
+    return link.port is not None and link.port.state is PortState.BLOCKING
 
 
 def _traced(before: Mapping[str, str], goal: str) -> Iterable[str]:
