@@ -109,6 +109,10 @@ class PaneFrame(Horizontal):
         open_one = self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
         return tuple(key for key in watched if key), open_one
 
+    def open_link(self) -> str | None:
+        """Return the key of the link that is open in the detail, if it is one's."""
+        return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
+
     # Detail
 
     @property

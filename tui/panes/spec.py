@@ -95,6 +95,8 @@ class PaneSpec(Generic[T]):
     """Whether counters and neighbours of links are read every interval while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this row needs to be read."""
+    watch_link: Callable[[T], str | None] = lambda _item: None
+    """The link that the detail of this row needs to be read (HostSnapshot.link_detail), by its key."""
 
 
 def offers(pane: AnyPane, action: Action, kinds: Sequence[Kind]) -> bool:

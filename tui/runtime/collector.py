@@ -90,9 +90,7 @@ class Collector:
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
-        self._links = LinkWatcher(
-            self.board, local=is_local(uri), interval_s=interval_s, watched=lambda: self._focus.links
-        )
+        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -137,7 +135,7 @@ class Collector:
                 self._storage.nudge()
             if focus.links and not before.links:
                 self._fabric.nudge()
-            if focus.links != before.links:
+            if (focus.links, focus.link) != (before.links, before.link):
                 self._links.wake()
 
     def reread(self) -> None:
