@@ -26,7 +26,7 @@ SIGNS = {
     Verdict.NOT_SIMULATED: "~",
 }
 _CODES = {Verdict.GOOD: GOOD, Verdict.BROKEN: BROKEN}
-_NETWORK = frozenset({"links", "processes", "ovs", "dnsmasqs"})
+_NETWORK = frozenset({"links", "processes", "firewalls", "ovs", "dnsmasqs"})
 _GUESTS = frozenset({"domains", "configs", "addresses"})
 
 

@@ -18,11 +18,13 @@ List = Callable[[str], list[str]]
 """Path of a folder as the process sees it → the names in it."""
 
 _LONG = {
-    "C": "conf-file", "7": "conf-dir", "i": "interface", "I": "except-interface", "a": "listen-address",
-    "F": "dhcp-range", "l": "dhcp-leasefile", "6": "dhcp-script", "9": "leasefile-ro", "x": "pid-file",
+    "C": "conf-file", "7": "conf-dir", "i": "interface", "a": "listen-address", "F": "dhcp-range",
+    "l": "dhcp-leasefile", "6": "dhcp-script", "9": "leasefile-ro",
 }  # fmt: skip
 """Short options that matter here; dnsmasq's own names for them."""
-_BARE = frozenset("bdDeEfhkKLnNoqRvwyzZ1359")
+_SEPARATE = frozenset({"conf-dir", "interface", "listen-address", "dhcp-range", "dhcp-script"})
+"""Those whose value may also be the next argument; conf-file and dhcp-leasefile want it behind an equals sign."""
+_BARE = frozenset("951yZDNLERKzowefnbvhdkq")
 """Short options that take no value, which may stand together as in -kd."""
 _DEEPEST = 8
 
@@ -112,7 +114,7 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     for word in rest:
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
-            if not equals and name in _LONG.values() and name != "leasefile-ro":
+            if not equals and name in _SEPARATE:
                 value = next(rest, "")
             yield name, value
         elif word.startswith("-") and len(word) > 1:

@@ -84,8 +84,8 @@ def _chain(table: _Table, name: str, family: str, origin: str) -> FirewallChain:
     hook = _HOOKS.get(name, "") if policy != "-" else ""
     return FirewallChain(
         family=family,
-        table=table.name,
-        name=name,
+        table=clean(table.name),
+        name=clean(name),
         rules=tuple(table.rules.get(name, ())),
         kind=("nat" if table.name == "nat" else "filter") if hook else "",
         hook=hook,
@@ -113,7 +113,7 @@ def parse_rule(line: str, chains: Iterable[str], counted: tuple[int, int]) -> tu
     _read_words(reading, words, frozenset(chains))
     rule = FirewallRule(
         text=clean(line.removeprefix(f"-A {reading.chain} ")),
-        verdict=reading.verdict,
+        verdict=clean(reading.verdict),
         iif=reading.asked.get("iif", ""),
         oif=reading.asked.get("oif", ""),
         source=clean(reading.asked.get("source", "")),
@@ -155,9 +155,11 @@ def _take_option(reading: _Reading, word: str, value: Callable[[], str], negated
         # A mask with holes is no prefix.
         reading.understood = reading.understood and "." not in reading.asked[name].partition("/")[2]
     elif word == "-p":
-        reading.protocol, reading.understood = "" if negated else value(), False
+        asked, reading.understood = value(), False
+        reading.protocol = "" if negated else asked
     elif word in ("--dport", "--dports"):
-        reading.ports, reading.understood = "" if negated else value().replace(":", "-"), False
+        asked, reading.understood = value(), False
+        reading.ports = "" if negated else asked.replace(":", "-")
     elif word == "-m":
         # A module's own options come after it; the comment is the one that asks for nothing.
         reading.understood = reading.understood and value() == "comment"

@@ -12,7 +12,7 @@ from tui.model.firewall import FirewallChain, FirewallRule
 from tui.model.text import clean
 
 RuleId = tuple[str, str, str, int]
-"""Family, table, chain and handle, raw."""
+"""Family, table, chain and handle, raw; with handle 0 the head of a base chain."""
 
 LINE_LIMIT = 1000
 """A rule with thousands of addresses in it is shown up to here."""
@@ -21,6 +21,7 @@ _TABLE = re.compile(r"table (\S+) (.+) \{ # handle \d+", re.ASCII)
 _CHAIN = re.compile(r"\tchain (.+) \{ # handle \d+", re.ASCII)
 _RULE = re.compile(r"\t\t(.*?)\s*# handle (\d+)", re.ASCII | re.DOTALL)
 _COUNTED = re.compile(r"\bcounter packets \d+ bytes \d+")
+_DEVICES = re.compile(r'"([^"]*)"')
 _QUOTED = re.compile(r'"[^"]*"')
 _XT_WORDS = re.compile(r"\b(masquerade|reject|snat|dnat|redirect)\b(?: to (\S+))?")
 
@@ -74,7 +75,9 @@ def parse_ruleset(text: str, texts: Mapping[RuleId, str]) -> tuple[FirewallChain
             rules.setdefault(key, []).append(_rule(rule, texts.get((*key, rule["handle"]), "")))
     foreign = {key[:2] for key, chain in chains.items() if not _of_iptables(chain)}
     return tuple(
-        _chain(chain, tuple(rules.get(key, ())), "nft" if key[:2] in foreign else "iptables-nft")
+        _chain(
+            chain, tuple(rules.get(key, ())), "nft" if key[:2] in foreign else "iptables-nft", texts.get((*key, 0), "")
+        )
         for key, chain in chains.items()
     )
 
@@ -86,12 +89,13 @@ def _of_iptables(chain: Mapping[str, Any]) -> bool:
     return "hook" not in chain or chain["name"] in _IPTABLES_CHAINS
 
 
-def _chain(chain: Mapping[str, Any], rules: tuple[FirewallRule, ...], origin: str) -> FirewallChain:
-    devices = chain.get("dev", [])
+def _chain(chain: Mapping[str, Any], rules: tuple[FirewallRule, ...], origin: str, head: str) -> FirewallChain:
+    # nft 1.0.6 leaves them out of the JSON.
+    devices = chain.get("dev") or _DEVICES.findall(head)
     return FirewallChain(
         family=chain["family"],
-        table=chain["table"],
-        name=chain["name"],
+        table=clean(chain["table"]),
+        name=clean(chain["name"]),
         rules=rules,
         kind=chain.get("type", ""),
         hook=chain.get("hook", ""),
@@ -111,7 +115,7 @@ def _rule(rule: Mapping[str, Any], text: str) -> FirewallRule:
         reading.verdict, reading.to = words[-1]
     return FirewallRule(
         text=clean(text or _words_of(rule)),
-        verdict=reading.verdict,
+        verdict=clean(reading.verdict),
         iif=reading.asked.get("iif", ""),
         oif=reading.asked.get("oif", ""),
         source=clean(reading.asked.get("source", "")),
@@ -243,12 +247,14 @@ def parse_texts(text: str) -> dict[RuleId, str]:
             chain, pending = found[1], ""
         elif line == "\t}":
             chain = ""
+        elif chain and _is_head(line):
+            texts[*table, chain, 0], pending = line.strip(), ""
         elif chain:
             pending = f"{pending}\n{line}" if pending else line
             if (found := _RULE.fullmatch(pending)) is not None:
                 words = _COUNTED.sub("counter", found[1])[:LINE_LIMIT]
                 texts.setdefault((*table, chain, int(found[2])), " ".join(words.split()))
-            pending = "" if found or _is_head(line) else pending
+                pending = ""
     return texts
 
 

@@ -88,6 +88,7 @@ class RuleEvents:
         self._socket = open_netfilter()
         try:
             self._socket.setblocking(False)
+            self._socket.bind((0, 0))
             self._socket.setsockopt(_SOL_NETLINK, _LISTEN_ALL_NSID, 1)
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES)
         except OSError:
