@@ -37,7 +37,8 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
         return USAGE
     snapshot = _read(options)
     try:
-        found = traced(snapshot, query_of(snapshot, args.source or "", args.link or "", args.to or ""))
+        query = query_of(snapshot, args.source or "", args.link or "", args.to or "")
+        found = traced(snapshot, query, made_up=options.demo)
     except QueryError as error:
         if not args.link and not snapshot.connection.live:
             say_unreachable(snapshot)

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class Tracer:
     """Makes traces on a thread of its own, of the newest snapshot alone."""
 
-    def __init__(self, told: Callable[[Trace | str], None]) -> None:
-        """`told` is called on the thread."""
+    def __init__(self, told: Callable[[Trace | str], None], *, made_up: bool) -> None:
+        """`told` is called on the thread; of a host that is `made_up` nobody is asked."""
         self._told = told
+        self._made_up = made_up
         self._news = threading.Condition()
         self._asked: tuple[HostSnapshot, Subject] | None = None
         self._stopped = False
@@ -49,17 +50,16 @@ class Tracer:
                 if self._stopped or self._asked is None:
                     return
                 (snapshot, subject), self._asked = self._asked, None
-            self._told(_made(snapshot, subject))
+            self._told(self._made(snapshot, subject))
 
-
-def _made(snapshot: HostSnapshot, subject: Subject) -> Trace | str:
-    if snapshot.links is None:
-        return "the links of this host are not read yet" if "links" in snapshot.unread else "links cannot be seen here"
-    try:
-        query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
-    except QueryError as error:
-        return str(error)
-    return traced(snapshot, query)
+    def _made(self, snapshot: HostSnapshot, subject: Subject) -> Trace | str:
+        if snapshot.links is None:
+            return "the links are not read yet" if "links" in snapshot.unread else "the links of this host are not seen"
+        try:
+            query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
+        except QueryError as error:
+            return str(error)
+        return traced(snapshot, query, made_up=self._made_up)
 
 
 def open_trace(app: VirtdeckApp) -> None:
@@ -69,7 +69,7 @@ def open_trace(app: VirtdeckApp) -> None:
     if snapshot is None or subject is None:
         app.toast("Trace: no domain or process with a NIC is selected here", "warning")
         return
-    tracer = Tracer(lambda found: screen.show_trace(found))
+    tracer = Tracer(lambda found: screen.show_trace(found), made_up=app.demo)
     screen = TraceScreen(snapshot, subject, tracer.ask)
 
     def done(hop: Hop | None) -> None:

@@ -11,7 +11,7 @@ from tui.topology import trace_ovs
 from tui.topology.trace_cause import cause_of
 from tui.topology.trace_facts import broken, good, mend, unknown
 from tui.topology.trace_filter import bridge_hop, forward_hop, ingress_facts, nat_hop, without_nat
-from tui.topology.trace_gateway import Place, find_gateway, locate, same_network
+from tui.topology.trace_gateway import Place, find_gateway, locate, same_network, some_address
 from tui.topology.trace_guest import guest_hop
 from tui.topology.trace_legs import Leg, leg_as_far, leg_between, leg_out
 from tui.topology.trace_links import LegJudge
@@ -159,6 +159,8 @@ class _Walk:
         if gateway is None:
             self._without_gateway(start, expected)
             return
+        if not flow.source and gateway.link is not None:
+            self._flow = replace(flow, source=some_address(self._scene, gateway.link, gateway.address))
         self._to_place(start, gateway, expected, first=True, gateway=gateway)
 
     def _without_gateway(self, start: str, expected: str) -> None:

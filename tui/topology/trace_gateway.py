@@ -182,3 +182,12 @@ def same_network(scene: Scene, place: Place | None, a: str, b: str) -> bool:
     if link is not None and scene.shares(link, a):
         return scene.shares(link, b) and a != b
     return ip_address(b) in ip_network(f"{a}/{64 if ':' in a else 24}", strict=False)
+
+
+def some_address(scene: Scene, link: Link, gateway: str) -> str:
+    """Return an address of the gateway's network that stands for that of a guest of which none is known."""
+    own = next((a for a in scene.wiring.addresses(link) if a.address == gateway), None)
+    if own is None:
+        return ""
+    hosts = ip_network(f"{own.address}/{own.prefix}", strict=False).hosts()
+    return next((str(host) for host, _ in zip(hosts, range(3), strict=False) if str(host) != gateway), "")

@@ -85,7 +85,12 @@ def _mac(scene: Scene, nic: GuestNic) -> list[Fact]:
 
 def _address(scene: Scene, nic: GuestNic) -> list[Fact]:
     if not nic.addresses:
-        return [unknown("no address of it is known: no lease, no agent, no neighbour", "DHCP leases, RTM_GETNEIGH")]
+        return [
+            unknown(
+                "no address of it is known: no lease, no agent, no neighbour; one of its network is taken",
+                "DHCP leases, RTM_GETNEIGH",
+            )
+        ]
     facts = [good(f"known by {', '.join(nic.addresses[:3])}", "DHCP leases, agent, RTM_GETNEIGH")]
     if nic.tap is not None:
         for address in nic.addresses:

@@ -95,7 +95,8 @@ class Router:
 
     def _known_guest(self, link: Link) -> list[Fact]:
         """What the router has resolved the guest's address to."""
-        entry = self._scene.neighbour(link.key, self._flow.source) if self._flow.source else None
+        known = self._flow.guest_source
+        entry = self._scene.neighbour(link.key, known) if known and known == self._flow.source else None
         if entry is None:
             return []
         if entry.state in _SILENT:

@@ -48,7 +48,7 @@ class Flow:
     mac: str = ""
     """Of the sender, on the first segment."""
     guest_source: str = ""
-    """The source before anything rewrote it."""
+    """The source that the sender is known by; "" where one of its network stands for it."""
 
     @property
     def version(self) -> int:

@@ -41,6 +41,8 @@ class Wiring:
         self._near: dict[str, list[str]] = {}
         self._on: dict[str, list[str]] = {}
         """The macvtaps and macvlans on a link."""
+        self._above: dict[str, list[str]] = {}
+        """The VLANs on a link."""
         self._by_name = {(link.netns, link.raw_name): link for link in self.links.values()}
         if snapshot.ovs is not None:
             self._add_ovs(snapshot.ovs)
@@ -158,12 +160,17 @@ class Wiring:
         while queue:
             node = queue.popleft()
             yield node
-            if node != start and not self._passes(node):
-                continue
-            for other in self.near(node):
+            for other in self._next(node, start):
                 if other not in before:
                     before[other] = node
                     queue.append(other)
+
+    def _next(self, node: str, start: str) -> list[str]:
+        """Where a frame gets to from a node: a VLAN hears what comes in to the link below it, not what leaves by it."""
+        onward = self.near(node) if node == start or self._passes(node) else []
+        link = self.links.get(node)
+        heard = link is not None and node != start and not link.physical and self.is_endpoint(link)
+        return [*onward, *self._above.get(node, ())] if heard else onward
 
     def _passes(self, node: str) -> bool:
         """Whether frames that reach a node go on: into a bridge, out of a port, between links on the same parent."""
@@ -183,7 +190,8 @@ class Wiring:
         if peer is not None and link.key < peer:
             self._join(link.key, peer)
         if parent is not None and link.kind == "vlan":
-            self._join(link.key, parent)
+            self._near.setdefault(link.key, []).append(parent)
+            self._above.setdefault(parent, []).append(link.key)
         elif parent is not None and link.kind in _ON_OTHERS:
             # The parent's own stack does not hear them: they reach what is outside of it, and each other.
             self._near.setdefault(link.key, []).append(parent)
