@@ -1,14 +1,10 @@
 """What a path trace asks: the kernel of a namespace where it sends a packet (RTM_GETROUTE, rtnetlink(7)), and Open
-vSwitch what it does with a frame (ofproto/trace, ovs-vswitchd(8))."""
+vSwitch what it does with a frame."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import socket
 import struct
-import subprocess
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -19,6 +15,7 @@ from tui.sources.inside import inside
 from tui.sources.netlink.kinds import address
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attribute, attributes, number
+from tui.sources.ovs_trace import ask_switch
 
 if TYPE_CHECKING:
     from tui.model.link import Netns
@@ -29,9 +26,6 @@ _HEAD = struct.Struct("=BBBBBBBBI")
 _LOOKUP_TABLE = 0x1000
 _DESTINATION, _SOURCE, _IIF, _OIF, _GATEWAY, _PREFERRED, _TABLE, _VIA = 1, 2, 3, 4, 5, 7, 15, 18
 _KINDS = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")
-_DEADLINE_S = 5.0
-_ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.MULTILINE)
-_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def ask(questions: Iterable[Question], namespaces: Mapping[str, Netns]) -> dict[Question, RouteAnswer | FlowAnswer]:
@@ -41,7 +35,7 @@ def ask(questions: Iterable[Question], namespaces: Mapping[str, Netns]) -> dict[
     by_netns: dict[str, list[RouteQuestion]] = {}
     for question in questions:
         if isinstance(question, FlowQuestion):
-            found[question] = _ask_switch(question)
+            found[question] = ask_switch(question)
         else:
             by_netns.setdefault(question.netns, []).append(question)
     for key, asked in by_netns.items():
@@ -100,23 +94,3 @@ def _packed(family: int, text: str) -> bytes:
         return socket.inet_pton(family, text)
     except OSError as error:
         raise ValueError(f"{text} is no address of this family") from error
-
-
-def _ask_switch(question: FlowQuestion) -> FlowAnswer:
-    program = shutil.which("ovs-appctl", path=_PATH)
-    if program is None:
-        return FlowAnswer(problem="ovs-appctl is not installed")
-    flow = f"in_port={question.port},dl_src={question.source_mac},dl_dst={question.destination_mac},arp"
-    try:
-        done = subprocess.run(
-            [program, f"--timeout={_DEADLINE_S:.0f}", "ofproto/trace", question.bridge, flow],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_DEADLINE_S + 1,
-            check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return FlowAnswer(problem=clean(str(error)))
-    found = _ACTIONS.search(done.stdout)
-    if done.returncode or found is None:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        return FlowAnswer(problem=clean(lines[-1]) if lines else f"ovs-appctl ended with {done.returncode}")
-    return FlowAnswer(actions=clean(found[1]))
