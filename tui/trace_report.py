@@ -38,7 +38,7 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
     snapshot = _read(options)
     try:
         query = query_of(snapshot, args.source or "", args.link or "", args.to or "")
-        found = traced(snapshot, query, made_up=options.demo)
+        found = traced(snapshot, query, made_up=options.demo, probing=args.probe)
     except QueryError as error:
         if not args.link and not snapshot.connection.live:
             say_unreachable(snapshot)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tui.app import VirtdeckApp
     from tui.model.finding import Hop, Trace
     from tui.model.snapshot import HostSnapshot
+    from tui.tracing import Probes
 
 
 class Tracer:
@@ -28,13 +29,17 @@ class Tracer:
         self._made_up = made_up
         self._news = threading.Condition()
         self._asked: tuple[HostSnapshot, Subject] | None = None
+        self._probing = False
+        self._probes: dict[Subject, Probes] = {}
+        """What was answered on the wire when it was last asked."""
         self._stopped = False
         run_forever("tracer", self._run, told, lambda: self._stopped)
 
-    def ask(self, snapshot: HostSnapshot, subject: Subject) -> None:
-        """Have a trace made; returns at once."""
+    def ask(self, snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
+        """Have a trace made, proven on the wire if it is `probing`; returns at once."""
         with self._news:
             self._asked = snapshot, subject
+            self._probing = self._probing or probing
             self._news.notify()
 
     def stop(self) -> None:
@@ -50,16 +55,19 @@ class Tracer:
                 if self._stopped or self._asked is None:
                     return
                 (snapshot, subject), self._asked = self._asked, None
-            self._told(self._made(snapshot, subject))
+                probing, self._probing = self._probing, False
+            self._told(self._made(snapshot, subject, probing=probing))
 
-    def _made(self, snapshot: HostSnapshot, subject: Subject) -> Trace | str:
+    def _made(self, snapshot: HostSnapshot, subject: Subject, *, probing: bool) -> Trace | str:
         if snapshot.links is None:
             return "the links are not read yet" if "links" in snapshot.unread else "the links of this host are not seen"
         try:
             query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
         except QueryError as error:
             return str(error)
-        return traced(snapshot, query, made_up=self._made_up)
+        probes = {} if probing else self._probes.get(subject, {})
+        self._probes = {subject: probes}
+        return traced(snapshot, query, made_up=self._made_up, probes=probes, probing=probing)
 
 
 def open_trace(app: VirtdeckApp) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tui.model.route import Answer, ProbeQuestion, Question
 from tui.model.text import clean
 from tui.topology.trace import trace
-from tui.topology.trace_scene import Query, Scene, is_address
+from tui.topology.trace_scene import Ground, Query, Scene, is_address
 
 if TYPE_CHECKING:
     from tui.model.finding import Trace
-    from tui.model.route import FlowAnswer, Question, RouteAnswer
     from tui.model.snapshot import HostSnapshot
 
 _ROUNDS = 30
@@ -21,27 +22,36 @@ class QueryError(Exception):
     """What is to be traced cannot be found; the text says why."""
 
 
-def traced(snapshot: HostSnapshot, query: Query, *, made_up: bool = False) -> Trace:
+Probes = dict[Question, Answer]
+"""What was asked on the wire, and the answers."""
+
+
+def traced(
+    snapshot: HostSnapshot, query: Query, *, made_up: bool = False, probes: Probes | None = None, probing: bool = False
+) -> Trace:
     """Return the trace of `query` with all that the kernel answers; it may take as long as Open vSwitch does. Of a host
-    that is made up there is nobody to ask."""
+    that is `made_up` there is nobody to ask. `probes` are answers from the wire that are known already; only when it is
+    `probing` are others sent for, and added there."""
     from tui.sources.tracing import ask
 
-    if made_up:
-        return trace(snapshot, query, {}).trace
-    answers: dict[Question, RouteAnswer | FlowAnswer] = {}
-    namespaces = snapshot.links.namespaces if snapshot.links is not None else {}
+    ground, links = Ground(snapshot), snapshot.links
+    known: Probes = probes if probes is not None else {}
+    query = replace(query, probe=probing or bool(known))
+    answers: dict[Question, Answer] = dict(known)
     for _ in range(_ROUNDS):
-        made = trace(snapshot, query, answers)
-        if not made.questions:
+        made = trace(ground, query, answers)
+        open_ones = [q for q in made.questions if probing or not isinstance(q, ProbeQuestion)]
+        if not open_ones or links is None or made_up:
             break
-        answers |= ask(made.questions, namespaces)
+        answers |= ask(open_ones, links)
+    known |= {question: answer for question, answer in answers.items() if isinstance(question, ProbeQuestion)}
     return made.trace
 
 
 def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
     """Return the query for words as the command line has them: DOMAIN, DOMAIN/NIC or a MAC, or LINK[@NETNS]; `to` is an
     address or the name of a guest. Raises QueryError."""
-    scene = Scene(snapshot, {})
+    scene = Scene(Ground(snapshot), {})
     target = _target(scene, to)
     if link:
         return Query(link=_link(snapshot, link), to=target)
@@ -50,7 +60,7 @@ def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
 
 def target_of(snapshot: HostSnapshot, to: str) -> str:
     """Return the address that a destination means: one, or the name of a guest; "" for outside. Raises QueryError."""
-    return to if not to or is_address(to) else _target(Scene(snapshot, {}), to)
+    return to if not to or is_address(to) else _target(Scene(Ground(snapshot), {}), to)
 
 
 def _target(scene: Scene, to: str) -> str:

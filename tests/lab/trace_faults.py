@@ -127,6 +127,11 @@ link set p-in2 up master br-in
 -n r1 link set r1-in2 up
 -n r1 route add ADDRESS dev r1-in2
 """
+_DEAD = f"""\
+-n outside address del {NEXT_HOP}/24 dev wan0
+-n outside route del local default dev lo
+-n r1 neighbour flush dev r1-ex
+"""
 _LISTEN = "link set br-in down type bridge forward_delay 3000 stp_state 1\nlink set br-in up"
 
 FAULTS = (
@@ -164,7 +169,10 @@ FAULTS = (
                                               run("", "iptables", "-P", "FORWARD", "DROP")),
           "br-in: bridge-nf-call-iptables", "bridge-nf-drop"),
     Fault("no NAT", nft("r1", "flush ruleset\n"), "NAT", "no-nat"),
-    Fault("next hop dead", ip(f"-n outside address del {NEXT_HOP}/24 dev wan0"), NEXT_HOP, "next-hop-dead"),
+    Fault("next hop dead", ip(_DEAD), NEXT_HOP, "next-hop-dead"),
+    Fault("next hop silent", both(run("outside", "sysctl", "-qw", "net.ipv4.conf.wan0.arp_ignore=8"),
+                                  ip("-n r1 neighbour flush dev r1-ex")), "wan0", "next-hop-dead",
+          undo=run("outside", "sysctl", "-qw", "net.ipv4.conf.wan0.arp_ignore=0")),
     Fault("router port out of bridge", ip("link set p-in nomaster"), "p-in", "not-enslaved"),
     Fault("router's outer port out of bridge", ip("link set p-ex nomaster"), "p-ex", "not-enslaved"),
     Fault("router's outer link down", ip("-n r1 link set r1-ex down"), "r1-ex", "link-down"),

@@ -22,10 +22,12 @@ class Scripted:
         self.net.filter("r1", chain("postrouting", rule("masquerade", oif="r1-ex"), kind="nat"))
         self.asked: list[Subject] = []
         self.left: list[Hop | None] = []
+        self.probed = 0
         self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask)
 
-    def _ask(self, _snapshot: HostSnapshot, subject: Subject) -> None:
+    def _ask(self, _snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
         self.asked.append(subject)
+        self.probed += probing
         self.screen.show_trace(self.net.trace(subject.guest, subject.to) if subject.nic == 0 else "no such NIC")
 
     async def open(self) -> None:
@@ -104,7 +106,8 @@ async def test_leaving_the_destination_keeps_the_trace(demo: OpenDeck) -> None:
     async with demo() as deck:
         scripted = Scripted(deck)
         await scripted.open()
-        await deck.press("t", "escape")
+        await deck.press("p", "t", "escape")
+        assert scripted.probed == 1
         assert scripted.left == []
         assert "vm1/net0 to 203.0.113.9" in deck.text()
 

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tui.dialogs.live import LiveScreen
-from tui.model.finding import Verdict
+from tui.model.finding import ON_THE_WIRE, Verdict
 from tui.model.text import clean, wrapped
 from tui.widgets.entry import Entry
 from tui.widgets.grid import Cell, Column, Grid
@@ -53,8 +53,8 @@ class _Row:
     cause: bool
 
 
-Asker = Callable[["HostSnapshot", Subject], None]
-"""Has a trace made; what comes of it is given to `show_trace`, on any thread."""
+Asker = Callable[["HostSnapshot", Subject, bool], None]
+"""Has a trace made, proven on the wire or not; what comes of it is given to `show_trace`, on any thread."""
 
 
 class TraceScreen(LiveScreen["Hop | None"]):
@@ -79,6 +79,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._ask = ask
         self._trace: Trace | None = None
         self._problem = ""
+        self._probing = False
         self._heading = LinesView()
         self._cause = LinesView()
         self._facts = LinesView(classes="grow", can_focus=True)
@@ -111,7 +112,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._prompt.display = False
         self.grid.focus()
         self._draw()
-        self._ask(self._snapshot, self._subject)
+        self._ask(self._snapshot, self._subject, False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -122,7 +123,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         """Trace anew."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
-            self._ask(snapshot, self._subject)
+            self._ask(snapshot, self._subject, False)
 
     def show_trace(self, found: Trace | str) -> None:
         """Take a trace, or why there is none; may be called on any thread."""
@@ -130,6 +131,9 @@ class TraceScreen(LiveScreen["Hop | None"]):
 
     def on_trace_screen_news(self, event: News) -> None:
         event.stop()
+        if self._probing and (isinstance(event.found, str) or _is_proven(event.found)):
+            self._probing = False
+            self._draw()
         if isinstance(event.found, str):
             self._problem, self._trace = event.found, None
         elif event.found == self._trace and not self._problem:
@@ -162,6 +166,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         trace, subject = self._trace, self._subject
         what = f"{trace.source} to {trace.destination}" if trace is not None else "Trace"
         more = [Span("n", "key", "nic"), Span(" next NIC  ", "", "nic")] if subject.nics > 1 else []
+        more += [Span("p", "key", "probe"), Span(" probe  ", "", "probe")]
         keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
         return [Span(clean(what), "title"), FILL, *keys]
 
@@ -170,11 +175,13 @@ class TraceScreen(LiveScreen["Hop | None"]):
         if trace is None:
             return [[Span(part, "warn")] for part in wrapped(self._problem, width)] if self._problem else []
         sign, style = SIGNS[trace.verdict]
+        asking = [[Span("asking on the wire ...", "dim")]] if self._probing else []
         if trace.cause is None:
-            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}", style)]]
+            proven = ", proven on the wire" if _is_proven(trace) else ""
+            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}{proven}", style)], *asking]
         hop = trace.hops[trace.cause[0]]
         words = f"{sign} {hop.kind} {hop.name}: {hop.facts[trace.cause[1]].words}"
-        return [[Span(part, style)] for part in wrapped(words, width)]
+        return [*([Span(part, style)] for part in wrapped(words, width)), *asking]
 
     def _draw_facts(self) -> None:
         row = self.grid.cursor_item
@@ -203,6 +210,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
             self.dismiss(None)
         elif event.character == "t":
             self._open_entry()
+        elif event.character == "p":
+            self._probe()
         elif event.character == "n" and self._subject.nics > 1:
             self._next_nic()
         elif event.key in ("pageup", "pagedown"):
@@ -219,6 +228,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._open_entry()
             case "nic":
                 self._next_nic()
+            case "probe":
+                self._probe()
             case _:
                 self.dismiss(None)
 
@@ -246,7 +257,13 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._trace, self._problem = None, ""
         self._show_hops()
         self._draw()
-        self._ask(self._snapshot, subject)
+        self._ask(self._snapshot, subject, False)
+
+    def _probe(self) -> None:
+        """Ask on the wire, once; what was answered stays until the next time."""
+        self._probing = True
+        self._draw()
+        self._ask(self._snapshot, self._subject, True)
 
 
 _VERDICTS = {
@@ -256,6 +273,10 @@ _VERDICTS = {
     Verdict.NOT_SIMULATED: "nothing is broken as far as it can be told",
     Verdict.BROKEN: "the way is broken",
 }
+
+
+def _is_proven(trace: Trace) -> bool:
+    return any(fact.source in ON_THE_WIRE for hop in trace.hops for fact in hop.facts)
 
 
 def _words_of(hop: Hop) -> Cell:

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tui.model.link import link_key
-from tui.model.route import FlowAnswer, FlowQuestion, Question, RouteAnswer, RouteQuestion
+from tui.model.route import Answer, FlowQuestion, ProbeAnswer, ProbeQuestion, Question, RouteAnswer, RouteQuestion
 from tui.model.text import clean
 from tui.sources.inside import inside
 from tui.sources.netlink.kinds import address
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attribute, attributes, number
 from tui.sources.ovs_trace import ask_switch
+from tui.sources.probe import probe
 
 if TYPE_CHECKING:
-    from tui.model.link import Netns
+    from tui.model.link import Links, Netns
 
 _GET_ROUTE = 26
 _HEAD = struct.Struct("=BBBBBBBBI")
@@ -28,20 +29,35 @@ _DESTINATION, _SOURCE, _IIF, _OIF, _GATEWAY, _PREFERRED, _TABLE, _VIA = 1, 2, 3,
 _KINDS = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")
 
 
-def ask(questions: Iterable[Question], namespaces: Mapping[str, Netns]) -> dict[Question, RouteAnswer | FlowAnswer]:
+def ask(questions: Iterable[Question], links: Links) -> dict[Question, Answer]:
     """Return an answer to each question. Enters the namespaces with the calling thread, and comes back; may take as
-    long as ovs-vswitchd does, 5 s a question at most."""
-    found: dict[Question, RouteAnswer | FlowAnswer] = {}
+    long as ovs-vswitchd does, 6 s a question at most."""
+    found: dict[Question, Answer] = {}
     by_netns: dict[str, list[RouteQuestion]] = {}
     for question in questions:
         if isinstance(question, FlowQuestion):
             found[question] = ask_switch(question)
+        elif isinstance(question, ProbeQuestion):
+            found[question] = _ask_wire(question, links)
         else:
             by_netns.setdefault(question.netns, []).append(question)
     for key, asked in by_netns.items():
-        answers = _ask_netns(namespaces.get(key), asked)
+        answers = _ask_netns(links.namespaces.get(key), asked)
         found |= {question: answers[question] for question in asked}
     return found
+
+
+def _ask_wire(question: ProbeQuestion, links: Links) -> ProbeAnswer:
+    netns, link = links.namespaces.get(question.netns), links.links.get(question.link)
+    if netns is None or (question.link and link is None):
+        return ProbeAnswer(problem="it is gone")
+    try:
+        with inside(netns):
+            return probe(question, link.raw_name if link is not None else "")
+    except PermissionError:
+        return ProbeAnswer(problem="not root")
+    except OSError as error:
+        return ProbeAnswer(problem=clean(error.strerror or str(error)))
 
 
 def _ask_netns(netns: Netns | None, asked: list[RouteQuestion]) -> dict[RouteQuestion, RouteAnswer]:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 _SOURCES = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save", "iptables-legacy": "iptables-legacy-save"}
 _FILTERS = ("filter", "route")
+_HOOKS = {
+    "input": ("prerouting", "input"),
+    "forward": ("prerouting", "forward", "postrouting"),
+    "output": ("output", "postrouting"),
+}
+_ANSWERED_BY = {"input": "output", "forward": "forward", "output": "input"}
 
 
 def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, flow: Flow) -> Hop:
@@ -30,12 +36,9 @@ def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, fl
     there = Packet(_raw(inl), _raw(oif), flow.source, flow.destination)
     back = Packet(_raw(oif), _raw(inl), flow.destination, flow.source, reply=True)
     hook = "output" if inl is None else "input" if oif is None else "forward"
-    back_hook = {"output": "input", "input": "output", "forward": "forward"}[hook]
     families = ("ip6" if flow.version == 6 else "ip", "inet")
-    hooks = [*(["prerouting"] if inl is not None else []), hook, *(["postrouting"] if oif is not None else [])]
-    facts = _hook_facts(scene, netns, hooks, families, there)
-    back_hooks = [h for h in (back_hook, "prerouting", "postrouting") if h == back_hook or h in hooks]
-    facts += _hook_facts(scene, netns, back_hooks, families, back)
+    facts = _hook_facts(scene, netns, _HOOKS[hook], families, there)
+    facts += _hook_facts(scene, netns, _HOOKS[_ANSWERED_BY[hook]], families, back)
     return Hop("filter", hook, scene.wiring.netns_name(netns), netns, _summed(scene, netns, facts))
 
 

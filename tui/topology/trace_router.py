@@ -10,6 +10,7 @@ from tui.model.finding import Fact, Layer
 from tui.model.route import RouteAnswer, RouteQuestion
 from tui.topology.trace_facts import broken, good, inside, mend, unknown
 from tui.topology.trace_guest import duplicates
+from tui.topology.trace_proof import answers_arp
 
 if TYPE_CHECKING:
     from tui.model.finding import Remedy
@@ -96,7 +97,11 @@ class Router:
     def _known_guest(self, link: Link) -> list[Fact]:
         """What the router has resolved the guest's address to."""
         known = self._flow.guest_source
-        entry = self._scene.neighbour(link.key, known) if known and known == self._flow.source else None
+        if not known or known != self._flow.source:
+            return []
+        if proof := answers_arp(self._scene, link, known, self._flow.mac, "guest-silent"):
+            return proof
+        entry = self._scene.neighbour(link.key, known)
         if entry is None:
             return []
         if entry.state in _SILENT:
@@ -221,8 +226,11 @@ class Router:
         return mend("look at the way back", *self._command("ip", "route", "get", self._flow.source))
 
 
-def resolved(scene: Scene, link: Link, address: str) -> Fact | None:
-    """Return what a link has learned of the next hop; None where it never asked."""
+def resolved(scene: Scene, link: Link, address: str, mac: str = "") -> Fact | None:
+    """Return what a link has learned of the next hop, whose MAC should be `mac`, "" for any; None where it never
+    asked."""
+    if proof := answers_arp(scene, link, address, mac, "next-hop-dead"):
+        return proof[0]
     entry = scene.neighbour(link.key, address)
     if entry is None:
         return None

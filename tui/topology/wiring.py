@@ -38,6 +38,7 @@ class Wiring:
         """What Open vSwitch says of a port, by its node."""
         self.ovs_bridges: dict[str, OvsBridge] = {}
         self._closed = frozenset(key for key, link in self.links.items() if _is_closed(link))
+        self._segments: dict[str, list[str]] = {}
         self._near: dict[str, list[str]] = {}
         self._on: dict[str, list[str]] = {}
         """The macvtaps and macvlans on a link."""
@@ -119,7 +120,10 @@ class Wiring:
 
     def segment(self, start: str) -> list[str]:
         """Return all nodes that frames from a link get to, nearest first."""
-        return list(self._reached(start, {start: ""}))
+        found = self._segments.get(start)
+        if found is None:
+            found = self._segments[start] = list(self._reached(start, {start: ""}))
+        return found
 
     def endpoints(self, start: str) -> list[Link]:
         """Return the links of the same segment that may have addresses, nearest first."""
