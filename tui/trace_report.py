@@ -13,6 +13,7 @@ from tui.tracing import QueryError, query_of, traced
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from tui.cli import Options
     from tui.model.finding import Fact, Hop, Trace
@@ -45,10 +46,11 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
             return NO_CONNECTION
         print(f"virtdeck: {error}", file=sys.stderr)
         return USAGE
+    limits = snapshot.links.limits if snapshot.links is not None else snapshot.limits
     if args.json:
-        print_json(trace_json(found))
+        print_json(trace_json(found, limits))
     else:
-        print("\n".join(trace_lines(found)))
+        print("\n".join(trace_lines(found, limits)))
     return _CODES.get(found.verdict, UNKNOWN)
 
 
@@ -74,8 +76,9 @@ def _firewalls_read(snapshot: HostSnapshot) -> bool:
     return links is None or links.namespaces.keys() <= snapshot.firewalls.keys()
 
 
-def trace_json(found: Trace) -> dict[str, Any]:
-    """Return a trace as JSON-able data: hops with their facts, the verdict, the cause by its hop and fact."""
+def trace_json(found: Trace, limits: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a trace as JSON-able data: hops with their facts, the verdict, the cause by its hop and fact, and what
+    cannot be seen."""
     hops = [
         {
             "kind": hop.kind,
@@ -93,6 +96,7 @@ def trace_json(found: Trace) -> dict[str, Any]:
         "destination": found.destination,
         "verdict": found.verdict.value,
         "cause": _cause_json(found),
+        "limits": list(limits),
         "hops": hops,
     }
 
@@ -110,12 +114,19 @@ def reason(hop: Hop) -> str:
     return next((fact.words for fact in hop.facts if fact.verdict is hop.verdict), "nothing was found out")
 
 
-def trace_lines(found: Trace) -> list[str]:
-    """Return a trace in lines: the cause first, a hop a line, what mends it last."""
+def warnings_of(found: Trace) -> list[tuple[Hop, Fact]]:
+    """Return what a trace warns of, and on which hops."""
+    return [(hop, fact) for hop in found.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
+
+
+def trace_lines(found: Trace, limits: Sequence[str] = ()) -> list[str]:
+    """Return a trace in lines: the cause first, a hop a line, what mends it last; `limits` is what cannot be seen."""
     lines = [f"{found.source} to {found.destination}: {found.verdict.value}"]
+    lines += [f"limited: {limit}" for limit in limits]
     cause = None if found.cause is None else found.hops[found.cause[0]].facts[found.cause[1]]
     if cause is not None and found.cause is not None:
         lines.append(f"cause: {where(found.hops[found.cause[0]])}: {cause.words}")
+    lines += [f"warning: {where(hop)}: {fact.words}" for hop, fact in warnings_of(found)]
     lines.append("")
     for hop in found.hops:
         lines += _hop_lines(hop)

@@ -13,6 +13,7 @@ from tui.topology.trace_scene import Ground, Query, Scene, is_address
 if TYPE_CHECKING:
     from tui.model.finding import Trace
     from tui.model.snapshot import HostSnapshot
+    from tui.topology.guests import GuestNic
 
 _ROUNDS = 30
 """Each namespace on the way brings up at most two rounds of questions."""
@@ -96,7 +97,7 @@ def _link(snapshot: HostSnapshot, words: str) -> str:
 def _nic(scene: Scene, words: str, to: str) -> Query:
     guest, _, which = words.rpartition("/") if "/" in words else (words, "", "")
     nics = scene.guests.nics
-    found = [nic for nic in nics if guest in (nic.guest, nic.key, _pid(nic.key))]
+    found = [nic for nic in nics if guest in _names(nic)]
     if not found and not which:
         found = [nic for nic in nics if nic.mac == words.lower()]
     elif which:
@@ -108,8 +109,11 @@ def _nic(scene: Scene, words: str, to: str) -> Query:
     return Query(guest=found[0].key, nic=found[0].index, to=to)
 
 
-def _pid(key: str) -> str:
-    return key.partition(":")[0]
+def _names(nic: GuestNic) -> set[str]:
+    """What its guest may be called: by name, raw too, UUID or id; a process by its pid."""
+    domain = nic.domain
+    more = {domain.raw_name, str(domain.id)} if domain is not None else {nic.key.partition(":")[0]}
+    return {nic.guest, nic.key, *more}
 
 
 def _not_found(scene: Scene, words: str) -> str:

@@ -199,12 +199,45 @@ def test_a_guest_on_the_hosts_own_bridge_uses_the_hosts_own_gateway() -> None:
     net.domain("vm1", "vnet0", "52:54:00:00:00:01", "192.168.1.77")
     net.learned("eth0", "02:ff:00:00:00:01")
     found = net.trace("vm1")
-    assert ("router", HOME) in kinds(found), "with nothing but addresses to go by the host may be the router"
+    assert kinds(found)[-2:] == [("uplink", "eth0"), ("outside", "outside")], "nothing tells of a gateway here"
     net.route(HOME, "default", "192.168.1.1", "br0")
     found = net.trace("vm1")
     assert ("router", HOME) not in kinds(found)
     assert kinds(found)[-2:] == [("uplink", "eth0"), ("next-hop", "192.168.1.1")]
     assert found.verdict is Verdict.GOOD, all_bad(found)
+
+
+def test_a_container_beside_a_guest_is_not_its_router() -> None:
+    """It has an address in the guest's network and another link, forwards nothing, and the real gateway is outside."""
+    net = Net()
+    net.netns("c1", ipv4_forwarding=False)
+    net.link("br0", "bridge")
+    net.link("eth0", "ethernet", physical=True)
+    net.link("vnet0", "tun", tap=TapFacts("tap", persistent=False))
+    net.veth("veth0", "eth0@c1")
+    net.link("eth1@c1", "ethernet", physical=True)
+    net.address("eth0@c1", "192.168.1.1/24")
+    net.address("eth1@c1", "10.1.1.7/24")
+    for name in ("eth0", "vnet0", "veth0"):
+        net.plug(name, "br0")
+    net.domain("vm1", "vnet0", "52:54:00:00:00:01", "192.168.1.77")
+    found = net.trace("vm1")
+    assert not all_bad(found)
+    assert ("router", "c1") not in kinds(found)
+    net.address("eth0@c1")
+    assert not all_bad(net.trace("vm1")), "nor does it lack an address"
+
+
+def test_what_a_neighbour_table_remembers_makes_no_duplicate() -> None:
+    net = with_nat(routed())
+    net.resolved("wan0@outside", "10.0.0.51", "52:54:00:00:00:02", "stale")
+    assert net.trace("vm1", FAR).verdict is Verdict.GOOD
+    net.resolved("r1-in@r1", "10.0.0.51", "52:54:00:00:00:02", "stale")
+    found = net.trace("vm1", FAR)
+    assert (found.verdict, all_bad(found)) == (Verdict.GOOD, {("r1", "duplicate-ip")}), "a warning"
+    net.neighbours.clear()
+    net.resolved("r1-in@r1", "10.0.0.51", "52:54:00:00:00:02", "reachable")
+    assert named(net.trace("vm1", FAR)) == ("r1", "duplicate-ip")
 
 
 def test_open_vswitch_tags_keep_guests_apart() -> None:

@@ -100,7 +100,7 @@ def test_wrong_use_is_2(words: tuple[str, ...]) -> None:
 
 
 def test_no_connection_is_3() -> None:
-    done = virtdeck("vm1", uri="qemu+unix:///system?socket=/nowhere")
+    done = virtdeck("no-such-guest", uri="qemu+unix:///system?socket=/nowhere")
     assert done.returncode == 3
     assert "cannot connect" in done.stderr
 
@@ -111,4 +111,6 @@ def test_what_only_warns_is_good() -> None:
     net.change("r1-in@r1", mtu=1400)
     found = net.trace("vm1", FAR)
     assert (found.verdict, found.cause) == (Verdict.GOOD, None)
-    assert any("small pings pass, larger packets are lost" in line for line in trace_lines(found))
+    lines = trace_lines(found, ["other namespaces: not root"])
+    assert lines[1] == "limited: other namespaces: not root"
+    assert lines[2].startswith("warning: veth r1-in@r1: MTU 1400 here, 1500 at")

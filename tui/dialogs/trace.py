@@ -178,7 +178,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         asking = [[Span("asking on the wire ...", "dim")]] if self._probing else []
         if trace.cause is None:
             proven = ", proven on the wire" if _is_proven(trace) else ""
-            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}{proven}", style)], *asking]
+            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}{proven}", style)], *_warning_lines(trace, width), *asking]
         hop = trace.hops[trace.cause[0]]
         words = f"{sign} {hop.kind} {hop.name}: {hop.facts[trace.cause[1]].words}"
         return [*([Span(part, style)] for part in wrapped(words, width)), *asking]
@@ -273,6 +273,13 @@ _VERDICTS = {
     Verdict.NOT_SIMULATED: "nothing is broken as far as it can be told",
     Verdict.BROKEN: "the way is broken",
 }
+
+
+def _warning_lines(trace: Trace, width: int) -> list[SpanLine]:
+    found = [(hop, fact) for hop in trace.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
+    sign, style = SIGNS[Verdict.WARNING]
+    texts = [f"{sign} {hop.kind} {hop.name}: {fact.words}" for hop, fact in found]
+    return [[Span(part, style)] for text in texts for part in wrapped(text, width)]
 
 
 def _is_proven(trace: Trace) -> bool:

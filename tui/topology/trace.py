@@ -223,15 +223,16 @@ class _Walk:
             self._append(fact)
 
     def _to_unseen(self, start: str, place: Place, expected: str, *, first: bool, oif: Link | None) -> None:
-        entry = self._scene.neighbour(oif.key, place.address) if oif is not None else None
+        askers = [oif] if oif is not None else self._wiring.endpoints(start)
+        known = (self._scene.neighbour(link.key, place.address) for link in askers)
+        entry = next((entry for entry in known if entry is not None and entry.mac), None)
         leg = self._way_out(start, entry.mac if entry is not None else "")
         ends = leg is None
         leg = leg or leg_as_far(self._wiring, start)
         if expected and start in leg.loose:
             leg = replace(leg, bridge=expected)
         self._cross(leg, first=first)
-        answers = entry is not None and entry.mac != ""
-        if ends and not answers:
+        if ends and entry is None:
             self._append(*dead_end(self._scene, leg, self.hops[-1].name))
         self._beyond(leg, oif, place.address)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Layer
 from tui.model.route import RouteAnswer, RouteQuestion
-from tui.topology.trace_facts import broken, good, inside, mend, unknown
+from tui.topology.trace_facts import broken, good, inside, mend, unknown, warning
 from tui.topology.trace_guest import duplicates
 from tui.topology.trace_proof import answers_arp
 
@@ -23,6 +23,8 @@ _SETTINGS = "RTM_GETNETCONF"
 _NEIGHBOURS = "RTM_GETNEIGH"
 _REVERSE = frozenset({errno.EINVAL, errno.EXDEV})
 _SILENT = frozenset({"failed", "incomplete"})
+_SURE = frozenset({"reachable", "permanent"})
+"""States of what was heard of lately, or set by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class Router:
             words = f"takes {self._flow.source} to be {entry.mac}, not the guest's {self._flow.mac}"
             remedy = mend("find who else has that address, then forget the entry",
                           *self._command("ip", "neighbour", "flush", "dev", link.raw_name))  # fmt: skip
+            if entry.state not in _SURE:
+                return [warning(words, _NEIGHBOURS, "duplicate-ip", Layer.L3, remedy)]
             return [broken(words, _NEIGHBOURS, "duplicate-ip", Layer.L3, remedy)]
         return [good(f"has resolved {self._flow.source}: {entry.state}", _NEIGHBOURS)]
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _PAIRS = frozenset({"veth", "netkit"})
 _ON_OTHERS = frozenset({"macvtap", "macvlan"})
 _TUNNELS = frozenset({"vxlan", "gretap", "geneve", "ip6gretap", "l2tpeth"})
+_INTERNAL = frozenset({"openvswitch", "tun"})
+"""What an internal port is to the kernel, with its own datapath and with that in userspace."""
 OVS = "ovs:"
 """Before the UUID of an Open vSwitch bridge, as a node."""
 OVS_PORT = "ovs-port:"
@@ -226,7 +228,8 @@ class Wiring:
         link = self.named(ovs.netns or self.home, interface.raw_name)
         if link is None and interface.kind == "internal":
             # One that was moved to another namespace is a port all the same.
-            link = next((item for item in self.links.values() if item.raw_name == interface.raw_name), None)
+            moved = (item for item in self.links.values() if item.raw_name == interface.raw_name)
+            link = next((item for item in moved if item.kind in _INTERNAL), None)
         if link is not None:
             return link.key
         return OVS_PORT + port.key if len(port.interfaces) == 1 else f"{OVS_PORT}{port.key}:{interface.raw_name}"
