@@ -11,11 +11,9 @@ from tui.model.host import LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
-from tui.runtime.fabric import FabricReader
-from tui.runtime.links import LinkWatcher
-from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
+from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
-from tui.runtime.ovs import OvsWatcher
+from tui.runtime.network_readers import NetworkReaders
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -91,13 +89,8 @@ class Collector:
             told=self._pool_hosts.nudge,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
-        self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
-        self._ovs = OvsWatcher(self.board, local=is_local(uri))
-        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
-        self._made_up = (
-            MadeUpNetwork(self.board, network, interval_s=interval_s, watched=lambda: self._focus.links)
-            if network is not None
-            else None
+        self._network = NetworkReaders(
+            self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus, made_up=network
         )
 
     def start(self) -> None:
@@ -112,7 +105,7 @@ class Collector:
         self._scanner.start()
         self._pool_hosts.start()
         self._storage.start()
-        self._start_network()
+        self._network.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -123,13 +116,9 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
-        self._links.stop()
         self._storage.stop()
         self._pool_hosts.stop()
-        self._fabric.stop()
-        self._ovs.stop()
-        if self._made_up is not None:
-            self._made_up.stop()
+        self._network.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -141,19 +130,15 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
-            if focus.links and not before.links:
-                self._nudge_network()
-            if (focus.links, focus.link) != (before.links, before.link):
-                self._links.wake()
+            self._network.look(before, focus)
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
-        self._links.nudge()
         self._storage.nudge()
-        self._nudge_network()
+        self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -161,23 +146,8 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
-        self._links.nudge()
         self._storage.nudge()
-        self._nudge_network()
-
-    def _start_network(self) -> None:
-        if self._made_up is not None:
-            self._made_up.start()
-        else:
-            self._links.start()
-            self._fabric.start()
-            self._ovs.start()
-
-    def _nudge_network(self) -> None:
-        self._fabric.nudge()
-        self._ovs.nudge()
-        if self._made_up is not None:
-            self._made_up.nudge()
+        self._network.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
