@@ -67,7 +67,7 @@ def target_of(snapshot: HostSnapshot, to: str) -> str:
 def _target(scene: Scene, to: str) -> str:
     if not to or is_address(to):
         return to
-    known = [nic for nic in scene.guests.nics if to in (nic.guest, nic.name, nic.mac)]
+    known = _domains_first([nic for nic in scene.guests.nics if to in (nic.guest, nic.name, nic.mac)])
     if not known:
         raise QueryError(f"{clean(to)} is neither an address nor a guest")
     found = next((address for nic in known for address in nic.addresses), None)
@@ -98,6 +98,7 @@ def _nic(scene: Scene, words: str, to: str) -> Query:
     guest, _, which = words.rpartition("/") if "/" in words else (words, "", "")
     nics = scene.guests.nics
     found = [nic for nic in nics if guest in _names(nic)]
+    found = _domains_first(found)
     if not found and not which:
         found = [nic for nic in nics if nic.mac == words.lower()]
     elif which:
@@ -107,6 +108,11 @@ def _nic(scene: Scene, words: str, to: str) -> Query:
     if len({nic.key for nic in found}) > 1:
         raise QueryError(f"{clean(words)} is several guests: {', '.join(nic.name for nic in found)}")
     return Query(guest=found[0].key, nic=found[0].index, to=to)
+
+
+def _domains_first(found: list[GuestNic]) -> list[GuestNic]:
+    """The domains among them, if any is: somebody else's QEMU may be called the same."""
+    return [nic for nic in found if nic.domain is not None] or found
 
 
 def _names(nic: GuestNic) -> set[str]:

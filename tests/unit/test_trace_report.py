@@ -13,6 +13,7 @@ import pytest
 from tests.unit.network_scene import routed
 from tests.unit.test_filtering import chain, rule
 from tui.model.finding import Trace, Verdict
+from tui.model.process import QemuNic
 from tui.trace_report import trace_json, trace_lines
 from tui.tracing import QueryError, query_of
 
@@ -75,6 +76,17 @@ def test_a_guest_is_named_by_name_nic_mac_pid_or_link() -> None:
 def test_what_cannot_be_found_is_told(source: str, link: str, to: str, said: str) -> None:
     with pytest.raises(QueryError, match=re.escape(said)):
         query_of(routed().snapshot(), source, link, to)
+
+
+def test_a_domain_comes_before_another_qemu_of_its_name() -> None:
+    net = routed()
+    net.process(7, "vm1", QemuNic("n0", "tap", None, None, "52:54:00:00:00:77", None))
+    assert query_of(net.snapshot(), "vm1", "", "").guest == "vm1"
+    assert query_of(net.snapshot(), "7", "", "").guest == "7:1"
+    net.process(8, "twin", QemuNic("n0", "tap", None, None, None, None))
+    net.process(9, "twin", QemuNic("n0", "tap", None, None, None, None))
+    with pytest.raises(QueryError, match="twin is several guests"):
+        query_of(net.snapshot(), "twin", "", "")
 
 
 def test_a_link_of_two_namespaces_has_to_be_named_with_its_own() -> None:

@@ -288,6 +288,8 @@ class _Walk:
         turn = Router(self._scene, netns, inl, self._flow).turn(gateway)
         name = self._wiring.netns_name(netns)
         self._add("router" if inl is not None else "host", name, name, netns, *turn.facts)
+        if out is not None and turn.oif is not None and turn.oif.key != out.key:
+            self._append(good(f"leaves by {turn.oif.name}, not by {out.name}", "RTM_GETROUTE"))
         self._settle_nat()
         if turn.arrived:
             if inl is not None:

@@ -87,7 +87,7 @@ def _address(scene: Scene, nic: GuestNic) -> list[Fact]:
     if not nic.addresses:
         return [
             unknown(
-                "no address of it is known: no lease, no agent, no neighbour; one of its network is taken",
+                "no address of it is known: no lease, no agent, no neighbour",
                 "DHCP leases, RTM_GETNEIGH",
             )
         ]
