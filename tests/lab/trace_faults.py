@@ -127,6 +127,7 @@ link set p-in2 up master br-in
 -n r1 link set r1-in2 up
 -n r1 route add ADDRESS dev r1-in2
 """
+_IN_AGAIN = "link add p-in type veth peer name r1-in netns r1"
 _DEAD = f"""\
 -n outside address del {NEXT_HOP}/24 dev wan0
 -n outside route del local default dev lo
@@ -180,6 +181,7 @@ FAULTS = (
     Fault("uplink down", ip("link set up0 down"), "up0", "link-down"),
     Fault("uplink without carrier", ip("-n outside link set wan0 down"), "wan0", "link-down"),
     Fault("duplicate IP", _duplicate, "g1/net0", "duplicate-ip", undo=ip("link del p-thief\nnetns del thief")),
+    Fault("router's veth gone", ip("link del p-in"), "br-in", "bridge-no-router", undo=ip(_IN_AGAIN)),
     Fault("MTU mismatch", ip("-n r1 link set r1-in mtu 1400"), "r1-in", "mtu-mismatch", passes=True),
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.model.finding import Fact, Hop, Layer, Trace, Verdict
 from tui.topology import trace_ovs
 from tui.topology.trace_cause import cause_of
-from tui.topology.trace_ends import dead_end, heard, next_hop, tunnel_facts
+from tui.topology.trace_ends import dead_end, heard, next_hop, no_router, tunnel_facts
 from tui.topology.trace_facts import broken, good, mend, unknown
 from tui.topology.trace_filter import bridge_hop, forward_hop, ingress_facts, nat_hop, without_nat
 from tui.topology.trace_gateway import Place, find_gateway, locate, same_network, some_address
@@ -59,8 +59,8 @@ class _Walk:
         self._flow = flow_to(query.to, ())
         self._nat: tuple[int, Link] | None = None
         """The NAT hop that left the source as it was, and the link behind it."""
-        self._passed: dict[str, None] = {}
-        """The namespaces that the packet came by, in their order."""
+        self._passed: list[tuple[str, str]] = []
+        """The namespaces that the packet came by, in their order, and by which of their links."""
         self.hops: list[Hop] = []
         self.source = ""
 
@@ -68,9 +68,7 @@ class _Walk:
         """Walk the whole way."""
         self._start()
         if self._passed and self.hops:
-            first = next(iter(self._passed))
-            proof = answers_ping(self._scene, first, self._flow)
-            self._append(*proof)
+            self._append(*answers_ping(self._scene, self._passed[0][0], self._flow))
 
     def _start(self) -> None:
         """Start where the query says."""
@@ -186,10 +184,14 @@ class _Walk:
         self._to_place(start, gateway, expected, first=True, gateway=gateway)
 
     def _without_gateway(self, start: str, expected: str) -> None:
-        leg = self._way_out(start, "") or leg_as_far(self._wiring, start)
+        leg = self._way_out(start, "")
+        ends = leg is None
+        leg = leg or leg_as_far(self._wiring, start)
         if expected and start in leg.loose:
             leg = replace(leg, bridge=expected)
         self._cross(leg, first=True)
+        if ends:
+            self._append(*no_router(self._scene, leg, self.hops[-1].name, self._flow.source))
         self._beyond(leg, None, self._flow.destination if not self._flow.outside else "")
 
     def _way_out(self, start: str, mac: str) -> Leg | None:
@@ -279,14 +281,13 @@ class _Walk:
     # Namespaces that pass it on
 
     def _through(self, netns: str, inl: Link | None, gateway: Place | None, out: Link | None = None) -> None:
-        if netns in self._passed or len(self._passed) >= MOST_ROUTERS:
-            name = self._wiring.netns_name(netns)
+        name, entry = self._wiring.netns_name(netns), (netns, inl.key if inl is not None else "")
+        if entry in self._passed or len(self._passed) >= MOST_ROUTERS:
             loop = broken("the packet comes by here again: a loop", "RTM_GETROUTE", "loop", Layer.L3)
             self._add("router", name, name, netns, loop)
             return
-        self._passed[netns] = None
+        self._passed.append(entry)
         turn = Router(self._scene, netns, inl, self._flow).turn(gateway)
-        name = self._wiring.netns_name(netns)
         self._add("router" if inl is not None else "host", name, name, netns, *turn.facts)
         if out is not None and turn.oif is not None and turn.oif.key != out.key:
             self._append(good(f"leaves by {turn.oif.name}, not by {out.name}", "RTM_GETROUTE"))

@@ -75,3 +75,16 @@ def dead_end(scene: Scene, leg: Leg, name: str) -> list[Fact]:
     words = f"no port of {name} leads out of this host, nor to the next hop"
     remedy = mend(f"plug the uplink into {name}", "ip", "link", "set", "UPLINK", "master", name)
     return [broken(words, "IFLA_MASTER", "bridge-no-uplink", Layer.L2, remedy)]
+
+
+def no_router(scene: Scene, leg: Leg, name: str, source: str) -> list[Fact]:
+    """Return what is wrong where nothing on the segment of a guest with the address `source` is a router, and nothing
+    leads out; a guest with several NICs may be one."""
+    if leg.loose or not source or not scene.wiring.is_bridge(leg.nodes[-1]):
+        return []
+    taps = [nic for node in scene.wiring.segment(leg.nodes[0]) if (nic := scene.guests.by_tap.get(node)) is not None]
+    if any(len(scene.guests.of(nic.key)) > 1 for nic in taps if nic.tap != leg.nodes[0]):
+        return []
+    words = f"nothing behind {name} has an address in the network of {source}, and nothing leads out of the host"
+    remedy = mend(f"plug the router or the uplink into {name}", "ip", "link", "set", "LINK", "master", name)
+    return [broken(words, "IFLA_MASTER", "bridge-no-router", Layer.L2, remedy)]
