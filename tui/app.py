@@ -227,7 +227,17 @@ class VirtdeckApp(App[int]):
         if pending != self._pending:
             self._pending = pending
         entries, problem = self.journal.entries(), self.journal.problem
-        return View(snapshot, self._store.cpu_history, entries, problem, self._pending, self._store.disk_history)
+        store = self._store
+        return View(
+            snapshot,
+            store.cpu_history,
+            entries,
+            problem,
+            self._pending,
+            store.disk_history,
+            store.link_history,
+            store.first_of_link,
+        )
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot
