@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tui.model.finding import Verdict
 from tui.model.snapshot import HostSnapshot, as_json
+from tui.model.text import clean
 from tui.reports import CONNECT_S, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
 from tui.runtime.desk import Focus
-from tui.tracing import QueryError, query_of, traced
+from tui.tracing import QueryError, captured, link_named, query_of, traced
 
 if TYPE_CHECKING:
     import argparse
@@ -39,6 +40,7 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
     snapshot = _read(options)
     try:
         query = query_of(snapshot, args.source or "", args.link or "", args.to or "")
+        at = link_named(snapshot, args.capture) if args.capture else ""
         found = traced(snapshot, query, made_up=options.demo, probing=args.probe)
     except QueryError as error:
         if not args.link and not snapshot.connection.live:
@@ -47,10 +49,11 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
         print(f"virtdeck: {error}", file=sys.stderr)
         return USAGE
     limits = snapshot.links.limits if snapshot.links is not None else snapshot.limits
+    heard = captured(snapshot, at) if at and not options.demo else None
     if args.json:
-        print_json(trace_json(found, limits))
+        print_json(trace_json(found, limits) | {"capture": heard})
     else:
-        print("\n".join(trace_lines(found, limits)))
+        print("\n".join([*trace_lines(found, limits), *_capture_lines(args.capture, heard)]))
     return _CODES.get(found.verdict, UNKNOWN)
 
 
@@ -114,6 +117,15 @@ def reason(hop: Hop) -> str:
     return next((fact.words for fact in hop.facts if fact.verdict is hop.verdict), "nothing was found out")
 
 
+def _capture_lines(name: str, heard: tuple[str, ...] | str | None) -> list[str]:
+    if heard is None:
+        return []
+    head = ["", f"passes {clean(name)}:"]
+    if isinstance(heard, str):
+        return [*head, f"  {heard}"]
+    return [*head, *(f"  {line}" for line in heard or ("nothing in 5 s",))]
+
+
 def warnings_of(found: Trace) -> list[tuple[Hop, Fact]]:
     """Return what a trace warns of, and on which hops."""
     return [(hop, fact) for hop in found.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
@@ -162,7 +174,5 @@ def _remedy_lines(cause: Fact | None) -> list[str]:
 
 def _joined(command: tuple[str, ...]) -> str:
     import shlex
-
-    from tui.model.text import clean
 
     return clean(shlex.join(command))

@@ -11,7 +11,7 @@ from tui.model.kind import Kind
 from tui.panes import PANES
 from tui.runtime.threads import run_forever
 from tui.topology.trace_scene import Query
-from tui.tracing import QueryError, target_of, traced
+from tui.tracing import QueryError, captured, target_of, traced
 
 if TYPE_CHECKING:
     from tui.app import VirtdeckApp
@@ -41,6 +41,15 @@ class Tracer:
             self._asked = snapshot, subject
             self._probing = self._probing or probing
             self._news.notify()
+
+    def listen(self, snapshot: HostSnapshot, key: str, told: Callable[[str, tuple[str, ...] | str], None]) -> None:
+        """Have a link listened to on a thread of its own; `told` is called there."""
+
+        def work() -> None:
+            made_up = "of the demo host nothing can be heard"
+            told(key, made_up if self._made_up else captured(snapshot, key, lambda: self._stopped))
+
+        threading.Thread(target=work, name="capture", daemon=True).start()
 
     def stop(self) -> None:
         """Ask the thread to leave."""
@@ -78,7 +87,7 @@ def open_trace(app: VirtdeckApp) -> None:
         app.toast("Trace: no domain or process with a NIC is selected here", "warning")
         return
     tracer = Tracer(lambda found: screen.show_trace(found), made_up=app.demo)
-    screen = TraceScreen(snapshot, subject, tracer.ask)
+    screen = TraceScreen(snapshot, subject, tracer.ask, lambda seen, key: tracer.listen(seen, key, screen.show_capture))
 
     def done(hop: Hop | None) -> None:
         tracer.stop()

@@ -11,6 +11,8 @@ from tui.topology.trace import trace
 from tui.topology.trace_scene import Ground, Query, Scene, is_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tui.model.finding import Trace
     from tui.model.snapshot import HostSnapshot
     from tui.topology.guests import GuestNic
@@ -49,13 +51,28 @@ def traced(
     return made.trace
 
 
+def captured(snapshot: HostSnapshot, key: str, stopped: Callable[[], bool] = lambda: False) -> tuple[str, ...] | str:
+    """Return the next packets that pass the link of a key, a line each, or why they cannot be had; waits for 5 s."""
+    from tui.sources.capture import capture
+
+    links = snapshot.links
+    link = links.links.get(key) if links is not None else None
+    netns = links.namespaces.get(link.netns) if links is not None and link is not None else None
+    if link is None or netns is None:
+        return "the link is gone"
+    try:
+        return capture(netns, link, stopped=stopped)
+    except OSError as error:
+        return f"cannot listen on {link.name}: {clean(error.strerror or str(error))}"
+
+
 def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
     """Return the query for words as the command line has them: DOMAIN, DOMAIN/NIC or a MAC, or LINK[@NETNS]; `to` is an
     address or the name of a guest. Raises QueryError."""
     scene = Scene(Ground(snapshot), {})
     target = _target(scene, to)
     if link:
-        return Query(link=_link(snapshot, link), to=target)
+        return Query(link=link_named(snapshot, link), to=target)
     return _nic(scene, source, target)
 
 
@@ -76,7 +93,8 @@ def _target(scene: Scene, to: str) -> str:
     return found
 
 
-def _link(snapshot: HostSnapshot, words: str) -> str:
+def link_named(snapshot: HostSnapshot, words: str) -> str:
+    """Return the key of a link by its name, with @NETNS where several have it. Raises QueryError."""
     links = snapshot.links
     if links is None:
         raise QueryError("the links of this host cannot be seen")

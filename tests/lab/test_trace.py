@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -161,3 +162,12 @@ def test_on_request_it_is_proven_on_the_wire(routed: Lab) -> None:
     )
     code, found = routed.trace(GUEST, "--to", FAR, "--probe")
     assert ("r1", "duplicate-ip", "broken") in _bad_facts(found)
+
+
+def test_on_request_it_shows_what_passes_a_link(routed: Lab) -> None:
+    tap = routed.stage.tap
+    words = [*_PROGRAM, "-c", routed.stage.lab.uri, "trace", GUEST, "--capture", tap, "--json"]
+    with subprocess.Popen(routed.stage.lab.inside(words), stdout=subprocess.PIPE, text=True) as program:
+        routed.stage.lab.run(["ip", "netns", "exec", "r1", "ping", "-c", "8", routed.stage.address], check=False)
+        heard = json.loads(program.communicate(timeout=60)[0])["capture"]
+    assert any(f"10.0.0.1 > {routed.stage.address} ICMP echo request" in line for line in heard), heard

@@ -27,6 +27,11 @@ def test_a_fault_is_seen_and_mended_while_one_watches(lab: LabHost, tmp_path: Pa
         deck.expect("the way is good, there and back, proven on the wire")
         deck.press(*"Gkk")
         deck.expect("answers for 198.51.100.1 on r1-ex")
+        deck.press("g", "j", "c")
+        with lab.console("g1") as console:
+            console.run("ping -c 3 203.0.113.9")
+        deck.expect(r"← 10.0.0.\d+ > 203.0.113.9 ICMP echo request seq")
+        deck.expect(r"→ 203.0.113.9 > 10.0.0.\d+ ICMP echo reply seq")
         net.ip("link set p-in down")
         deck.expect("✖ veth p-in: p-in is set down")
         net.ip("link set p-in up")

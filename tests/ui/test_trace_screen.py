@@ -23,12 +23,15 @@ class Scripted:
         self.asked: list[Subject] = []
         self.left: list[Hop | None] = []
         self.probed = 0
-        self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask)
+        self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask, self._listen)
 
     def _ask(self, _snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
         self.asked.append(subject)
         self.probed += probing
         self.screen.show_trace(self.net.trace(subject.guest, subject.to) if subject.nic == 0 else "no such NIC")
+
+    def _listen(self, _snapshot: HostSnapshot, key: str) -> None:
+        self.screen.show_capture(key, ("← ARP who has 10.0.0.1 tell 10.0.0.51",))
 
     async def open(self) -> None:
         """Put it on the screen."""
@@ -100,6 +103,18 @@ async def test_another_destination_and_another_nic(demo: OpenDeck) -> None:
         assert "no such NIC" in deck.text()
         await deck.press("escape")
         assert scripted.left == [None]
+
+
+async def test_what_passes_a_link_is_shown_at_its_hop_alone(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        await scripted.open()
+        await deck.press("c")
+        assert "ARP who has" not in deck.text(), "a guest is no link"
+        await deck.press("j", "c")
+        assert "← ARP who has 10.0.0.1 tell 10.0.0.51" in deck.text()
+        await deck.press("j")
+        assert "ARP who has" not in deck.text()
 
 
 async def test_leaving_the_destination_keeps_the_trace(demo: OpenDeck) -> None:

@@ -57,6 +57,10 @@ Asker = Callable[["HostSnapshot", Subject, bool], None]
 """Has a trace made, proven on the wire or not; what comes of it is given to `show_trace`, on any thread."""
 
 
+Listener = Callable[["HostSnapshot", str], None]
+"""Has a link of that key listened to; what passes it is given to `show_capture`, on any thread."""
+
+
 class TraceScreen(LiveScreen["Hop | None"]):
     """Shows a trace until esc; enter gives the hop to jump to."""
 
@@ -72,8 +76,19 @@ class TraceScreen(LiveScreen["Hop | None"]):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, TraceScreen.News)
 
-    def __init__(self, snapshot: HostSnapshot, subject: Subject, ask: Asker) -> None:
+    class Heard(Message):
+        """What passed the link of a key, a line each, or why it cannot be listened to."""
+
+        def __init__(self, key: str, heard: tuple[str, ...] | str) -> None:
+            super().__init__()
+            self.key = key
+            self.heard = heard
+
+    def __init__(self, snapshot: HostSnapshot, subject: Subject, ask: Asker, listen: Listener) -> None:
         super().__init__()
+        self._listen = listen
+        self._capture: tuple[str, tuple[str, ...] | str | None] = ("", None)
+        """The link that is or was listened to, and what passed it; None: not yet."""
         self._snapshot = snapshot
         self._subject = subject
         self._ask = ask
@@ -143,6 +158,16 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._show_hops()
         self._draw()
 
+    def show_capture(self, key: str, heard: tuple[str, ...] | str) -> None:
+        """Take what passed a link; may be called on any thread."""
+        self.post_message(self.Heard(key, heard))
+
+    def on_trace_screen_heard(self, event: Heard) -> None:
+        event.stop()
+        if event.key == self._capture[0]:
+            self._capture = event.key, event.heard
+            self._draw_facts()
+
     def _show_hops(self) -> None:
         trace = self._trace
         cause = trace.cause[0] if trace is not None and trace.cause is not None else None
@@ -167,6 +192,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         what = f"{trace.source} to {trace.destination}" if trace is not None else "Trace"
         more = [Span("n", "key", "nic"), Span(" next NIC  ", "", "nic")] if subject.nics > 1 else []
         more += [Span("p", "key", "probe"), Span(" probe  ", "", "probe")]
+        more += [Span("c", "key", "capture"), Span(" capture  ", "", "capture")]
         keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
         return [Span(clean(what), "title"), FILL, *keys]
 
@@ -186,7 +212,19 @@ class TraceScreen(LiveScreen["Hop | None"]):
     def _draw_facts(self) -> None:
         row = self.grid.cursor_item
         width = max(self._facts.size.width, 20)
-        self._facts.set_lines(fact_lines(row.hop.facts, width) if row is not None else [])
+        if row is None:
+            self._facts.set_lines([])
+            return
+        self._facts.set_lines([*self._capture_lines(row.hop, width), *fact_lines(row.hop.facts, width)])
+
+    def _capture_lines(self, hop: Hop, width: int) -> list[SpanLine]:
+        key, heard = self._capture
+        if not key or key != hop.key:
+            return []
+        if heard is None:
+            return [[Span(f"listening on {hop.name} ...", "dim")]]
+        lines = (heard,) if isinstance(heard, str) else heard or ("nothing passed in 5 s",)
+        return [[Span(part, "accent")] for line in lines for part in wrapped(line, width)]
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
@@ -212,6 +250,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
             self._open_entry()
         elif event.character == "p":
             self._probe()
+        elif event.character == "c":
+            self._capture_here()
         elif event.character == "n" and self._subject.nics > 1:
             self._next_nic()
         elif event.key in ("pageup", "pagedown"):
@@ -230,6 +270,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._next_nic()
             case "probe":
                 self._probe()
+            case "capture":
+                self._capture_here()
             case _:
                 self.dismiss(None)
 
@@ -258,6 +300,16 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._show_hops()
         self._draw()
         self._ask(self._snapshot, subject, False)
+
+    def _capture_here(self) -> None:
+        """Listen on the link of the hop under the cursor for a moment."""
+        row = self.grid.cursor_item
+        links = self._snapshot.links
+        if row is None or links is None or row.hop.key not in links.links:
+            return
+        self._capture = row.hop.key, None
+        self._draw_facts()
+        self._listen(self._snapshot, row.hop.key)
 
     def _probe(self) -> None:
         """Ask on the wire, once; what was answered stays until the next time."""
