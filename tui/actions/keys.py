@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from tui.actions.base import Action
 
 GENERAL: tuple[tuple[str, str], ...] = (
-    ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
-    ("g G", "first, last row; with a count to that row, as in `12G`"),
+    ("j k ↓ ↑", "move; a count repeats it: a 0 and the number before it, as in `05j`"),
+    ("g G", "first, last row; with a count to that row, as in `012G`"),
     ("PgUp PgDn ctrl+u ctrl+d", "a page, half a page"),
     ("h l ← →", "scroll columns that do not fit"),
     ("space", "mark and move on; actions then apply to all marked"),
@@ -20,11 +20,12 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("< >", "sort by the column to the left, to the right"),
     ("=", "reverse the order"),
     ("enter", "open the detail"),
+    ("- + _", "in storage: fold the pool, unfold it, fold or unfold all; a filter shows what is folded too"),
     ("[ ]", "previous, next tab of the detail"),
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name"),
-    ("2 3 7", "panes: domains, storage, journal"),
+    ("2 3 5 7", "panes: domains, storage, interfaces, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("T", "on a domain or process: trace the way of its packets, hop by hop"),
     ("u", "in the journal: undo the change under the cursor"),

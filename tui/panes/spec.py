@@ -40,6 +40,8 @@ class View:
     """The counters of a link as they were when one began to look, by link key."""
     detail_width: int = 37
     """The cells that the detail has for a line."""
+    folded: frozenset[str] = frozenset()
+    """The keys of the rows whose parts are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Tab(Generic[T]):
     title: str
     lines: Callable[[View, T], list[SpanLine]]
     applies: Callable[[T], bool] = lambda _item: True
+    reads_image: Callable[[T], str | None] = lambda _item: None
+    """The volume whose image this page needs to be read, by its key."""
 
 
 def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:
@@ -94,6 +98,8 @@ class PaneSpec(Generic[T]):
     """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
+    fold: Callable[[T], str | None] | None = None
+    """The key of the row that this row is a part of, its own for one that has parts; None: nothing folds."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
     wants_links: bool = False
