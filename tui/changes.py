@@ -80,11 +80,6 @@ class Changes:
                 state = domain.state if domain is not None else ""
                 self._missing[job.plan.action, state] = "the driver of this connection does not have this call"
 
-    def offers_key(self, name: str) -> bool:
-        """Whether some action of this key belongs to the row under the cursor, or to its pane."""
-        kinds = self._app.frame.kinds()
-        return any(self.keys[action.id] == name and offers(self._app.pane, action, kinds) for action in ACTIONS)
-
     def key(self, name: str) -> bool:
         """Run the first action of this key that can run here; else say why the first one cannot."""
         snapshot, kinds = self._app.snapshot, self._app.frame.kinds()

@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "ctrl+p": "palette",
     "u": "undo",
     "H": "host",
-    "T": "trace",
+    "ctrl+t": "trace",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
@@ -63,8 +63,7 @@ class Commands:
     def press(self, name: str, key: str) -> bool:
         """Do what a key means, given the character it types and Textual's name of it; False when it means nothing."""
         command = COMMANDS.get(name) or COMMANDS.get(key)
-        # Of a pane where there is nothing to trace the key may be that of an action.
-        if command is not None and not (command == "trace" and self._app.changes.offers_key(name)):
+        if command is not None:
             return self._do[command]()
         pane = next((pane for pane in PANES if pane.digit == name), None)
         if pane is not None:

@@ -69,7 +69,7 @@ def captured(snapshot: HostSnapshot, key: str, stopped: Callable[[], bool] = lam
 def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
     """Return the query for words as the command line has them: DOMAIN, DOMAIN/NIC or a MAC, or LINK[@NETNS]; `to` is an
     address or the name of a guest. Raises QueryError."""
-    scene = Scene(Ground(snapshot), {})
+    scene = Scene(snapshot, {})
     target = _target(scene, to)
     if link:
         return Query(link=link_named(snapshot, link), to=target)
@@ -78,7 +78,7 @@ def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
 
 def target_of(snapshot: HostSnapshot, to: str) -> str:
     """Return the address that a destination means: one, or the name of a guest; "" for outside. Raises QueryError."""
-    return to if not to or is_address(to) else _target(Scene(Ground(snapshot), {}), to)
+    return to if not to or is_address(to) else _target(Scene(snapshot, {}), to)
 
 
 def _target(scene: Scene, to: str) -> str:

@@ -139,8 +139,8 @@ async def test_it_fits_80x24(demo: OpenDeck) -> None:
 async def test_the_key_opens_it_on_a_domain_and_says_where_there_is_none(demo: OpenDeck) -> None:
     async with demo() as deck:
         await deck.focus("web-01")
-        await deck.press("T")
+        await deck.press("ctrl+t")
         await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
         await deck.press("escape")
-        await deck.press("7", "T")
+        await deck.press("7", "ctrl+t")
         await deck.expect_toast("no domain or process with a NIC is selected here")

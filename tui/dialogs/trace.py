@@ -244,7 +244,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._close_entry()
                 event.stop()
             return
-        if event.key in ("escape", "q", "T") or event.character == "T":
+        if event.key in ("escape", "q", "ctrl+t"):
             self.dismiss(None)
         elif event.character == "t":
             self._open_entry()

@@ -41,7 +41,7 @@ class Traced:
 
 def trace(ground: Ground, query: Query, answers: Answers) -> Traced:
     """Return the way that `query` asks for, as far as `answers` let it be known."""
-    scene = Scene(ground, answers, probe=query.probe)
+    scene = Scene(ground.snapshot, answers, ground=ground, probe=query.probe)
     walk = _Walk(scene, query)
     walk.run()
     hops = tuple(walk.hops)

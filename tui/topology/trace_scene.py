@@ -70,8 +70,12 @@ class Ground:
 class Scene:
     """All that a trace looks at."""
 
-    def __init__(self, ground: Ground, answers: Answers, *, probe: bool = False) -> None:
-        self.snapshot = ground.snapshot
+    def __init__(
+        self, snapshot: HostSnapshot, answers: Answers, *, ground: Ground | None = None, probe: bool = False
+    ) -> None:
+        """`ground` is what was made of the snapshot already."""
+        ground = ground or Ground(snapshot)
+        self.snapshot = snapshot
         self.wiring = ground.wiring
         self.guests = ground.guests
         self._answers = answers
