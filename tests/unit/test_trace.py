@@ -343,6 +343,18 @@ def test_hostile_names_are_shown_as_they_were_cleaned_and_commands_take_the_true
     assert "\x1b" not in fact.words + found.hops[found.cause[0]].name
 
 
+def test_hostile_names_of_chains_are_shown_literally() -> None:
+    net = with_nat(routed())
+    evil = replace(chain("forward", policy="drop"), table="t\x1b[2J", name="f\x9b31m")
+    net.filter("r1", *net.firewalls["r1"].chains, evil)
+    found = net.trace("vm1", FAR)
+    assert named(found) == ("forward", "policy-drop")
+    assert all(fact.words.isprintable() for hop in found.hops for fact in hop.facts)
+    assert found.cause is not None
+    remedy = found.hops[found.cause[0]].facts[found.cause[1]].remedies[0]
+    assert "f\x9b31m" in remedy.command, "commands take the true name"
+
+
 def test_commands_name_the_namespace() -> None:
     net = with_nat(routed())
     net.change("r1-in@r1", up=False, carrier=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Layer, Verdict
 from tui.model.route import RouteQuestion
-from tui.topology.trace_facts import broken, good, mend, unknown
+from tui.topology.trace_facts import broken, good, inside, mend, unknown
 from tui.topology.trace_router import KERNEL, resolved
 
 if TYPE_CHECKING:
@@ -73,8 +73,17 @@ def dead_end(scene: Scene, leg: Leg, name: str) -> list[Fact]:
     if leg.loose or others or not wiring.is_bridge(leg.nodes[-1]):
         return []
     words = f"no port of {name} leads out of this host, nor to the next hop"
-    remedy = mend(f"plug the uplink into {name}", "ip", "link", "set", "UPLINK", "master", name)
+    remedy = mend(f"plug the uplink into {name}", *_plug_in(scene, leg, "UPLINK"))
     return [broken(words, "IFLA_MASTER", "bridge-no-uplink", Layer.L2, remedy)]
+
+
+def _plug_in(scene: Scene, leg: Leg, what: str) -> tuple[str, ...]:
+    """The command that plugs something into the bridge that a leg ends in."""
+    bridge = scene.wiring.link(leg.nodes[-1])
+    if bridge is not None:
+        return inside(scene.netns(bridge.netns), "ip", "link", "set", what, "master", bridge.raw_name)
+    switch = scene.wiring.ovs_bridges.get(leg.nodes[-1])
+    return ("ovs-vsctl", "add-port", switch.raw_name, what) if switch is not None else ()
 
 
 def no_router(scene: Scene, leg: Leg, name: str, source: str) -> list[Fact]:
@@ -86,5 +95,5 @@ def no_router(scene: Scene, leg: Leg, name: str, source: str) -> list[Fact]:
     if any(len(scene.guests.of(nic.key)) > 1 for nic in taps if nic.tap != leg.nodes[0]):
         return []
     words = f"nothing behind {name} has an address in the network of {source}, and nothing leads out of the host"
-    remedy = mend(f"plug the router or the uplink into {name}", "ip", "link", "set", "LINK", "master", name)
+    remedy = mend(f"plug the router or the uplink into {name}", *_plug_in(scene, leg, "LINK"))
     return [broken(words, "IFLA_MASTER", "bridge-no-router", Layer.L2, remedy)]
