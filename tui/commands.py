@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "ctrl+p": "palette",
     "u": "undo",
     "H": "host",
+    "ctrl+t": "trace",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
@@ -56,6 +57,7 @@ class Commands:
             "palette": self._palette,
             "undo": lambda: app.changes.undo(app.frame.journal_id()),
             "host": self._host,
+            "trace": self._trace,
         }
 
     def press(self, name: str, key: str) -> bool:
@@ -127,6 +129,13 @@ class Commands:
         dialog = HostDialog(snapshot)
         app.push_screen(dialog, lambda _none: app.keep_live(None))
         app.keep_live(dialog)
+        return True
+
+    def _trace(self) -> bool:
+        """Follow the packets of the guest under the cursor."""
+        from tui.tracer import open_trace
+
+        open_trace(self._app)
         return True
 
     def _quit(self) -> bool:

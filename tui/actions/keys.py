@@ -30,6 +30,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
     ("2 3 4 5 7", "panes: domains, storage, networks, interfaces, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
+    ("ctrl+t", "on a domain, a process or a link: trace the way of its packets, hop by hop"),
     ("u", "in the journal: undo the change under the cursor"),
     ("c", "in the journal: cancel the change under the cursor that is under way"),
     ("↓ ↑ ← → enter y", "in a dialog: next field, next choice, go ahead; `esc` leaves it"),
