@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tui.model.text import cells
 from tui.model.topology import Edge, NodeKind
@@ -35,7 +36,9 @@ class _Area:
 
     def wish(self, level: int) -> int:
         """Return the cells it wants where what may be left out at a greater number than `level` is."""
-        return max([self.floor, *(one.wish(level) if isinstance(one, Box) else wish(one.row, level) for one in self.rows)])
+        return max(
+            [self.floor, *(one.wish(level) if isinstance(one, Box) else wish(one.row, level) for one in self.rows)]
+        )
 
     def lines(self, width: int) -> list[Strip]:
         """Return the lines in exactly `width` cells."""
@@ -68,7 +71,11 @@ def boxes_at(shape: Shape, bus: str) -> list[str]:
     for end in (bus, *(edge.a for edge in shape.plugs(bus))):
         for link in (end, shape.peer(end)):
             owner = shape.netns_of(link) if link is not None else None
-            if owner in shape.is_box and owner is not None and any(at == bus for _port, at in shape.ends_of(link or "")):
+            if (
+                owner in shape.is_box
+                and owner is not None
+                and any(at == bus for _port, at in shape.ends_of(link or ""))
+            ):
                 found[owner] = None
     return list(found)
 
@@ -90,7 +97,7 @@ class Band:
         self.pen.seen |= set(buses)
         self._drawn: set[str] = set()
         self._words = [self.pen.bus_words(bus) for bus in buses]
-        self._pairs = list(zip(buses, buses[1:], strict=False))
+        self._pairs = list(pairwise(buses))
         self._wires = [wires(shape, *pair) for pair in self._pairs]
         for group in self._wires:
             self._drawn |= {edge.a for wire in group for edge in (wire.edge, wire.other)}
@@ -98,7 +105,9 @@ class Band:
         # The plugs of these are drawn with them.
         for chosen in self._boxes:
             for box, *sides in chosen:
-                self._drawn |= {port for link in shape.links_of(box) for port, bus in shape.ends_of(link) if port and bus in sides}
+                self._drawn |= {
+                    port for link in shape.links_of(box) for port, bus in shape.ends_of(link) if port and bus in sides
+                }
         self._areas = self._make_areas()
         self._give_titles_room()
 
@@ -129,7 +138,7 @@ class Band:
             if index < count:
                 area.rows += [self._wire(wire) for wire in self._wires[index - 1]]
             area.rows += [Box(self.pen, *chosen) for chosen in self._boxes[index]]
-            own = right if index == 1 else [edge for edge in self._shown(self.buses[index - 1])]
+            own = right if index == 1 else self._shown(self.buses[index - 1])
             area.rows += self._plugs(self.buses[index - 1], own, at_left=False, own=index > 1 or count == 1)
         return areas
 
@@ -156,7 +165,9 @@ class Band:
         for rest in rests:
             row = fold_row(pen, rest, self.folding)
             line = Piece(" ", fill=" ")
-            strips.append(Strip((line, *row, Piece(" ╌")), right=True) if at_left else Strip((Piece("╌ "), *row), left=True))
+            strips.append(
+                Strip((line, *row, Piece(" ╌")), right=True) if at_left else Strip((Piece("╌ "), *row), left=True)
+            )
         return strips
 
     def _wire(self, wire: Wire) -> Strip:
@@ -223,7 +234,7 @@ class Band:
 
     def _titles(self, bars: list[int], width: int) -> list[list[Placed]]:
         """The names of the buses above their bars, and below those what is worth saying of them."""
-        ends = [0, *((one + other) // 2 for one, other in zip(bars, bars[1:], strict=False)), width]
+        ends = [0, *((one + other) // 2 for one, other in pairwise(bars)), width]
         names: list[Placed] = []
         words: list[Placed] = []
         for index, bus in enumerate(self.buses):

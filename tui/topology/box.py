@@ -14,6 +14,7 @@ _PADDING = 4
 _ONE_LINE = 4
 """Up to that level the addresses of two links may stand below each other."""
 
+
 class Strip(NamedTuple):
     """A line between two bars: whether it is tied to the one on its left, on its right."""
 
@@ -172,5 +173,3 @@ def _addresses(left: _Door | None, right: _Door | None, inner: int) -> list[Row]
     if one and other and width_of(one) + width_of(other) + 3 > inner:
         return [_two(one, (), inner), _two((), other, inner)]
     return [_two(one, other, inner)] if one or other else []
-
-

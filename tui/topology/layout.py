@@ -107,7 +107,10 @@ def _bus_lines(shape: Shape, look: Look, width: int, folding: Folding) -> tuple[
             one = Box(pen, box, None, None)
             if one.wish(0) > width:
                 return None, 0
-            lines += [*([[]] if lines else []), *([Placed(0, strip.row)] for strip in one.lines(min(width, one.wish(ALL))))]
+            lines += [
+                *([[]] if lines else []),
+                *([Placed(0, strip.row)] for strip in one.lines(min(width, one.wish(ALL)))),
+            ]
             objects += 1
     loose = _loose(pen, width)
     lines += [*([[]] if lines and loose else []), *loose]
@@ -158,6 +161,7 @@ def _outward(shape: Shape, bus: str) -> int:
 
 def _ordered(shape: Shape) -> list[str]:
     """The buses with guests and no way out first: a chain is drawn from the guests outward."""
+
     def rank(bus: str) -> tuple[bool, bool]:
         guests = any(shape.guests(edge.a) for edge in shape.plugs(bus))
         return (_outward(shape, bus) > 0, not guests)

@@ -138,7 +138,10 @@ def loose_line(pen: Pen, id: str) -> Row:
         return (pen.sign(id), Piece(" network ", "dim"), pen.name(id, "accent"),
                 Piece(f" {shape.fact(id, 'mode')} {node.state}", "dim", drop=3))  # fmt: skip
     if node.kind is NodeKind.DNSMASQ:
-        return (*pen.server_row(id), Piece(f" {node.name}@{node.netns}" if node.netns else f" {node.name}", "dim", drop=3))
+        return (
+            *pen.server_row(id),
+            Piece(f" {node.name}@{node.netns}" if node.netns else f" {node.name}", "dim", drop=3),
+        )
     name, owner = pen.name(id), pen.owner(id, "host")
     kind = Piece(f" {shape.fact(id, 'link_kind')}", "dim", drop=5)
     return (pen.sign(id), Piece(" "), name, *owner, *pen.particulars(id), kind,

@@ -143,7 +143,10 @@ class Pen:
         """Return the dnsmasqs that serve a link, as "dhcp" or "dns"."""
         row: list[Piece] = []
         for server in self.shape.servers(id):
-            row += [Piece(" "), self.word(server, "dhcp" if self.shape.fact(server, "dhcp_ranges") else "dns", "accent")]
+            row += [
+                Piece(" "),
+                self.word(server, "dhcp" if self.shape.fact(server, "dhcp_ranges") else "dns", "accent"),
+            ]
         return tuple(row)
 
     def label(self, words: str) -> Row:
@@ -181,7 +184,10 @@ class Pen:
     def _peer(self, id: str, came: frozenset[str], netns: str) -> list[Tie]:
         peer = self.shape.peer(id)
         if peer is None:
-            unseen = self.shape.node(id).facts.get("peer_unseen") and self.shape.fact(id, "link_kind") in ("veth", "netkit")
+            unseen = self.shape.node(id).facts.get("peer_unseen") and self.shape.fact(id, "link_kind") in (
+                "veth",
+                "netkit",
+            )
             return [Tie("═", (Piece("? (not seen)", "unknown"),))] if unseen else []
         if peer in came:
             return []
