@@ -266,7 +266,9 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        self.collector.focus(Focus(visible, watched or detail, host, self.pane.wants_storage))
+        self.collector.focus(
+            Focus(visible, watched or detail, host, storage=self.pane.wants_storage, links=self.pane.wants_links)
+        )
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -48,7 +48,7 @@ class Netns:
     paths: tuple[str, ...] = ()
     """Every file it is mounted on, raw."""
     pid: int | None = None
-    """The oldest process in it; None: none, or it cannot be seen."""
+    """The oldest process in it; None: none, or it cannot be seen; not told of our own."""
     nsid: int | None = None
     """Its number as our own namespace counts."""
     settings: NetSettings = field(default_factory=NetSettings)

@@ -72,7 +72,7 @@ class HostSnapshot:
     """Open vSwitch; None: there is none that can be reached."""
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
-    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage"})
+    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage", "links"})
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

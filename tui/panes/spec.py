@@ -91,6 +91,8 @@ class PaneSpec(Generic[T]):
     """The journal entry that the row is, for panes whose rows can be undone."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
+    wants_links: bool = False
+    """Whether counters and neighbours of links are read every interval while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this row needs to be read."""
 

@@ -11,6 +11,7 @@ from tui.model.host import LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
+from tui.runtime.links import LinkWatcher
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
@@ -85,6 +86,9 @@ class Collector:
             told=self._pool_hosts.nudge,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
+        self._links = LinkWatcher(
+            self.board, local=is_local(uri), interval_s=interval_s, watched=lambda: self._focus.links
+        )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -96,6 +100,7 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
+        self._links.start()
         self._pool_hosts.start()
         self._storage.start()
         if driver_of(self.uri) == "qemu":
@@ -108,6 +113,7 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
+        self._links.stop()
         self._storage.stop()
         self._pool_hosts.stop()
 
@@ -121,12 +127,15 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
+            if focus.links != before.links:
+                self._links.wake()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._links.nudge()
         self._storage.nudge()
 
     def nudge(self, keys: set[str]) -> None:
@@ -135,6 +144,7 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._links.nudge()
         self._storage.nudge()
 
     def _targets(self) -> Targets:

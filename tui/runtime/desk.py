@@ -19,6 +19,8 @@ class Focus:
     host: bool = False
     storage: bool = False
     """Whether pools and volumes are looked at."""
+    links: bool = False
+    """Whether links and their counters are looked at."""
 
 
 class Desk:
