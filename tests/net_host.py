@@ -173,8 +173,8 @@ class NetHost:
         )  # fmt: skip
         base = HostSnapshot(
             1, 1, Connection("test:///default", LinkState.LIVE, 1, False), domains=dict(self.domains),
-            domains_read_ns=1, processes=dict(self.processes), processes_read_ns=1, networks=Networks(dict(self.networks), 1),
-            links=links, link_usage=dict(self.usage), firewalls=dict(self.firewalls), ovs=self.ovs,
+            domains_read_ns=1, processes=dict(self.processes), processes_read_ns=1,
+            networks=Networks(dict(self.networks), 1), links=links, link_usage=dict(self.usage), firewalls=dict(self.firewalls), ovs=self.ovs,
             dnsmasqs=tuple(self.dnsmasqs), unread=frozenset(),
         )  # fmt: skip
         return replace(base, **parts)

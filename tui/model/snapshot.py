@@ -72,7 +72,9 @@ class HostSnapshot:
     """Open vSwitch; None: there is none that can be reached."""
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
-    unread: frozenset[str] = frozenset({"domains", "configs", "usage", "addresses", "processes", "storage", "links"})
+    unread: frozenset[str] = frozenset(
+        {"domains", "configs", "usage", "addresses", "processes", "storage", "links", "ovs", "dnsmasqs"}
+    )
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

@@ -11,8 +11,10 @@ from tui.model.host import LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
+from tui.runtime.fabric import FabricReader
 from tui.runtime.links import LinkWatcher
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -89,6 +91,8 @@ class Collector:
         self._links = LinkWatcher(
             self.board, local=is_local(uri), interval_s=interval_s, watched=lambda: self._focus.links
         )
+        self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
+        self._ovs = OvsWatcher(self.board, local=is_local(uri))
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -103,6 +107,8 @@ class Collector:
         self._links.start()
         self._pool_hosts.start()
         self._storage.start()
+        self._fabric.start()
+        self._ovs.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -116,6 +122,8 @@ class Collector:
         self._links.stop()
         self._storage.stop()
         self._pool_hosts.stop()
+        self._fabric.stop()
+        self._ovs.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -129,6 +137,8 @@ class Collector:
                 self._storage.nudge()
             if focus.links != before.links:
                 self._links.wake()
+            if focus.links and not before.links:
+                self._fabric.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -137,6 +147,7 @@ class Collector:
         self._scanner.nudge()
         self._links.nudge()
         self._storage.nudge()
+        self._fabric.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -146,6 +157,7 @@ class Collector:
         self._scanner.nudge()
         self._links.nudge()
         self._storage.nudge()
+        self._fabric.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains

@@ -20,7 +20,7 @@ class Focus:
     storage: bool = False
     """Whether pools and volumes are looked at."""
     links: bool = False
-    """Whether links and their counters are looked at."""
+    """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
 
 
 class Desk:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
 
 
+_SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE, NodeKind.NETWORK})
+
+
 def build(snapshot: HostSnapshot) -> Graph:
     """Return the graph of a snapshot. Left out is what has no part in it: guests that are off, loopbacks without an
     address of their own, tunnels that the kernel makes by itself."""
@@ -40,22 +43,24 @@ def made_of(snapshot: HostSnapshot) -> tuple[object, ...]:
 
 
 def _limits(snapshot: HostSnapshot) -> tuple[str, ...]:
+    limits = [] if snapshot.domains_read_ns is not None else ["guests: no connection to libvirt"]
     if snapshot.links is None:
         here = [limit for limit in snapshot.limits if limit.startswith("links")]
-        return (*(here or ["links of the host: not read"]),)
+        return (*limits, *(here or ["links of the host: not read"]))
     unread = sorted({firewall.problem for firewall in snapshot.firewalls.values() if firewall.problem})
-    return (*snapshot.links.limits, *(f"firewall: {problem}" for problem in unread))
+    return (*limits, *snapshot.links.limits, *(f"firewall: {problem}" for problem in unread))
 
 
 def _mark_doubles(parts: Parts) -> None:
     """Guests on one bridge that have the same MAC or address: neither works as it should."""
-    seen: dict[tuple[str, str, object], list[str]] = {}
+    seen: dict[tuple[str, str, str], list[str]] = {}
     for a, b, kind in parts.edges:
-        if kind is EdgeKind.PORT and parts.nodes[b].kind in (NodeKind.BRIDGE, NodeKind.OVS_BRIDGE, NodeKind.NETWORK):
-            vlan = parts.facts[a].get("tag")
+        if kind is EdgeKind.PORT and parts.nodes[b].kind in _SWITCHES:
+            facts = parts.facts[a]
             for fact in ("guest_mac", "guest_address"):
-                if value := parts.facts[a].get(fact):
-                    seen.setdefault((b, f"{vlan} {fact}", value), []).append(a)
-    for (_bus, _fact, value), ports in seen.items():
+                if facts.get(fact):
+                    seen.setdefault((b, f"{facts.get('tag')}", str(facts[fact])), []).append(a)
+    for (_bus, _tag, value), ports in seen.items():
         for port in ports if len(ports) > 1 else ():
-            parts.tell(port, problem=parts.facts[port].get("problem") or f"another guest here has {value} too")
+            known = parts.facts[port].get("problem")
+            parts.tell(port, problem=known or f"another guest here has {value} too")

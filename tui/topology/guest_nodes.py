@@ -65,29 +65,34 @@ def add_guests(parts: Parts) -> None:
 
 
 def _add_domain(parts: Parts, domain: Domain, nics: Iterable[Nic], claimed: set[str]) -> None:
-    pids = {process.pid for process in parts.snapshot.processes.values() if process.uuid == domain.key}
+    pids = parts.pids.get(domain.key, set())
     addresses = {address.mac: address.address for address in parts.snapshot.addresses.get(domain.key, ())}
     for index, nic in enumerate(nics):
         guest = parts.node(f"domain:{domain.key}", NodeKind.DOMAIN, domain.name, domain.state.value, key=domain.key)
-        facts: dict[str, Fact] = {"mac": nic.mac, "address": _address(parts, nic.mac, addresses), "model": nic.model}
+        facts: dict[str, Fact] = {
+            "guest_mac": nic.mac,
+            "guest_address": _address(parts, nic.mac, addresses),
+            "model": nic.model,
+            "source": nic.source,
+        }
         link = _tap_of(parts, nic.target, nic.mac, pids) if nic.target else None
         if link is None:
             id = parts.node(
                 f"nic:{domain.key}:{index}", NodeKind.NIC, nic.target or nic.mac or f"NIC {index}",
-                "up" if nic.link_up else "down", key=domain.key, nic_kind=nic.kind, source=nic.source, **facts,
+                "up" if nic.link_up else "down", key=domain.key, nic_kind=nic.kind,
             )  # fmt: skip
+            parts.tell(id, **facts)
             _plug_unseen(parts, id, nic)
         else:
             id = parts.node_of[link.key]
             claimed.add(link.key)
-            parts.tell(id, guest_mac=nic.mac, guest_address=facts["address"], model=nic.model, source=nic.source)
-            parts.tell(id, link_state=None if nic.link_up else "down", problem=_nic_problem(parts, link, nic))
+            parts.tell(id, **facts, link_state=None if nic.link_up else "down", problem=_nic_problem(parts, link, nic))
         parts.edge(guest, id, EdgeKind.TAP, "" if nic.link_up else "link down")
 
 
 def _nic_problem(parts: Parts, link: Link, nic: Nic) -> str:
     if nic.kind in _BRIDGED and link.kind == "tun" and parts.node_of[link.key] not in parts.plugged:
-        return f"not plugged into {nic.source or 'its bridge'}: it was, and the bridge was made anew"
+        return f"not plugged into {nic.source or 'its bridge'}"
     return ""
 
 

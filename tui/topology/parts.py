@@ -88,6 +88,15 @@ class Parts:
         return _grouped((owner.pid, link) for link in self.links.values() for owner in self.owners(link))
 
     @cached_property
+    def pids(self) -> dict[str, set[int]]:
+        """The processes of a domain, by its UUID."""
+        found: dict[str, set[int]] = {}
+        for process in self.snapshot.processes.values():
+            if process.uuid is not None:
+                found.setdefault(process.uuid, set()).add(process.pid)
+        return found
+
+    @cached_property
     def leases(self) -> dict[str, str]:
         """The address that some dnsmasq gave, by MAC in small letters."""
         found = (lease for dnsmasq in self.snapshot.dnsmasqs for lease in dnsmasq.leases or ())

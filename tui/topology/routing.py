@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tui.model.firewall_facts import link_fits, nat_of
+from tui.model.text import clean
 from tui.model.topology import EdgeKind, NodeKind
 
 if TYPE_CHECKING:
     from tui.model.dnsmasq import Dnsmasq
-    from tui.model.firewall import FirewallRule
+    from tui.model.firewall_facts import Nat
     from tui.model.link import Link, Netns
     from tui.topology.parts import Parts
 
 Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ALL_PAIRS = 6
-_REWRITES = frozenset({"masquerade", "snat"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Rewrite:
-    """A rule of a namespace that rewrites source addresses."""
-
-    rule: FirewallRule
-    source: Net | None
 
 
 def add_namespaces(parts: Parts) -> None:
@@ -69,18 +61,12 @@ def _add_namespace(parts: Parts, netns: Netns, links: Sequence[Link], lower: set
         f"netns:{netns.key}", NodeKind.NETNS, netns.name, "unknown" if netns.problem else "up", netns=netns.name,
         key=netns.key, netns_kind=netns.kind.value, pid=netns.pid, ipv4_forwarding=settings.ipv4_forwarding,
         ipv6_forwarding=settings.ipv6_forwarding, rp_filter=settings.rp_filter, router=router or None,
-        path=", ".join(_clean(path) for path in netns.paths), problem=netns.problem,
+        path=", ".join(clean(path) for path in netns.paths), problem=netns.problem,
     )  # fmt: skip
     for link in owned:
         parts.edge(id, parts.node_of[link.key], EdgeKind.OWNER)
     if router:
         _add_routes(parts, netns, routed)
-
-
-def _clean(path: str) -> str:
-    from tui.model.text import clean
-
-    return clean(path)
 
 
 def _is_end(link: Link, lower: set[str | None]) -> bool:
@@ -115,27 +101,9 @@ def _pairs(routed: Sequence[Link], out: set[str]) -> Iterable[tuple[Link, Link]]
                 yield a, b
 
 
-def _rewrites(parts: Parts, netns: Netns) -> list[_Rewrite]:
-    """The rules of a namespace's postrouting NAT chains, and of the chains that they lead to."""
+def _rewrites(parts: Parts, netns: Netns) -> list[Nat]:
     firewall = parts.snapshot.firewalls.get(netns.key)
-    if firewall is None:
-        return []
-    chains = {(chain.family, chain.table, chain.name): chain for chain in firewall.chains}
-    waiting = [chain for chain in firewall.chains if chain.kind == "nat" and chain.hook == "postrouting"]
-    seen, found = set(), []
-    while waiting:
-        chain = waiting.pop(0)
-        place = (chain.family, chain.table)
-        if (*place, chain.name) in seen:
-            continue
-        seen.add((*place, chain.name))
-        for rule in chain.rules:
-            verb, _, target = rule.verdict.partition(" ")
-            if verb in ("jump", "goto") and (next_one := chains.get((*place, target))) is not None:
-                waiting.append(next_one)
-            if verb in _REWRITES:
-                found.append(_Rewrite(rule, _net(rule.source)))
-    return found
+    return nat_of(firewall) if firewall is not None else []
 
 
 def _net(text: str) -> Net | None:
@@ -145,35 +113,28 @@ def _net(text: str) -> Net | None:
         return None
 
 
-def _nat_words(parts: Parts, rewrites: Sequence[_Rewrite], a: Link, b: Link) -> str:
+def _nat_words(parts: Parts, rewrites: Sequence[Nat], a: Link, b: Link) -> str:
     """What becomes of the source of packets from a that leave by b; "" where no rule says."""
-    for rewrite in rewrites:
-        rule = rewrite.rule
-        if _names(rule.oif, b, "oif" in rule.negated) and _names(rule.iif, a, "iif" in rule.negated):
-            if not _comes_from(parts, rewrite, a):
-                continue
-            return f"{rule.verdict.partition(' ')[0]} {rule.to}".strip()
+    for nat in rewrites:
+        if link_fits(nat.oif, b.raw_name) and link_fits(nat.iif, a.raw_name) and _comes_from(parts, nat, a):
+            return f"{nat.kind} {nat.to}".strip()
     return ""
 
 
-def _names(wanted: str, link: Link, negated: bool) -> bool:
-    """Whether a rule that asks for a link means this one; nft and iptables write `*` and `+` for any end of a name."""
-    if not wanted:
-        return True
-    open_end = wanted[-1] in "*+"
-    same = link.raw_name.startswith(wanted[:-1]) if open_end else link.raw_name == wanted
-    return same != negated
-
-
-def _comes_from(parts: Parts, rewrite: _Rewrite, link: Link) -> bool:
-    """Whether what lies behind a link is of the source that a rule asks for."""
-    rule, source = rewrite.rule, rewrite.source
-    if not rule.source or source is None:
+def _comes_from(parts: Parts, nat: Nat, link: Link) -> bool:
+    """Whether what lies behind a link can be of the source that a rule asks for."""
+    source = _net(nat.source.removeprefix("!"))
+    if source is None:
         return True
     nets = [net for address in parts.addresses(link) if (net := _net(f"{address.address}/{address.prefix}"))]
     nets += [net for text in _routed_by(parts, link) if (net := _net(text))]
-    covered = any(net.version == source.version and net.overlaps(source) for net in nets)
-    return covered != ("source" in rule.negated)
+    if nat.source.startswith("!"):
+        return any(not _within(net, source) for net in nets)
+    return any(net.version == source.version and net.overlaps(source) for net in nets)
+
+
+def _within(net: Net, other: Net) -> bool:
+    return net.version == other.version and net.subnet_of(other)  # type: ignore[arg-type]
 
 
 def _routed_by(parts: Parts, link: Link) -> Iterable[str]:
@@ -199,14 +160,16 @@ def add_dnsmasqs(parts: Parts) -> None:
 
 def _served(parts: Parts, dnsmasq: Dnsmasq) -> list[Link]:
     netns = dnsmasq.netns or parts.home
-    if dnsmasq.interfaces:
-        named = [parts.by_name.get((netns, name)) for name in dnsmasq.interfaces]
-        return [link for link in named if link is not None and link.key in parts.node_of]
     here = [link for link in parts.links.values() if link.netns == netns and link.key in parts.node_of]
+    if dnsmasq.interfaces:
+        asked = [name for name in dnsmasq.interfaces if name != "lo"]
+        return [link for link in here if any(link_fits(name, link.raw_name) for name in asked)]
+    if dnsmasq.addresses:
+        return [link for link in here if {address.address for address in parts.addresses(link)} & {*dnsmasq.addresses}]
     firsts = [net for span in dnsmasq.ranges if (net := _net(span.first))]
     return [link for link in here if any(_holds(parts, link, first) for first in firsts)]
 
 
 def _holds(parts: Parts, link: Link, host: Net) -> bool:
     nets = (_net(f"{address.address}/{address.prefix}") for address in parts.addresses(link))
-    return any(net is not None and net.version == host.version and host.subnet_of(net) for net in nets)  # type: ignore[arg-type]
+    return any(net is not None and _within(host, net) for net in nets)

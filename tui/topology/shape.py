@@ -161,7 +161,7 @@ class Shape:
         return [edge for link in links for kind in (EdgeKind.NAT, EdgeKind.ROUTE) for edge in self.out(link, kind)]
 
     def ends_of(self, link: str) -> list[tuple[str | None, str]]:
-        """Return by what port and in what bus a routed link ends: by its peer, as a port itself, or as the bus (None)."""
+        """Return by what port in what bus a routed link ends: by its peer, as a port itself; None: as the bus."""
         if link in self.is_bus:
             return [(None, link)]
         ports = (one for one in (self.peer(link), link) if one is not None)

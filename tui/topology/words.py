@@ -169,7 +169,7 @@ class Pen:
         for guest in self.shape.guests(id):
             if guest in came:
                 continue
-            address = self.shape.fact(id, "guest_address") or self.shape.fact(id, "address")
+            address = self.shape.fact(id, "guest_address")
             down = self.shape.fact(id, "link_state") == "down"
             rows.append(
                 (
