@@ -174,7 +174,8 @@ class NetHost:
         base = HostSnapshot(
             1, 1, Connection("test:///default", LinkState.LIVE, 1, False), domains=dict(self.domains),
             domains_read_ns=1, processes=dict(self.processes), processes_read_ns=1,
-            networks=Networks(dict(self.networks), 1), links=links, link_usage=dict(self.usage), firewalls=dict(self.firewalls), ovs=self.ovs,
+            networks=Networks(dict(self.networks), 1), links=links, link_usage=dict(self.usage),
+            firewalls=dict(self.firewalls), ovs=self.ovs,
             dnsmasqs=tuple(self.dnsmasqs), unread=frozenset(),
         )  # fmt: skip
         return replace(base, **parts)
@@ -203,4 +204,16 @@ def homework() -> NetHost:
     host.masquerade(r1, "r1-ex")
     given = [("52:54:00:aa:00:00", "10.0.0.11"), ("52:54:00:aa:00:01", "10.0.0.12")]
     host.dhcp(r1, ("r1-in",), "10.0.0.10", "10.0.0.50", *given)
+    return host
+
+
+def crowd(pairs: int = 1000, namespaces: int = 100, bridges: int = 20) -> NetHost:
+    """Many pairs between the bridges of a host and its namespaces, as on a host of containers."""
+    host = NetHost()
+    buses = [host.bridge(f"br{number}") for number in range(bridges)]
+    spaces = [host.netns(f"space-{number}") for number in range(namespaces)]
+    for number in range(pairs):
+        bus, space = buses[number % bridges], spaces[number % namespaces]
+        _port, end = host.veth(f"v{number}", f"eth{number // namespaces}", to=space, master=bus)
+        host.address(end, f"10.{number % bridges}.{number // 250}.{number % 250 + 2}/16")
     return host

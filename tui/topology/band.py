@@ -6,25 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tui.model.text import cells
 from tui.model.topology import Edge, NodeKind
 from tui.topology.box import Box, Strip
-from tui.topology.drawing import ALL, Piece, Placed, Row, elide, squeeze, stretch, width_of, wish
+from tui.topology.drawing import ALL, Piece, Placed, Row, cells, elide, squeeze, stretch, width_of, wish
 from tui.topology.leaves import Folding, Leaf, fold_row, leaf, left_of_bar, own_leaf, right_of_bar, split
-from tui.topology.shape import Shape
+from tui.topology.shape import Shape, Wire
 from tui.topology.words import Pen
 
 _LONGEST_TITLE = 24
 _EXTRA = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """What ties two buses without a namespace between them: a pair, a link that lies on one and is a port of the
-    other, a tunnel."""
-
-    edge: Edge
-    other: Edge
 
 
 @dataclass(slots=True)
@@ -48,38 +38,6 @@ class _Area:
         return out
 
 
-def wires(shape: Shape, one: str, other: str) -> list[Wire]:
-    """Return what ties two buses directly."""
-    ends = {edge.a: edge for edge in shape.plugs(other)}
-    found = []
-    for edge in shape.plugs(one):
-        partners = [edge.a, shape.peer(edge.a), *(far for far, _words in shape.far_ends(edge.a))]
-        partner = next((ends[id] for id in partners if id in ends), None)
-        if partner is not None:
-            found.append(Wire(edge, partner))
-    return found
-
-
-def boxes_between(shape: Shape, one: str, other: str) -> list[str]:
-    """Return the namespaces with a link to either bus."""
-    return [box for box in boxes_at(shape, one) if box in boxes_at(shape, other)]
-
-
-def boxes_at(shape: Shape, bus: str) -> list[str]:
-    """Return the namespaces with a link to a bus."""
-    found: dict[str, None] = {}
-    for end in (bus, *(edge.a for edge in shape.plugs(bus))):
-        for link in (end, shape.peer(end)):
-            owner = shape.netns_of(link) if link is not None else None
-            if (
-                owner in shape.is_box
-                and owner is not None
-                and any(at == bus for _port, at in shape.ends_of(link or ""))
-            ):
-                found[owner] = None
-    return list(found)
-
-
 def _best_bus(shape: Shape, box: str, left: set[str]) -> str | None:
     """The bus beside which a box is drawn, of those that are left: the one with the most guests."""
     ends = [bus for link in shape.links_of(box) for _port, bus in shape.ends_of(link) if bus in left]
@@ -98,7 +56,7 @@ class Band:
         self._drawn: set[str] = set()
         self._words = [self.pen.bus_words(bus) for bus in buses]
         self._pairs = list(pairwise(buses))
-        self._wires = [wires(shape, *pair) for pair in self._pairs]
+        self._wires = [shape.wires(one).get(other, []) for one, other in self._pairs]
         for group in self._wires:
             self._drawn |= {edge.a for wire in group for edge in (wire.edge, wire.other)}
         self._boxes = self._choose_boxes()
@@ -117,12 +75,12 @@ class Band:
         later = set(shape.buses) - self.pen.seen
         areas: list[list[tuple[str, str | None, str | None]]] = [[] for _ in range(len(self.buses) + 1)]
         for index, (one, other) in enumerate(self._pairs, 1):
-            for box in boxes_between(shape, one, other):
+            for box in shape.boxes_between(one, other):
                 if box not in taken:
                     taken.add(box)
                     areas[index].append((box, one, other))
         for index, bus in enumerate(self.buses, 1):
-            for box in boxes_at(shape, bus):
+            for box in shape.boxes_at(bus):
                 if box not in taken and _best_bus(shape, box, later | set(self.buses)) == bus:
                     taken.add(box)
                     areas[index].append((box, bus, None))
@@ -190,11 +148,6 @@ class Band:
     def wish(self, level: int) -> int:
         """Return the cells it wants where what may be left out at a greater number than `level` is."""
         return sum(area.wish(level) for area in self._areas) + len(self.buses)
-
-    @property
-    def objects(self) -> int:
-        """How many lines of things it has."""
-        return sum(len(area.rows) for area in self._areas) + len(self.buses)
 
     def _widths(self, width: int) -> list[int]:
         """The widths of the areas: each what it can do with, then what matters most everywhere, then the rest."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
-from tui.model.text import cells
+from tui.model import text as model_text
 
 ELLIPSIS = "…"
 _SHORTEST = 3
+
+
+# The same few signs, lines and names are measured over and over.
+cells = lru_cache(maxsize=65536)(model_text.cells)
 
 
 class Piece(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui.model.topology import Graph
-from tui.topology.band import Band, boxes_between, wires
+from tui.topology.band import Band
 from tui.topology.box import Box
 from tui.topology.drawing import ALL, Drawing, Piece, Placed, Row, find_spots, join, squeeze, width_of
-from tui.topology.leaves import Folding
+from tui.topology.leaves import Folding, split
 from tui.topology.shape import Shape, around
 from tui.topology.tree import Tree
 from tui.topology.words import Pen
@@ -49,14 +49,14 @@ def draw(graph: Graph, look: Look) -> Drawing:
     width = max(look.width, NARROWEST)
     head = [_limit(text, width) for text in graph.limits]
     notes: list[str] = []
-    if look.bus is not False:
-        lines, objects = _bus_lines(shape, look, width, folding := Folding(look.open))
-        if lines is None:
-            notes.append(f"too narrow for the bus view at {width} columns: the tree")
-        elif look.bus is None and objects > MOST_OBJECTS:
-            notes.append(f"{objects} objects: the tree")
-        else:
+    objects = 0 if look.bus is not None else _objects(shape, look)
+    if look.bus is not False and objects <= MOST_OBJECTS:
+        lines = _bus_lines(shape, look, width, folding := Folding(look.open))
+        if lines is not None:
             return _drawing([*head, *lines], look.width, folding, bus=True)
+        notes.append(f"too narrow for the bus view at {width} columns: the tree")
+    elif look.bus is None:
+        notes.append(f"{objects} objects: the tree")
     folding = Folding(look.open, keep=8, most=12)
     pen = Pen(shape, rates=look.rates)
     rows = Tree(pen, folding, look.shut).draw()
@@ -87,34 +87,38 @@ def _drawing(
     return Drawing(tuple(join(placed) for placed in lines), width, bus, tuple(spots), folding.folds, notes)
 
 
-def _bus_lines(shape: Shape, look: Look, width: int, folding: Folding) -> tuple[list[list[Placed]] | None, int]:
-    """The lines of the bus view, None where it does not fit, and how many objects it has."""
+def _objects(shape: Shape, look: Look) -> int:
+    """How many things the bus view would have to show, folded lines counted as one."""
+    pen, count = Pen(shape), len(shape.buses) + len(shape.boxes)
+    for bus in shape.buses:
+        shown, rests = split(pen, bus, shape.plugs(bus), Folding(look.open))
+        count += len(shown) + len(rests)
+    return count
+
+
+def _bus_lines(shape: Shape, look: Look, width: int, folding: Folding) -> list[list[Placed]] | None:
+    """The lines of the bus view, None where it does not fit."""
     pen = Pen(shape, rates=look.rates)
-    lines: list[list[Placed]] = []
-    objects = 0
+    blocks: list[list[list[Placed]]] = []
     left = _ordered(shape)
     while left:
         band = _next_band(pen, left, width, folding)
         if band.wish(0) > width:
-            return None, 0
+            return None
         pen.seen = band.pen.seen
         folding.folds.update(band.folding.folds)
         left = [bus for bus in left if bus not in band.buses]
-        lines += [*([[]] if lines else []), *band.draw(width)]
-        objects += band.objects
-    for box in shape.boxes:
-        if box not in pen.seen:
-            one = Box(pen, box, None, None)
-            if one.wish(0) > width:
-                return None, 0
-            lines += [
-                *([[]] if lines else []),
-                *([Placed(0, strip.row)] for strip in one.lines(min(width, one.wish(ALL)))),
-            ]
-            objects += 1
-    loose = _loose(pen, width)
-    lines += [*([[]] if lines and loose else []), *loose]
-    return lines, objects + len(loose)
+        blocks.append(band.draw(width))
+    for box in (box for box in shape.boxes if box not in pen.seen):
+        one = Box(pen, box, None, None)
+        if one.wish(0) > width:
+            return None
+        blocks.append([[Placed(0, strip.row)] for strip in one.lines(min(width, one.wish(ALL)))])
+    blocks.append(_loose(pen, width))
+    lines: list[list[Placed]] = []
+    for block in filter(None, blocks):
+        lines += [[], *block] if lines else block
+    return lines
 
 
 def _loose(pen: Pen, width: int) -> list[list[Placed]]:
@@ -132,7 +136,7 @@ def _next_band(pen: Pen, left: list[str], width: int, folding: Folding) -> Band:
         for bus in nexts:
             wider = Band(pen, [*chosen, bus], folding)
             # What two buses share is worth squeezing for; a neighbour alone is not.
-            if wider.wish(0 if boxes_between(pen.shape, chosen[-1], bus) else _ADDRESSES) <= width:
+            if wider.wish(0 if pen.shape.boxes_between(chosen[-1], bus) else _ADDRESSES) <= width:
                 chosen.append(bus)
                 band = wider
                 break
@@ -144,13 +148,10 @@ def _next_band(pen: Pen, left: list[str], width: int, folding: Folding) -> Band:
 def _tied(pen: Pen, bus: str) -> list[str]:
     """The buses tied to one, by a box that is not drawn yet or directly: by a box first, then those with a way out."""
     shape = pen.shape
-    found = [
-        other
-        for other in shape.buses
-        if other != bus
-        and (wires(shape, bus, other) or any(box not in pen.seen for box in boxes_between(shape, bus, other)))
-    ]
-    return sorted(found, key=lambda other: (not boxes_between(shape, bus, other), -_outward(shape, other)))
+    boxes = [box for box in shape.boxes_at(bus) if box not in pen.seen]
+    by_box = [at for box in boxes for link in shape.links_of(box) for _port, at in shape.ends_of(link)]
+    found = [other for other in dict.fromkeys([*by_box, *shape.wires(bus)]) if other != bus]
+    return sorted(found, key=lambda other: (other not in by_box, -_outward(shape, other)))
 
 
 def _outward(shape: Shape, bus: str) -> int:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import NamedTuple
 
 from tui.model.topology import Edge, EdgeKind, Graph, Node, NodeKind
 
 _SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
 _GUESTS = frozenset({NodeKind.DOMAIN, NodeKind.PROCESS})
 _ON_TOP = frozenset({"macvtap", "macvlan", "ipvlan", "ipvtap"})
+
+
+class Wire(NamedTuple):
+    """What ties two buses without a namespace between them: a pair, a link that lies on one and is a port of the
+    other, a tunnel; as its ties to the one and to the other."""
+
+    edge: Edge
+    other: Edge
 
 
 class Shape:
@@ -20,6 +29,8 @@ class Shape:
         self.nodes = graph.nodes
         self._from: dict[EdgeKind, dict[str, list[Edge]]] = {kind: {} for kind in EdgeKind}
         self._to: dict[EdgeKind, dict[str, list[Edge]]] = {kind: {} for kind in EdgeKind}
+        self._wires: dict[str, dict[str, list[Wire]]] = {}
+        self._boxes_at: dict[str, tuple[str, ...]] = {}
         for edge in graph.edges:
             self._from[edge.kind].setdefault(edge.a, []).append(edge)
             self._to[edge.kind].setdefault(edge.b, []).append(edge)
@@ -88,8 +99,7 @@ class Shape:
 
     def bus_of(self, id: str) -> str | None:
         """Return the bus that a link is plugged into."""
-        ties = [*self.out(id, EdgeKind.PORT), *self.out(id, EdgeKind.PARENT)]
-        return next((edge.b for edge in ties if edge.b in self.is_bus), None)
+        return next((edge.b for edge in self._plugged(id)), None)
 
     def peer(self, id: str) -> str | None:
         """Return the other end of a pair."""
@@ -166,6 +176,38 @@ class Shape:
             return [(None, link)]
         ports = (one for one in (self.peer(link), link) if one is not None)
         return [(port, bus) for port in ports if (bus := self.bus_of(port)) is not None]
+
+    def wires(self, bus: str) -> dict[str, list[Wire]]:
+        """Return what ties a bus to others directly, by the other."""
+        if bus not in self._wires:
+            found = self._wires[bus] = {}
+            for edge in self.plugs(bus):
+                partners = [edge.a, self.peer(edge.a), *(far for far, _words in self.far_ends(edge.a))]
+                for other in (tie for id in partners if id is not None for tie in self._plugged(id)):
+                    if other.b != bus:
+                        found.setdefault(other.b, []).append(Wire(edge, other))
+        return self._wires[bus]
+
+    def _plugged(self, id: str) -> list[Edge]:
+        ties = [*self.out(id, EdgeKind.PORT), *self.out(id, EdgeKind.PARENT)]
+        return [edge for edge in ties if edge.b in self.is_bus]
+
+    def boxes_at(self, bus: str) -> tuple[str, ...]:
+        """Return the boxes with a link to a bus."""
+        if bus not in self._boxes_at:
+            found: dict[str, None] = {}
+            ends = [bus, *(edge.a for edge in self.plugs(bus))]
+            for link in (link for end in ends for link in (end, self.peer(end)) if link is not None):
+                owner = self.netns_of(link)
+                if owner in self.is_box and owner is not None and any(at == bus for _port, at in self.ends_of(link)):
+                    found[owner] = None
+            self._boxes_at[bus] = tuple(found)
+        return self._boxes_at[bus]
+
+    def boxes_between(self, one: str, other: str) -> list[str]:
+        """Return the boxes with a link to either bus."""
+        others = set(self.boxes_at(other))
+        return [box for box in self.boxes_at(one) if box in others]
 
     @cached_property
     def neighbours(self) -> dict[str, list[str]]:
