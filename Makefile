@@ -4,6 +4,8 @@
 .PHONY: help run test lab bench lint keys screenshots clean
 
 PY := .venv/bin/python
+# Processes that share the tests, each with a libvirtd of its own; ARGS="-n 0" runs them in this one.
+WORKERS ?= auto
 BIN := .venv/bin
 
 help:  ## this list
@@ -15,7 +17,7 @@ run:  ## the program; without a libvirt to connect to, on the demo host
 
 test:  ## all tests, the lab's real guests included
 	@tests/tools/setup dev
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 
 lab:  ## a private libvirtd with tiny real guests to play with, until Ctrl+C
 	@tests/tools/setup dev

@@ -243,7 +243,7 @@ class VirtdeckApp(App[int]):
 
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
-        self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.grid.position)])
+        self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.grid.position, self.size.width)])
         if not self._painted:
             return
         kinds = frame.kinds()

@@ -11,8 +11,12 @@ from typing import Any
 
 # Within a second, as a user expects of q, with time for the ordinary way out first.
 _LEAVE_S = 0.8
-# Mouse, focus reports, paste mode, keyboard protocol off; cursor on; alternate screen left (ctlseqs of xterm).
-_PUT_BACK = b"\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[<u\x1b[?25h\x1b[?1049l\x1b[0m"
+# An open frame ended; mouse, focus reports, paste mode, resize reports and keyboard protocol off; line wrap and cursor
+# on; alternate screen left (ctlseqs of xterm).
+_PUT_BACK = (
+    b"\x1b[?2026l\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2048l\x1b[<u"
+    b"\x1b[?7h\x1b[?25h\x1b[?1049l\x1b[0m"
+)
 
 
 class Exit:

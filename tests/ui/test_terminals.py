@@ -274,6 +274,23 @@ def test_nothing_is_left_behind(environment: Environment, home: Path) -> None:
         assert list((home / "tmp").iterdir()) == []
 
 
+_STUCK = """
+import time
+from tui import app, cli
+app.VirtdeckApp.exit = lambda *_: time.sleep(30)
+cli.leave(cli.run(["--demo"]))
+"""
+
+
+def test_nothing_is_left_behind_by_one_that_hangs_when_it_is_to_leave(environment: Environment) -> None:
+    with Terminal([sys.executable, "-c", _STUCK], 80, 24, env=environment, cwd="/") as term:
+        before = set(term.emulator.private_modes)
+        term.wait_for("gitlab")
+        term.press("ctrl+c")
+        assert term.exit() == 0
+        assert term.emulator.private_modes == before
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

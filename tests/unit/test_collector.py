@@ -199,9 +199,9 @@ def test_read_only_connections_are_read_only(demo_uri: str) -> None:
 
 
 def test_stopping_ends_its_threads(tmp_path: Path) -> None:
-    before = {thread.ident for thread in threading.enumerate()}
+    before = threading.enumerate()
     with watched(scaled_host(tmp_path, 3), interval_s=30.0):
-        ours = [thread for thread in threading.enumerate() if thread.ident not in before]
+        ours = [thread for thread in threading.enumerate() if thread not in before]
         assert ours
     end = time.monotonic() + PATIENCE_S
     while (left := [t.name for t in ours if t.is_alive() and t.name != "libvirt-events"]) and time.monotonic() < end:

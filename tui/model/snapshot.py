@@ -45,6 +45,8 @@ class HostSnapshot:
     domains_read_ns: int | None = None
     """When the list and the states were last known to be right; None: never read."""
     usage: Mapping[str, DomainUsage] = field(default_factory=lambda: _NOTHING)
+    usage_every_s: float = 0.0
+    """How often the figures of a domain that is looked at are read, in seconds; 0: not read yet."""
     traffic: Mapping[str, DomainTraffic] = field(default_factory=lambda: _NOTHING)
     addresses: Mapping[str, tuple[Address, ...]] = field(default_factory=lambda: _NOTHING)
     addresses_read_ns: int | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Work under way is among the newest entries; all of them would be gone through at every picture.
 _RECENT = 100
+_LETTERS = 3
 _LINKS = {
     LinkState.LIVE: ("● live", "good"),
     LinkState.CONNECTING: ("◌ connecting", "warn"),
@@ -67,15 +68,24 @@ def _coarse(seconds: float) -> str:
     return f"{hours // 24}d" if hours >= 24 else f"{hours}h"
 
 
-def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str) -> SpanLine:
-    """Return the line of panes, the open one with its position and summary."""
+def _room(titles: Sequence[str], width: int) -> int:
+    """What the titles, with a blank behind each, leave of a line."""
+    return width - sum(map(cells, titles)) - len(titles)
+
+
+def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str, width: int) -> SpanLine:
+    """Return the line of panes, the open one with its position and summary; where it is narrow, the others have their
+    first letters alone."""
+    summary = "  ".join(filter(None, (active.summary(view), position)))
+    titles = [f" {pane.digit} {pane.title} " for pane in panes]
+    if _room(titles, width) < cells(summary):
+        titles = [f" {p.digit} {p.title} " if p is active else f" {p.digit} {p.title[:_LETTERS]}" for p in panes]
+    if _room(titles, width) < cells(summary):
+        summary = position
     line: list[Span] = []
-    for pane in panes:
-        on = pane is active
-        line.append(Span(f" {pane.digit} {pane.title} ", "active" if on else "", f"pane:{pane.id}"))
-        line.append(Span(" "))
-    summary = active.summary(view)
-    return [*line, FILL, Span("  ".join(filter(None, (summary, position))), "dim")]
+    for pane, title in zip(panes, titles, strict=True):
+        line += [Span(title, "active" if pane is active else "", f"pane:{pane.id}"), Span(" ")]
+    return [*line, FILL, Span(summary, "dim")]
 
 
 def banner(snapshot: HostSnapshot) -> SpanLine | None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _NARROW = 37
 _ADDRESS_WORDS = {"lease": "DHCP lease", "agent": "guest agent", "neighbour": "neighbour table", "arp": "ARP"}
 
-_OLD_NS = 15_000_000_000
+_OLD_S = 15.0
+_MISSED = 2.5
 
 
 def _yes_no(value: bool | None) -> str | None:
@@ -72,7 +73,10 @@ def _trouble(view: View, row: DomainRow) -> list[SpanLine]:
 def _age_lines(view: View, row: DomainRow) -> list[SpanLine]:
     """When the figures were read, where that is long ago: on a busy host not all are read every round."""
     usage = row.usage
-    if usage is None or view.snapshot.taken_ns - usage.read_ns < _OLD_NS:
+    if usage is None:
+        return []
+    # A driver that is read seldom has old figures by nature; they are told only when readings were missed.
+    if view.snapshot.taken_ns - usage.read_ns < max(_OLD_S, _MISSED * view.snapshot.usage_every_s) * 1e9:
         return []
     return [line("Figures", f"as of {units.clock(usage.read_ns)}", "warn")]
 

@@ -167,7 +167,7 @@ class Collector:
     def _publish_usage(self, usage: Mapping[str, DomainUsage]) -> None:
         """A round over a list that was never read is no first pass."""
         known = self.board.snapshot.domains_read_ns is not None
-        self.board.update(done="usage" if known else None, usage=usage)
+        self.board.update(done="usage" if known else None, usage=usage, usage_every_s=self.monitors.every_s)
 
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""

@@ -165,14 +165,19 @@ class MonitorReader:
             crew.wake.clear()
         self._drop(link)
 
+    @property
+    def every_s(self) -> float:
+        """How often the domains on the screen are read, in seconds: without bulk figures seldom."""
+        return self._interval_s * (1 if self._bulk or self._cheap else _SINGLY_EVERY)
+
     def _pause_s(self) -> float:
-        """The interval; without bulk figures fast until there is a history to look at, then seldom."""
+        """As often as is meant; without bulk figures fast until there is a history to look at."""
         if not self._told:
             return _SOON_S
         if self._bulk or self._cheap:
-            return self._interval_s
+            return self.every_s
         self._single_rounds += 1
-        return self._interval_s * (0.5 if self._single_rounds <= _FAST_ROUNDS else _SINGLY_EVERY)
+        return self._interval_s * 0.5 if self._single_rounds <= _FAST_ROUNDS else self.every_s
 
     def _drop(self, link: MonitorLink | None) -> None:
         if link is not None and self._owns_link:
