@@ -14,7 +14,7 @@ from tui.topology.shape import Shape, Wire
 from tui.topology.words import Pen
 
 _LONGEST_TITLE = 24
-_EXTRA = 6
+_PARTS = 2
 
 
 @dataclass(slots=True)
@@ -155,7 +155,10 @@ class Band:
         spare = max(0, width - sum(widths) - len(self.buses))
         for level in range(1, ALL + 1):
             for index, area in enumerate(self._areas):
-                more = max(0, min(spare, area.wish(level) - widths[index]))
+                more = max(0, area.wish(level) - widths[index])
+                if more > spare:
+                    # Of names and addresses a part is worth having; what comes after is whole or not at all.
+                    more = spare if level <= _PARTS else 0
                 widths[index] += more
                 spare -= more
         return widths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from tui.model import text as model_text
@@ -167,16 +168,23 @@ def stretch(row: Sequence[Piece], width: int) -> Row:
 
 
 def find_spots(y: int, placed: Iterable[Placed]) -> list[Spot]:
-    """Return the spots of the rows placed on line y, from left to right; one row is one item."""
+    """Return the spots of the rows placed on line y, from left to right. A row is one item, or several with a blank
+    that fills between them."""
     found: list[Spot] = []
     for x, row in placed:
-        item = tuple(dict.fromkeys(piece.spot for piece in row if piece.spot and not piece.ref))
-        for piece in row:
-            end = x + cells(piece.text)
-            if piece.spot and end > x:
-                found.append(Spot(y, x, end, piece.spot, piece.ref, item))
-            x = end
+        for part in _items(row):
+            item = tuple(dict.fromkeys(piece.spot for piece in part if piece.spot and not piece.ref))
+            for piece in part:
+                end = x + cells(piece.text)
+                if piece.spot and end > x:
+                    found.append(Spot(y, x, end, piece.spot, piece.ref, item))
+                x = end
     return found
+
+
+def _items(row: Row) -> Iterable[Row]:
+    cuts = [0, *(index for index, piece in enumerate(row) if piece.fill == " "), len(row)]
+    return (row[start:end] for start, end in pairwise(cuts))
 
 
 def join(placed: Sequence[Placed]) -> Row:

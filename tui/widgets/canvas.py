@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
-from tui.widgets.painting import Line, Painted, Run, clip
+from tui.widgets.painting import Line, Run, Steered, clip
 
 WHEEL_LINES = 3
 
@@ -45,7 +45,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
 """Movement by Textual's name of the key."""
 
 
-class Canvas(Painted, can_focus=True):
+class Canvas(Steered, can_focus=True):
     """Shows lines, moves a cursor between their places by keys and mouse, and posts where it is."""
 
     DEFAULT_CSS = "Canvas { height: 1fr; }"
@@ -58,6 +58,9 @@ class Canvas(Painted, can_focus=True):
 
     class Positioned(Message):
         """The position text changed."""
+
+    class Resized(Message):
+        """It has another width, which the drawing is not made for."""
 
     def __init__(self, *, commands: Mapping[str, Callable[[], bool]] | None = None, classes: str | None = None) -> None:
         """`commands` has what further keys do, by Textual's name; one that returns False had nothing to do here."""
@@ -74,6 +77,7 @@ class Canvas(Painted, can_focus=True):
         self._top = 0
         self._count = ""
         self._told = ""
+        self._width = 0
 
     # What is shown
 
@@ -81,7 +85,7 @@ class Canvas(Painted, can_focus=True):
         self, lines: Sequence[Sequence[Patch]], places: Sequence[Place], live: Callable[[str], Run]
     ) -> None:
         """Show another drawing; `places` are in reading order. The cursor stays on what it is on, at the place nearest
-        to where it was, and that line stays where it is on the screen."""
+        to where it was, and that line where it is on the screen."""
         before = self.place
         self._lines, self._places, self._live = lines, places, live
         self._rows = [place.y for place in places]
@@ -132,13 +136,9 @@ class Canvas(Painted, can_focus=True):
 
     # Moving
 
-    def go_to(self, id: str) -> bool:
-        """Put the cursor on the first place of a thing; False when it has none."""
-        index = next((index for index, place in enumerate(self._places) if place.id == id), None)
-        if index is None:
-            return False
+    def go_to_index(self, index: int) -> None:
+        """Put the cursor on a place by its number in reading order."""
         self._go(index, middle=True)
-        return True
 
     def begin_count(self, digit: str) -> None:
         """Take a digit of a count that the next movement repeats itself by."""
@@ -259,6 +259,9 @@ class Canvas(Painted, can_focus=True):
         """Paint, and say so when other lines are in view."""
         self._top = max(0, min(self._top, len(self._lines) - max(self.size.height, 1)))
         self.paint()
+        if self.size.width != self._width:
+            self._width = self.size.width
+            self.post_message(self.Resized())
         if self.position != self._told:
             self._told = self.position
             self.post_message(self.Positioned())
@@ -270,7 +273,7 @@ class Canvas(Painted, can_focus=True):
         for y in range(self._top, min(self._top + height, len(self._lines))):
             runs = [self._live(patch.live) if patch.live else (patch.text, patch.style) for patch in self._lines[y]]
             if here is not None and here.y == y:
-                runs = _marked(runs, here.x, here.end, "active" if self.has_focus else "marked-place")
+                runs = _marked(runs, here.x, here.end, "active" if self.has_focus else "blurred")
             out.append(Line("", clip(runs, width)))
         return out + [Line("", ((" " * width, ""),))] * (height - len(out))
 
