@@ -267,7 +267,9 @@ class VirtdeckApp(App[int]):
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
         self.collector.focus(
-            Focus(visible, watched or detail, host, storage=self.pane.wants_storage, links=self.pane.wants_links)
+            Focus(
+                visible, watched or detail, host, self.pane.wants_storage, self.pane.wants_links, self.frame.open_link()
+            )
         )
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:

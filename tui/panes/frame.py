@@ -117,6 +117,10 @@ class PaneFrame(Horizontal):
         """Return the domains in view, and the one that is open in the detail."""
         return (), self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
 
+    def open_link(self) -> str | None:
+        """Return the key of the link that is open in the detail, if it is one's."""
+        return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
+
     # Detail
 
     @property

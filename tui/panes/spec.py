@@ -95,6 +95,8 @@ class Pane(Generic[T]):
     """Whether counters and neighbours of links are read every interval while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this thing needs to be read."""
+    watch_link: Callable[[T], str | None] = lambda _item: None
+    """The link that the detail of this thing needs to be read (HostSnapshot.link_detail), by its key."""
     holds: tuple[Kind, ...] = ()
     """The kinds of thing that are rows here, by their own keys: where a jump to one of them leads."""
     frame: Callable[[AnyPane, Sequence[str]], PaneFrame] = list_frame

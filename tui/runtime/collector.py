@@ -88,9 +88,7 @@ class Collector:
             told=self._pool_hosts.nudge,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
-        self._links = LinkWatcher(
-            self.board, local=is_local(uri), interval_s=interval_s, watched=lambda: self._focus.links
-        )
+        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
 
@@ -135,7 +133,7 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
-            if focus.links != before.links:
+            if (focus.links, focus.link) != (before.links, before.link):
                 self._links.wake()
             if focus.links and not before.links:
                 self._fabric.nudge()

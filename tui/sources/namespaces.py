@@ -19,6 +19,7 @@ from tui.model.link import Netns, NetnsKind
 from tui.model.text import clean
 from tui.sources.containers import container_of
 from tui.sources.netlink.sockets import NetlinkSocket
+from tui.sources.qemu_proc import list_pids, read_link, read_name, read_stat
 
 HOME_PATH = "/proc/self/ns/net"
 """That of the main thread, wherever the calling thread is."""
@@ -29,8 +30,6 @@ _INODE = re.compile(r"net:\[(\d+)\]$")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 # What container engines call their files: no name that anybody chose.
 _MADE_UP = re.compile(r"(?:netns|cni)-[0-9a-f-]{36}$|[0-9a-f]{12}$")
-_START_TIME = 19
-"""The field of /proc/PID/stat behind the program's name: starttime, in clock ticks since boot."""
 
 
 @dataclass(slots=True)
@@ -136,20 +135,17 @@ class Discovery:
     def _look_at_processes(self) -> None:
         spaces: dict[str, list[int]] = {}
         mounts: dict[str, int] = {}
-        alive: set[int] = set()
         home = home_key()
-        own = _readlink("/proc/self/ns/mnt")
-        for name in os.listdir("/proc"):
-            if not name.isdecimal():
-                continue
-            alive.add(pid := int(name))
-            key = _key_of(_readlink(f"/proc/{name}/ns/net"))
+        own = read_link("/proc/self/ns/mnt")
+        alive = list_pids()
+        for pid in alive:
+            key = _key_of(read_link(f"/proc/{pid}/ns/net"))
             if key is not None and key != home:
                 spaces.setdefault(key, []).append(pid)
-            if (mount := _readlink(f"/proc/{name}/ns/mnt")) and mount != own:
+            if (mount := read_link(f"/proc/{pid}/ns/mnt")) and mount != own:
                 mounts.setdefault(mount, pid)
         self._started = {pid: start for pid, start in self._started.items() if pid in alive}
-        self._processes = {key: sorted(pids, key=self._start_of) for key, pids in spaces.items()}
+        self._processes = {key: sorted(pids, key=self._age) for key, pids in spaces.items()}
         self._look_at_mounts(mounts)
 
     def _look_at_mounts(self, mounts: Mapping[str, int]) -> None:
@@ -160,25 +156,12 @@ class Discovery:
                 one = self._elsewhere.setdefault(key, Found(key, way=f"/proc/{pid}/root{path}"))
                 one.paths += [] if path in one.paths else [path]
 
-    def _start_of(self, pid: int) -> int:
+    def _age(self, pid: int) -> tuple[int, int]:
+        """What sorts the oldest first; at boot several start in one tick."""
         if pid not in self._started:
-            self._started[pid] = _start_time(pid)
-        return self._started[pid]
-
-
-def _readlink(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
-
-
-def _start_time(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return 0
-    return int(text.rpartition(")")[2].split()[_START_TIME])
+            stat = read_stat(f"/proc/{pid}")
+            self._started[pid] = stat.start_ticks if stat is not None else 0
+        return self._started[pid], pid
 
 
 def named_in(mountinfo: str) -> list[tuple[str, str]]:
@@ -230,11 +213,4 @@ def _kind_and_name(found: Found, pid: int | None, *, home: bool) -> tuple[NetnsK
         return NetnsKind.CONTAINER, container
     if names:
         return NetnsKind.NAMED, names[0]
-    return NetnsKind.PROCESS, f"{_program(pid)}({pid})" if pid is not None else f"netns {found.key}"
-
-
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="surrogateescape").rstrip("\n")
-    except OSError:
-        return "?"
+    return NetnsKind.PROCESS, f"{read_name(pid)}({pid})" if pid is not None else f"netns {found.key}"

@@ -29,9 +29,10 @@ _STATES = {
     0x01: "incomplete", 0x02: "reachable", 0x04: "stale", 0x08: "delay", 0x10: "probe", 0x20: "failed",
     _NOARP: "noarp", _PERMANENT: "permanent",
 }  # fmt: skip
-_SELF, _ROUTER = 0x02, 0x80
+_SELF, _MASTER, _ROUTER = 0x02, 0x04, 0x80
+_NDA_MASTER = 9
 _FDB_FLAGS = (
-    (_SELF, "self"), (0x04, "master"), (0x10, "extern_learn"), (0x20, "offloaded"), (0x40, "sticky"),
+    (_SELF, "self"), (_MASTER, "master"), (0x10, "extern_learn"), (0x20, "offloaded"), (0x40, "sticky"),
 )  # fmt: skip
 _GROUP_BIT = 0x01
 
@@ -102,11 +103,13 @@ def read_fdb(inside: NetlinkSocket) -> dict[int, tuple[FdbEntry, ...]]:
         mac = parts.get(2, b"")
         if flags & _SELF and mac and mac[0] & _GROUP_BIT and 1 not in parts:
             continue
+        # A bridge says of its own entries whose they are, not that they are the master's.
+        told = _MASTER if _NDA_MASTER in parts else 0
         entry = FdbEntry(
             mac=_mac(mac),
             vlan=number(parts.get(5)),
             remote=address(parts.get(1)),
-            flags=tuple(word for bit, word in _FDB_FLAGS if flags & bit),
+            flags=tuple(word for bit, word in _FDB_FLAGS if (flags | told) & bit),
             permanent=bool(state & (_PERMANENT | _NOARP)),
         )
         found.setdefault(index, []).append(entry)

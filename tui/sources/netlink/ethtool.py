@@ -11,7 +11,7 @@ from tui.sources.netlink.wire import attribute, attributes, each_attribute, nest
 
 _CONTROL, _GET_FAMILY = 16, 3
 _FAMILY_ID, _FAMILY_NAME = 1, 2
-_LINK_MODES, _FEATURES, _DRIVER = 4, 11, 0
+_LINK_MODES, _FEATURES = 4, 11
 _HEADER, _INDEX = 1, 1
 _SPEED, _DUPLEX = 5, 6
 _UNKNOWN_SPEED = 0xFFFFFFFF
@@ -19,7 +19,7 @@ _DUPLEXES = {0: "half", 1: "full"}
 _HARDWARE, _ACTIVE, _NO_CHANGE = 2, 4, 5
 _BITS, _BIT, _BIT_NAME, _BIT_VALUE = 3, 1, 2, 3
 _HEAD = 4
-"""struct genlmsghdr: command, version, two bytes unused."""
+"""The size of struct genlmsghdr: command, version, two bytes unused."""
 
 
 class Ethtool:
@@ -54,13 +54,13 @@ class Ethtool:
         known = speed is not None and speed != _UNKNOWN_SPEED and speed > 0
         return speed if known else None, _DUPLEXES.get(-1 if duplex is None else duplex, "")
 
-    def offloads(self, index: int) -> dict[str, tuple[bool, bool]]:
-        """Return the offloads of a link by the kernel's names (tx-checksum-ip-generic ...): whether it is on, and
-        whether it can be changed; raises NetlinkError."""
+    def offloads(self, index: int) -> list[tuple[str, bool, bool]]:
+        """Return the offloads of a link by name, as the kernel calls them (tx-checksum-ip-generic ...), with whether
+        each is on and whether it can be changed; raises NetlinkError."""
         found = self._get(_FEATURES, _HEADER, index)
-        active, fixed = _names(found.get(_ACTIVE, b"")), _names(found.get(_NO_CHANGE, b""))
-        hardware = _names(found.get(_HARDWARE, b""))
-        return {name: (name in active, name in hardware and name not in fixed) for name in sorted(active | hardware)}
+        active, changeable = _names(found.get(_ACTIVE, b"")), _names(found.get(_HARDWARE, b""))
+        changeable -= _names(found.get(_NO_CHANGE, b""))
+        return [(name, name in active, name in changeable) for name in sorted(active | changeable)]
 
     def _get(self, command: int, header: int, index: int) -> dict[int, bytes]:
         body = bytes((command, 1, 0, 0)) + nest(header, attribute(_INDEX, struct.pack("=I", index)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from enum import Flag, auto
 from tui.sources.netlink.sockets import ROUTE, SOL_NETLINK
 from tui.sources.netlink.wire import attributes, messages, signed
 
+_log = logging.getLogger("virtdeck.links")
 _ADD, _DROP, _ALL_NSID = 1, 2, 8
 """NETLINK_ADD_MEMBERSHIP, NETLINK_DROP_MEMBERSHIP, NETLINK_LISTEN_ALL_NSID."""
 _RCVBUFFORCE = 33
@@ -141,6 +143,7 @@ class EventSocket:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
+                _log.warning("netlink events were lost: everything is read again")
                 dirty.everything = True
                 continue
             nsid = next((_NSID.unpack(value)[0] for _level, kind, value in control if kind == _ALL_NSID), None)

@@ -74,13 +74,14 @@ def _vlan(data: Attributes, _netns: str) -> Facts:
 
 
 def _vxlan(data: Attributes, _netns: str) -> Facts:
+    outside = bool(flag(data.get(25)))
     return {
         "tunnel": TunnelFacts(
-            id=number(data.get(1)),
+            id=None if outside else number(data.get(1)),
             local=address(data.get(4) or data.get(17)),
             remote=address(data.get(2) or data.get(16)),
             port=big_endian(data.get(15)),
-            collect_metadata=bool(flag(data.get(25))),
+            collect_metadata=outside,
         )
     }
 
@@ -110,7 +111,7 @@ def _vti(data: Attributes, _netns: str) -> Facts:
 def _geneve(data: Attributes, _netns: str) -> Facts:
     return {
         "tunnel": TunnelFacts(
-            id=number(data.get(1)),
+            id=None if 6 in data else number(data.get(1)),
             remote=address(data.get(2) or data.get(7)),
             port=big_endian(data.get(5)),
             collect_metadata=6 in data,

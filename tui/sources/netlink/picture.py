@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from tui.model.link import Link, Links, LinkUsage, TapOwner
+from tui.model.link import Link, LinkDetail, Links, LinkUsage, TapOwner
 from tui.model.text import clean
 from tui.sources.namespaces import HOME_PATH, Discovery, Found, describe, may_enter, opened
 from tui.sources.netlink.counters import Counters, usage_of
@@ -15,6 +15,7 @@ from tui.sources.netlink.events import ALL_PARTS, Dirty, Marks, Part
 from tui.sources.netlink.nsids import nsid_of, numbered
 from tui.sources.netlink.sockets import NetlinkSocket
 from tui.sources.netlink.space import Space
+from tui.sources.taps import TAP_KINDS, read_tap_owners
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Picture:
         self._by_nsid: dict[int, str] = {}
         self._unknown: set[int] = set()
         self._hopeless: set[int] = set()
+        self._taps: list[Link] = []
         self._owners: Mapping[str, tuple[TapOwner, ...]] = {}
         self._links: Links | None = None
         self._counters: dict[str, Counters] = {}
@@ -75,7 +77,8 @@ class Picture:
 
     def _mark_all(self, dirty: Dirty) -> None:
         for space in self._spaces.values():
-            dirty.spaces[space.target] = Marks(all_links=True, parts=ALL_PARTS)
+            if self.privileged or space.netns.home:
+                dirty.spaces[space.target] = Marks(all_links=True, parts=ALL_PARTS)
         dirty.everything = False
 
     def _search(self, dirty: Dirty, *, thorough: bool) -> set[str]:
@@ -194,6 +197,8 @@ class Picture:
         key = self._by_nsid.get(nsid)
         if key is None:
             self._unknown.add(nsid)
+        elif not self.privileged and not self._spaces[key].netns.home:
+            return None
         return key
 
     def _beyond(self, changed: set[str], turn: int) -> Dirty:
@@ -204,12 +209,12 @@ class Picture:
         self._unknown.clear()
         if turn == _REREADS:
             return dirty
-        gone = {key for key in changed if self._find(key) is None}
+        gone = {key for key in changed if self.find(key) is None}
         for key in changed - gone:
-            link = self._find(key)
+            link = self.find(key)
             if link is None or link.peer is None:
                 continue
-            other = self._find(link.peer)
+            other = self.find(link.peer)
             if other is None or other.peer != key:
                 self._mark_link(dirty, key)
                 self._mark_link(dirty, link.peer)
@@ -220,7 +225,8 @@ class Picture:
                         dirty.of(space.target).links.add(link.index)
         return dirty
 
-    def _find(self, key: str) -> Link | None:
+    def find(self, key: str) -> Link | None:
+        """Return the link with that key; None when there is none now."""
         netns, _, index = key.rpartition(":")
         space = self._spaces.get(netns)
         return space.links.get(int(index)) if space is not None else None
@@ -257,6 +263,23 @@ class Picture:
     def forget_counters(self) -> None:
         """Begin anew with the rates."""
         self._counters = {}
+
+    def taps_changed(self) -> bool:
+        """Whether taps came, went or changed since the call before, so that others may hold them now."""
+        taps = [link for space in self._spaces.values() for link in space.links.values() if link.kind in TAP_KINDS]
+        changed = len(taps) != len(self._taps) or any(new is not old for new, old in zip(taps, self._taps, strict=True))
+        self._taps = taps
+        return changed
+
+    def read_owners(self) -> None:
+        """Read who holds the taps."""
+        home = next((key for key, space in self._spaces.items() if space.netns.home), "")
+        found = read_tap_owners(self._taps, home)
+        self._owners = found if found != self._owners else self._owners
+
+    def detail(self, link: Link) -> LinkDetail:
+        """Return what is read of one link alone."""
+        return self._spaces[link.netns].detail(link)
 
     def links(self) -> Links:
         """Return what is known now: the object of the call before when nothing changed, else its parts as far as they

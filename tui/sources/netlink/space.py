@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from tui.model.link import FdbEntry, Link, LinkAddress, LinkNeighbour, Netns, Route, Rule, link_key
+from tui.model.link import FdbEntry, Link, LinkAddress, LinkDetail, LinkNeighbour, Netns, Offload, Route, Rule, link_key
+from tui.model.text import clean
 from tui.sources import namespaces
 from tui.sources.netlink.addresses import read_addresses, read_fdb, read_neighbours
 from tui.sources.netlink.counters import Counters, read_counters
@@ -29,6 +31,7 @@ from tui.sources.netlink.rules import read_rules
 from tui.sources.netlink.settings import read_settings
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.vlans import read_vlans
+from tui.sources.qemu_proc import read_link as read_symlink
 
 T = TypeVar("T")
 
@@ -94,6 +97,22 @@ class Space:
         with self._inside(home) as socket:
             return read_counters(socket)
 
+    def detail(self, link: Link) -> LinkDetail:
+        """Return what is read of one of its links alone."""
+        driver = (
+            os.path.basename(read_symlink(f"/sys/class/net/{link.raw_name}/device/driver")) if self.netns.home else ""
+        )
+        try:
+            with self._entered(), Ethtool() as ethtool:
+                offloads = tuple(Offload(*one) for one in ethtool.offloads(link.index))
+        except OSError as error:
+            return LinkDetail(link.key, driver=clean(driver), problem=clean(error.strerror or str(error)))
+        return LinkDetail(link.key, offloads, clean(driver))
+
+    def _entered(self) -> AbstractContextManager[None]:
+        """This namespace, for the calling thread; our own is entered without the right to."""
+        return nullcontext() if self.netns.home else namespaces.entered(self.way, self.key)
+
     @contextmanager
     def _inside(self, home: NetlinkSocket) -> Iterator[NetlinkSocket]:
         """A socket in this namespace; our own is entered without the right to."""
@@ -151,7 +170,7 @@ class Space:
         if not asked:
             return
         try:
-            with nullcontext() if self.netns.home else namespaces.entered(self.way, self.key), Ethtool() as ethtool:
+            with self._entered(), Ethtool() as ethtool:
                 self.beside.speeds = {**self.beside.speeds, **{index: ethtool.speed(index) for index in asked}}
         except NetlinkError:
             return
