@@ -163,6 +163,24 @@ def test_the_database_killed_and_back(two_bridges: OpenVswitch) -> None:
         )
 
 
+def test_the_switch_killed_and_back(two_bridges: OpenVswitch) -> None:
+    with watching(two_bridges) as board:
+        two_bridges.kill("ovs-vswitchd")
+        assert board.wait(lambda seen: seen.ovs is not None and "vswitchd does not run" in seen.ovs.problem, PATIENCE_S)
+        two_bridges.start_switch()
+        assert board.wait(lambda seen: seen.ovs is not None and not seen.ovs.problem, PATIENCE_S)
+        assert board.snapshot.ovs is not None
+        assert board.snapshot.ovs.netns
+
+
+def test_a_database_that_refuses_us_is_a_problem(two_bridges: OpenVswitch) -> None:
+    two_bridges.kill("ovsdb-server")
+    assert two_bridges.socket.exists(), "what is killed leaves its socket"
+    with watching(two_bridges) as board:
+        assert board.snapshot.ovs is not None
+        assert board.snapshot.ovs.problem == "ovsdb-server cannot be reached: Connection refused"
+
+
 def test_a_database_that_hangs(two_bridges: OpenVswitch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "SILENT_S", 0.2)
     with watching(two_bridges) as board:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tui.model.firewall import Firewall, FirewallChain, FirewallRule
+from tui.model.firewall_facts import target_of
 from tui.model.text import clean
 from tui.sources.firewall_iptables import parse_rule, parse_save, with_words_of
 from tui.sources.firewall_nft import parse_ruleset, parse_texts
@@ -258,10 +259,19 @@ def test_hostile_comments_are_cleaned_and_lead_no_text_astray() -> None:
     chains = [{"chain": {"family": "ip", "table": "t", "name": "c\x1b", "handle": 2}}]
     ruleset = {"nftables": [*chains, *({"rule": {**rule, "chain": "c\x1b"}} for rule in rules)]}
     (chain,) = parse_ruleset(json.dumps(ruleset), {("ip", "t", "c\x1b", key[3]): words for key, words in texts.items()})
-    assert chain.name == "c\x1b"
+    assert chain.name == clean("c\x1b") != "c\x1b"
     for rule in chain.rules:
         assert rule.verdict == "drop"
         assert rule.text == clean(rule.text)
+
+
+def test_jumps_go_by_the_names_that_are_shown() -> None:
+    hostile = "\u202e[red]\x1b"
+    jump = {"family": "ip", "table": "t", "chain": "a", "handle": 1, "expr": [{"jump": {"target": hostile}}]}
+    chains = [{"chain": {"family": "ip", "table": "t", "name": name, "handle": 9}} for name in ("a", hostile)]
+    first, second = parse_ruleset(json.dumps({"nftables": [*chains, {"rule": jump}]}), {})
+    assert target_of(first.rules[0]) == second.name
+    assert second.name.isprintable()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"nftables": [{"rule": {}}]}'])

@@ -12,7 +12,7 @@ class FirewallRule:
     text: str
     verdict: str
     """accept, drop, reject, queue, return, continue, jump CHAIN, goto CHAIN, masquerade, snat, dnat, redirect; vmap
-    where a map chooses; "" for none. Chains are named raw."""
+    where a map chooses; "" for none."""
     iif: str = ""
     """The incoming link that it asks for, raw; "" for any. A trailing * stands for any rest."""
     oif: str = ""
@@ -41,7 +41,7 @@ class FirewallChain:
     family: str
     """ip, ip6, inet, arp, bridge or netdev."""
     table: str
-    """Raw, as is the name: jumps go by it."""
+    """Cleaned, as is the name; jumps go by cleaned names as well."""
     name: str
     rules: tuple[FirewallRule, ...]
     kind: str = ""

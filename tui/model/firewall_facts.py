@@ -90,7 +90,7 @@ def chains_by_name(firewall: Firewall) -> Chains:
 
 
 def target_of(rule: FirewallRule) -> str:
-    """Return the raw name of the chain that a rule leads to; "" for none."""
+    """Return the name of the chain that a rule leads to; "" for none."""
     word, _, name = rule.verdict.partition(" ")
     return name if word in ("jump", "goto") else ""
 

@@ -13,6 +13,7 @@ from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.fabric import FabricReader
 from tui.runtime.links import LinkWatcher
+from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
@@ -48,9 +49,11 @@ class Collector:
         publish: Callable[[HostSnapshot], None],
         one_by_one: UsageReader | None = None,
         prepare: Callable[[Any], None] | None = None,
+        network: NetworkMaker | None = None,
     ) -> None:
         """Make a collector for the host behind `uri`; `prepare` is called with every polling connection before it is
-        read, for hosts that a file alone cannot describe (the demo host)."""
+        read, for hosts that a file alone cannot describe (the demo host), and `network` makes up what such a host has
+        of links, firewalls and the like."""
         self.uri = uri
         self.read_only = read_only
         self.board = Board(uri, read_only=read_only, publish=publish)
@@ -91,6 +94,11 @@ class Collector:
         self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
+        self._made_up = (
+            MadeUpNetwork(self.board, network, interval_s=interval_s, watched=lambda: self._focus.links)
+            if network is not None
+            else None
+        )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
@@ -102,11 +110,9 @@ class Collector:
         self.poller.desk.read_all()
         self.monitors.start()
         self._scanner.start()
-        self._links.start()
         self._pool_hosts.start()
         self._storage.start()
-        self._fabric.start()
-        self._ovs.start()
+        self._start_network()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -122,6 +128,8 @@ class Collector:
         self._pool_hosts.stop()
         self._fabric.stop()
         self._ovs.stop()
+        if self._made_up is not None:
+            self._made_up.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
@@ -136,7 +144,7 @@ class Collector:
             if (focus.links, focus.link) != (before.links, before.link):
                 self._links.wake()
             if focus.links and not before.links:
-                self._fabric.nudge()
+                self._nudge_network()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -145,7 +153,7 @@ class Collector:
         self._scanner.nudge()
         self._links.nudge()
         self._storage.nudge()
-        self._fabric.nudge()
+        self._nudge_network()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -155,7 +163,21 @@ class Collector:
         self._scanner.nudge()
         self._links.nudge()
         self._storage.nudge()
+        self._nudge_network()
+
+    def _start_network(self) -> None:
+        if self._made_up is not None:
+            self._made_up.start()
+        else:
+            self._links.start()
+            self._fabric.start()
+            self._ovs.start()
+
+    def _nudge_network(self) -> None:
         self._fabric.nudge()
+        self._ovs.nudge()
+        if self._made_up is not None:
+            self._made_up.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains

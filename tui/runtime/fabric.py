@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from tui.runtime.threads import run_forever
 from tui.runtime.wake import Wake
@@ -23,6 +23,7 @@ _SHARE = 0.005
 """What that may cost of one CPU; on a host of hundreds of firewalls it is read less often."""
 _LOOK_S = 1.0
 """How soon a new namespace is noticed."""
+_LINKS_S, _LINKS_SLICE_S = 5.0, 0.05
 _GATHER_S = 0.02
 _CALM_S, _CALM_SHARE = 0.25, 0.05
 """How long, at least, and as what share of the time that a reading takes, nothing is read after it: there are programs
@@ -39,13 +40,13 @@ class FabricReader:
         self._watched = watched
         self._wake = Wake()
         self._stopped = False
-        self._namespaces: Any = None
+        self._namespaces: Mapping[str, Netns] | None = None
         """What was read last: the mapping of the links."""
 
     def start(self) -> None:
         """Start the thread; where the host is another machine there is nothing to read."""
         if not self._local:
-            self._board.update(done="dnsmasqs")
+            self._done()
             return
         run_forever("firewall reader", self._run, self._failed, lambda: self._stopped)
 
@@ -66,6 +67,7 @@ class FabricReader:
         from tui.sources.firewall import FirewallReader
 
         reader, events = FirewallReader(), _listen()
+        self._await_links()
         try:
             while not self._stopped:
                 self._wake.clear()
@@ -73,11 +75,22 @@ class FabricReader:
                 before = time.monotonic()
                 self._read(reader, anew=True)
                 self._read_dnsmasqs()
+                self._done()
                 self._failed("")
                 self._rest(reader, events, time.monotonic() - before)
         finally:
             if events is not None:
                 events.close()
+
+    def _done(self) -> None:
+        for source in ("firewalls", "dnsmasqs"):
+            self._board.update(done=source)
+
+    def _await_links(self) -> None:
+        """The first reading is of all namespaces, so that whoever reads once has all firewalls."""
+        until = time.monotonic() + _LINKS_S
+        while "links" in self._board.snapshot.unread and not self._stopped and time.monotonic() < until:
+            self._wake.wait(_LINKS_SLICE_S)
 
     def _rest(self, reader: FirewallReader, events: RuleEvents | None, cost_s: float) -> None:
         """Wait for the next reading of everything; meanwhile rules are read as they change."""
@@ -106,7 +119,7 @@ class FabricReader:
         # Only looked at, not cleared: who nudges is answered right after.
         select.select([self._wake], [], [], max(_CALM_S, (time.monotonic() - before) / _CALM_SHARE))
 
-    def _known_namespaces(self) -> Any:
+    def _known_namespaces(self) -> Mapping[str, Netns] | None:
         links = self._board.snapshot.links
         return links.namespaces if links is not None else None
 
@@ -121,10 +134,10 @@ class FabricReader:
     def _read_dnsmasqs(self) -> None:
         from tui.sources.dnsmasq import read_dnsmasqs
 
-        self._board.update(done="dnsmasqs", dnsmasqs=read_dnsmasqs())
+        self._board.update(dnsmasqs=read_dnsmasqs())
 
 
-def _enterable(namespaces: Any) -> Iterable[Netns]:
+def _enterable(namespaces: Mapping[str, Netns] | None) -> Iterable[Netns]:
     """Return the namespaces to read, our own first; it is known without the links as well."""
     if namespaces is not None:
         return list(namespaces.values())

@@ -70,10 +70,12 @@ class OvsWatcher:
 
     def _lose(self, problem: str) -> None:
         """Say that what was read is not kept up to date any more; where nothing ever was there is nothing to say."""
+        from tui.model.ovs import Ovs
+
         last = self._board.snapshot.ovs
-        if last is not None:
-            self._board.update(ovs=replace(last, problem=problem))
-        self._board.update(done="ovs")
+        if last is None and os.path.exists(self._path):
+            last = Ovs((), time.time_ns())
+        self._board.update(done="ovs", **({"ovs": replace(last, problem=problem)} if last is not None else {}))
 
     def _follow(self) -> None:
         """Publish what the server sends until it goes or the thread is to leave."""
@@ -87,7 +89,7 @@ class OvsWatcher:
             self._failures = 0
             while not self._stopped:
                 self._await(source)
-                if source.take():
+                if not self._stopped and source.take():
                     self._board.update(ovs=source.read())
         except OvsdbError as error:
             self._failures += 1
@@ -101,12 +103,11 @@ class OvsWatcher:
         asked = False
         until = time.monotonic() + SILENT_S
         while not self._stopped:
-            heeded: list[OvsSource | Wake] = [source, self._wake]
+            heeded = [*source.descriptors(), self._wake.fileno()]
             ready, _, _ = select.select(heeded, [], [], max(0.0, until - time.monotonic()))
-            if self._wake in ready:
-                self._wake.clear()
-            if source in ready:
+            if ready != [self._wake.fileno()] and ready:
                 return
+            self._wake.clear()
             if time.monotonic() >= until:
                 self._ask(source, asked)
                 asked, until = True, time.monotonic() + SILENT_S

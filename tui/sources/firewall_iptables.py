@@ -84,8 +84,8 @@ def _chain(table: _Table, name: str, family: str, origin: str) -> FirewallChain:
     hook = _HOOKS.get(name, "") if policy != "-" else ""
     return FirewallChain(
         family=family,
-        table=table.name,
-        name=name,
+        table=clean(table.name),
+        name=clean(name),
         rules=tuple(table.rules.get(name, ())),
         kind=("nat" if table.name == "nat" else "filter") if hook else "",
         hook=hook,
@@ -113,7 +113,7 @@ def parse_rule(line: str, chains: Iterable[str], counted: tuple[int, int]) -> tu
     _read_words(reading, words, frozenset(chains))
     rule = FirewallRule(
         text=clean(line.removeprefix(f"-A {reading.chain} ")),
-        verdict=reading.verdict,
+        verdict=clean(reading.verdict),
         iif=reading.asked.get("iif", ""),
         oif=reading.asked.get("oif", ""),
         source=clean(reading.asked.get("source", "")),

@@ -94,8 +94,8 @@ def _chain(chain: Mapping[str, Any], rules: tuple[FirewallRule, ...], origin: st
     devices = chain.get("dev") or _DEVICES.findall(head)
     return FirewallChain(
         family=chain["family"],
-        table=chain["table"],
-        name=chain["name"],
+        table=clean(chain["table"]),
+        name=clean(chain["name"]),
         rules=rules,
         kind=chain.get("type", ""),
         hook=chain.get("hook", ""),
@@ -115,7 +115,7 @@ def _rule(rule: Mapping[str, Any], text: str) -> FirewallRule:
         reading.verdict, reading.to = words[-1]
     return FirewallRule(
         text=clean(text or _words_of(rule)),
-        verdict=reading.verdict,
+        verdict=clean(reading.verdict),
         iif=reading.asked.get("iif", ""),
         oif=reading.asked.get("oif", ""),
         source=clean(reading.asked.get("source", "")),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from tui.model.ovs import Ovs, OvsBridge, OvsInterface, OvsPort
 from tui.model.text import clean
-from tui.sources.ovsdb import DEFAULT_SOCKET, Ovsdb, Row, atoms, pairs
-from tui.sources.qemu_proc import list_pids, read_file, read_name
+from tui.sources.ovs_daemon import SwitchDaemon
+from tui.sources.ovsdb import Ovsdb, Row, atoms, pairs
 
-_DAEMON = "ovs-vswitchd"
 # Statistics are not among them: they would come every five seconds for each port.
 _COLUMNS = {
     "Open_vSwitch": ("bridges", "ovs_version"),
@@ -32,23 +31,25 @@ _UP = {"up": True, "down": False}
 class OvsSource:
     """Follows one ovsdb-server; raises OvsdbError (of tui.sources.ovsdb) when it is not there, or no more."""
 
-    def __init__(self, path: str = DEFAULT_SOCKET) -> None:
+    def __init__(self, path: str) -> None:
         """Connect and read all."""
-        self._folder = os.path.dirname(path)
         self._ovsdb = Ovsdb(path, "Open_vSwitch", _COLUMNS)
+        self._daemon = SwitchDaemon(os.path.dirname(path))
         self._last: Ovs | None = None
 
-    def fileno(self) -> int:
-        """Return the descriptor that can be read when there is news."""
-        return self._ovsdb.fileno()
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that can be read when there is news, of the server and of the switch's daemon."""
+        return [self._ovsdb.fileno(), *self._daemon.descriptors()]
 
     def close(self) -> None:
         """Leave the server."""
         self._ovsdb.close()
+        self._daemon.close()
 
     def take(self) -> bool:
         """Take in the news that has come; return whether something has changed."""
-        return self._ovsdb.take()
+        moved = self._daemon.look()
+        return self._ovsdb.take() or moved
 
     def ask_alive(self) -> None:
         """Have the server send something, so that silence means that it hangs."""
@@ -67,7 +68,8 @@ class OvsSource:
             bridges=tuple(sorted(kept, key=lambda bridge: bridge.raw_name)),
             read_ns=time.time_ns(),
             version=clean(_first(roots[0].get("ovs_version"))) if roots else "",
-            netns=_netns_of_daemon(self._folder),
+            netns=self._daemon.netns,
+            problem=self._daemon.problem,
         )
         if self._last is None or found != replace(self._last, read_ns=found.read_ns):
             self._last = found
@@ -136,22 +138,3 @@ def _number(value: Any) -> int | None:
 
 def _cleaned(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((clean(key), clean(text)) for key, text in pairs(value))
-
-
-def _netns_of_daemon(folder: str) -> str:
-    """Return the key of the network namespace of ovs-vswitchd: the one that wrote its pid beside the socket, else the
-    only one there is; "" where that cannot be told."""
-    for pid in _daemon_pids(folder):
-        try:
-            return str(os.stat(f"/proc/{pid}/ns/net").st_ino)
-        except OSError:
-            continue
-    return ""
-
-
-def _daemon_pids(folder: str) -> Iterable[int]:
-    text = (read_file(os.path.join(folder, f"{_DAEMON}.pid")) or b"").strip()
-    if text.isdigit() and read_name(int(text)) == _DAEMON:
-        return [int(text)]
-    found = [pid for pid in list_pids() if read_name(pid) == _DAEMON]
-    return found if len(found) == 1 else []

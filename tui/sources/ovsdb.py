@@ -10,10 +10,8 @@ from typing import Any
 
 from tui.model.text import clean
 
-DEFAULT_SOCKET = "/run/openvswitch/db.sock"
-
 Row = Mapping[str, Any]
-"""Column → value as JSON has it: see `atoms`, `pairs` and `references`."""
+"""Column → value as JSON has it: see `atoms` and `pairs`."""
 
 _DEADLINE_S = 5.0
 _ECHO, _MONITOR = "virtdeck-echo", "virtdeck-monitor"
@@ -98,17 +96,17 @@ class Ovsdb:
         self._pending += data
         if not self._pending.rstrip().endswith(b"}"):
             return []
-        text, offset, found = self._pending.decode(errors="replace").rstrip(), 0, []
-        while offset < len(text):
+        text, found = self._pending.decode(errors="replace").strip(), []
+        while text:
             try:
-                message, offset = _DECODER.raw_decode(text, offset)
+                message, end = _DECODER.raw_decode(text)
             except ValueError:
                 break
             if not isinstance(message, dict):
                 raise OvsdbError(_STRANGER)
             found.append(message)
-            offset += len(text) - offset - len(text[offset:].lstrip()) if text[offset : offset + 1].isspace() else 0
-        self._pending = text[offset:].encode()
+            text = text[end:].lstrip()
+        self._pending = text.encode()
         return found
 
     def _take_message(self, message: Mapping[str, Any]) -> bool:
