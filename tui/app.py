@@ -266,9 +266,16 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
+        pane = self.pane
         self.collector.focus(
             Focus(
-                visible, watched or detail, host, self.pane.wants_storage, self.pane.wants_links, self.frame.open_link()
+                visible,
+                watched or detail,
+                host,
+                storage=pane.wants_storage,
+                links=pane.wants_links,
+                link=self.frame.open_link(),
+                networks=pane.wants_networks,
             )
         )
 

@@ -23,7 +23,7 @@ _WIDTH = 100
 _HOPS = 2
 # Firewalls are read namespace by namespace, once these are known.
 _FIREWALLS_S = 5.0
-_OF_HOST = frozenset({"links", "ovs", "dnsmasqs", "processes"})
+_OF_HOST = frozenset({"links", "firewalls", "ovs", "dnsmasqs", "processes"})
 _OF_LIBVIRT = frozenset({"domains", "configs", "addresses", "networks"})
 
 
@@ -86,13 +86,13 @@ def _read(options: Options) -> HostSnapshot | None:
     from tui.runtime.desk import Focus
 
     collector = open_collector(options)
-    collector.focus(Focus(links=True))
+    collector.focus(Focus(links=True, networks=True))
     collector.start()
     board = collector.board
     collector.start_slow()
     board.wait(settled, CONNECT_S)
     live = board.snapshot.connection.state is LinkState.LIVE
-    collector.focus(Focus(tuple(board.snapshot.domains), links=True))
+    collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))
     wanted = _OF_HOST | _OF_LIBVIRT if live else _OF_HOST
     board.wait(lambda seen: not seen.unread & wanted, READ_S)
     board.wait(_firewalls_read, _FIREWALLS_S)

@@ -9,6 +9,9 @@ from tui.actions import ACTIONS
 if TYPE_CHECKING:
     from tui.actions.base import Action
 
+PALETTE = ":"
+"""What stands for the key of an action that has none."""
+
 GENERAL: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
     ("g G", "first, last row; with a count to that row, as in `12G`"),
@@ -23,8 +26,8 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("[ ]", "previous, next tab of the detail"),
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
-    (": ctrl+p", "palette: all actions by name"),
-    ("2 3 6 7", "panes: domains, storage, topology, journal"),
+    (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
+    ("2 3 4 6 7", "panes: domains, storage, networks, topology, journal"),
     ("J", "from a guest, network or link to its place in the topology, and from there to its row"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("h j k l", "in the topology: from thing to thing; `enter` goes to what `▸` refers to, or to its pane"),
@@ -65,7 +68,7 @@ def markdown() -> str:
     lines += [f"| {_code(keys)} | {what} |" for keys, what in GENERAL]
     lines += ["", "## Actions", "", "| Key | On | Action | Id | What it does |", "| --- | --- | --- | --- | --- |"]
     lines += [
-        f"| `{action.key}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
+        f"| `{action.key or PALETTE}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
         for action in ACTIONS
     ]
     return "\n".join(lines)

@@ -77,8 +77,11 @@ class HostSnapshot:
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset(
-        {"domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs"}
-    )
+        {
+            "domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs",
+            "networks",
+        }
+    )  # fmt: skip
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

@@ -93,6 +93,8 @@ class Pane(Generic[T]):
     """Whether pools and volumes are read every few seconds while it is on the screen."""
     wants_links: bool = False
     """Whether counters and neighbours of links are read every interval while it is on the screen."""
+    wants_networks: bool = False
+    """Whether libvirt's networks are read every few seconds while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this thing needs to be read."""
     watch_link: Callable[[T], str | None] = lambda _item: None

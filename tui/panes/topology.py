@@ -82,6 +82,10 @@ def _watch(chosen: Chosen) -> str | None:
     return next((node.key for node in (chosen.node, *chosen.others) if kind_of(node) is Kind.DOMAIN), None)
 
 
+def _watch_link(chosen: Chosen) -> str | None:
+    return next((key_of(node) for node in (chosen.node, *chosen.others) if kind_of(node) is Kind.LINK), None)
+
+
 def _summary(view: View) -> str:
     links = view.snapshot.links
     if links is None:
@@ -112,6 +116,8 @@ PANE: Pane[Chosen] = Pane(
     hints=(("enter", "go there"), ("f", "focus"), ("t", "bus/tree"), ("space", "fold")),
     host_actions="topology",
     wants_links=True,
+    wants_networks=True,
     watch=_watch,
+    watch_link=_watch_link,
     frame=_frame,
 )

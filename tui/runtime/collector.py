@@ -15,6 +15,7 @@ from tui.runtime.fabric import FabricReader
 from tui.runtime.links import LinkWatcher
 from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.networks import NetworkWatcher
 from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
@@ -84,11 +85,19 @@ class Collector:
         )
         self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
+            "storage",
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
             watched=lambda: self._focus.storage,
             told=self._pool_hosts.nudge,
+        )
+        self._networks = NetworkWatcher(
+            "networks",
+            self._monitor_link,
+            self.board,
+            owns_link=not self._shared,
+            watched=lambda: self._focus.networks,
         )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
@@ -113,6 +122,7 @@ class Collector:
         self._pool_hosts.start()
         self._storage.start()
         self._start_network()
+        self._networks.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -125,6 +135,7 @@ class Collector:
         self._scanner.stop()
         self._links.stop()
         self._storage.stop()
+        self._networks.stop()
         self._pool_hosts.stop()
         self._fabric.stop()
         self._ovs.stop()
@@ -145,6 +156,8 @@ class Collector:
                 self._links.wake()
             if focus.links and not before.links:
                 self._nudge_network()
+            if focus.networks and not before.networks:
+                self._networks.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
@@ -154,6 +167,7 @@ class Collector:
         self._links.nudge()
         self._storage.nudge()
         self._nudge_network()
+        self._networks.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -163,6 +177,7 @@ class Collector:
         self._scanner.nudge()
         self._links.nudge()
         self._storage.nudge()
+        self._networks.nudge()
         self._nudge_network()
 
     def _start_network(self) -> None:

@@ -23,6 +23,8 @@ class Focus:
     """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
     link: str | None = None
     """The key of the link that is open in the detail."""
+    networks: bool = False
+    """Whether libvirt's networks are looked at."""
 
 
 class Desk:
