@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.model import units
+from tui.model.natural import natural
 from tui.model.text import clean
-from tui.panes.domain_rows import natural
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:

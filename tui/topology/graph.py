@@ -47,8 +47,10 @@ def _limits(snapshot: HostSnapshot) -> tuple[str, ...]:
     if snapshot.links is None:
         here = [limit for limit in snapshot.limits if limit.startswith("links")]
         return (*limits, *(here or ["links of the host: not read"]))
-    unread = sorted({firewall.problem for firewall in snapshot.firewalls.values() if firewall.problem})
-    return (*limits, *snapshot.links.limits, *(f"firewall: {problem}" for problem in unread))
+    # Of a namespace alone it is said where that is drawn.
+    unread = {firewall.problem for firewall in snapshot.firewalls.values()}
+    closed = sorted(f"firewall: {problem}" for problem in unread) if unread and "" not in unread else []
+    return (*limits, *snapshot.links.limits, *closed)
 
 
 def _mark_doubles(parts: Parts) -> None:

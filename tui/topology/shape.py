@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
+from tui.model.natural import natural
 from tui.model.topology import Edge, EdgeKind, Graph, Node, NodeKind
 
 _SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
@@ -31,6 +32,7 @@ class Shape:
         self._to: dict[EdgeKind, dict[str, list[Edge]]] = {kind: {} for kind in EdgeKind}
         self._wires: dict[str, dict[str, list[Wire]]] = {}
         self._boxes_at: dict[str, tuple[str, ...]] = {}
+        self._plugs: dict[str, list[Edge]] = {}
         for edge in graph.edges:
             self._from[edge.kind].setdefault(edge.a, []).append(edge)
             self._to[edge.kind].setdefault(edge.b, []).append(edge)
@@ -88,9 +90,16 @@ class Shape:
         return frozenset(self.boxes)
 
     def plugs(self, bus: str) -> list[Edge]:
-        """Return what is plugged into a bus: its ports, or what lies on it."""
-        ports = self.into(bus, EdgeKind.PORT)
-        return ports if self.nodes[bus].kind is not NodeKind.LINK else [*ports, *self.into(bus, EdgeKind.PARENT)]
+        """Return what is plugged into a bus, its ports and what lies on it: guests by their names, then other things by
+        theirs."""
+        if bus not in self._plugs:
+            found = [*self.into(bus, EdgeKind.PORT), *self.into(bus, EdgeKind.PARENT)]
+            self._plugs[bus] = sorted(found, key=self._rank)
+        return self._plugs[bus]
+
+    def _rank(self, edge: Edge) -> tuple[bool, tuple[object, ...], tuple[object, ...]]:
+        guests = self.guests(edge.a)
+        return (not guests, natural(self.nodes[guests[0]].name if guests else ""), natural(self.nodes[edge.a].name))
 
     def master(self, id: str) -> str | None:
         """Return what a link is a port of."""
