@@ -1,6 +1,6 @@
 """Drawings kept as text files: what a picture must look like is read in review, and written anew on purpose only.
 
-    GOLDEN=write python -m pytest tests/unit/test_topology_drawing.py
+GOLDEN=write python -m pytest tests/unit/test_topology_drawing.py
 """
 
 from __future__ import annotations

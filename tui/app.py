@@ -249,7 +249,8 @@ class VirtdeckApp(App[int]):
         kinds = frame.kinds()
         targets = [target for kind in kinds if kind is not Kind.HOST for target in frame.targets(kind)]
         context = self.changes.context(view.snapshot)
-        self._hints.set_lines([chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width)])
+        hints = chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width, frame.marked)
+        self._hints.set_lines([hints])
 
     def on_pane_frame_positioned(self) -> None:
         if self._store.snapshot is not None:

@@ -134,13 +134,14 @@ def hints(
     targets: Sequence[Target],
     keys: Mapping[str, str],
     width: int,
+    marked: int = 0,
 ) -> SpanLine:
     """Return the keys that work here and now, the most wanted first; those that do not are left out, and keys of one
     word share it. On a short line the frame's own keys give way to the actions."""
     # Imported when first drawn, which is after the first picture.
     from tui.actions import ACTIONS
 
-    line: list[Span] = [Span(f"{len(targets)} marked: ", "warn")] if len(targets) > 1 else []
+    line: list[Span] = [Span(f"{marked} marked: ", "warn")] if marked > 1 else []
     for key, word in pane.hints:
         line += _hint(key, word, f"key:{key}")
     shown: dict[str, list[Action]] = {}

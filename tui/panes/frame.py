@@ -105,6 +105,11 @@ class PaneFrame(Horizontal):
         """Return what an action of `kind` applies to."""
         return [self.spec.target(self.item)] if self.item is not None and kind in self.kinds() else []
 
+    @property
+    def marked(self) -> int:
+        """How many things are marked."""
+        return 0
+
     def hidden_marks(self) -> list[str]:
         """Return the words of what is marked and cannot be seen; actions apply to it all the same."""
         return []

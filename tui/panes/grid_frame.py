@@ -79,6 +79,11 @@ class GridFrame(PaneFrame):
         rows = self.grid.marked_items or ([self.item] if self.item is not None else [])
         return [self.spec.target(row) for row in rows if kind in self.spec.kinds(row)]
 
+    @property
+    def marked(self) -> int:
+        """How many rows are marked."""
+        return len(self.grid.marks)
+
     def hidden_marks(self) -> list[str]:
         """Return the words of the marked rows that the filter hides; actions apply to them all the same."""
         marked = self.grid.marked_items

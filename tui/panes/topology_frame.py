@@ -232,8 +232,12 @@ class TopologyFrame(PaneFrame):
         return True
 
     def close_filter(self, *, clear: bool) -> bool:
-        """Leave the search; with `clear` and none under way leave the focus."""
-        if super().close_filter(clear=clear):
+        """Leave the search; what was found stays for n and N, unless with `clear`. With `clear` and no search under
+        way leave the focus."""
+        fields = self.query(".filter")
+        if fields:
+            super().close_filter(clear=clear)
+            fields.remove()
             return True
         if not clear or not self._look.focus:
             return False

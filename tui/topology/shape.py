@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from tui.model.natural import natural
@@ -11,6 +11,7 @@ from tui.model.topology import Edge, EdgeKind, Graph, Node, NodeKind
 
 _SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
 _GUESTS = frozenset({NodeKind.DOMAIN, NodeKind.PROCESS})
+_ACROSS = frozenset({EdgeKind.ROUTE, EdgeKind.NAT})
 _ON_TOP = frozenset({"macvtap", "macvlan", "ipvlan", "ipvtap"})
 
 
@@ -229,32 +230,21 @@ class Shape:
 
 
 def around(graph: Graph, start: str, hops: int) -> Graph:
-    """Return the part of a graph that is at most so many hops from a node. What belongs together counts as one hop: a
-    guest and its tap, the two ends of a pair, a namespace and its links."""
-    near, joined = _ties(graph)
-    reached = frontier = _together({start}, joined)
-    for _ in range(hops):
-        frontier = _together({other for id in frontier for other in near.get(id, ())}, joined) - reached
-        reached = reached | frontier
+    """Return the part of a graph that is at most so many hops from a node. A hop is from a guest to its bridge, from a
+    bridge to a namespace, to another bridge or to a guest: links are half of it, the two ends of a pair are one."""
+    near: dict[str, list[tuple[str, int]]] = {}
+    for edge in graph.edges:
+        halves = 0 if edge.kind is EdgeKind.PEER else 2 if edge.kind in _ACROSS else 1
+        near.setdefault(edge.a, []).append((edge.b, halves))
+        near.setdefault(edge.b, []).append((edge.a, halves))
+    reached = {start: 0}
+    waiting = [(0, start)]
+    while waiting:
+        distance, id = heappop(waiting)
+        for other, halves in near.get(id, ()) if distance == reached[id] else ():
+            further = distance + halves
+            if further <= 2 * hops and further < reached.get(other, further + 1):
+                reached[other] = further
+                heappush(waiting, (further, other))
     edges = tuple(edge for edge in graph.edges if edge.a in reached and edge.b in reached)
     return Graph({id: node for id, node in graph.nodes.items() if id in reached}, edges, graph.limits)
-
-
-def _ties(graph: Graph) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    near: dict[str, set[str]] = {}
-    joined: dict[str, set[str]] = {}
-    for edge in graph.edges:
-        near.setdefault(edge.a, set()).add(edge.b)
-        near.setdefault(edge.b, set()).add(edge.a)
-        if edge.kind in (EdgeKind.TAP, EdgeKind.PEER):
-            joined.setdefault(edge.a, set()).add(edge.b)
-            joined.setdefault(edge.b, set()).add(edge.a)
-        elif edge.kind is EdgeKind.OWNER:
-            joined.setdefault(edge.a, set()).add(edge.b)
-    return near, joined
-
-
-def _together(ids: Iterable[str], joined: dict[str, set[str]]) -> frozenset[str]:
-    """These nodes, and what belongs together with each, one step only."""
-    found = set(ids)
-    return frozenset(found.union(*(joined.get(id, set()) for id in found)))

@@ -101,7 +101,7 @@ class Pen:
     def rate(self, id: str) -> Row:
         """Return room for the rates of a link."""
         key = str(self.shape.node(id).facts.get("link") or "")
-        return (Piece(" " * RATE_CELLS, "dim", rate=key, drop=9),) if self.rates and key else ()
+        return (Piece(" " * RATE_CELLS, "dim", rate=key, drop=5),) if self.rates and key else ()
 
     # Links
 
@@ -323,7 +323,7 @@ class Pen:
         links = ", ".join(self.shape.node(link).name for link in self.shape.serves(id))
         row += [Piece(f" {links}", drop=3)] if links else []
         row += [Piece(f" {ranges}", drop=4)] if ranges else []
-        row += [Piece(f" · {_leases(int(leases))}", "dim", drop=5)] if leases is not None else []
+        row += [Piece(f" · {_leases(int(leases))}", "dim", drop=6)] if leases is not None else []
         return tuple(row)
 
 
