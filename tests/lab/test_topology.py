@@ -26,7 +26,7 @@ NODES = {
     ("netns", "r1", "r1", "up"),
     ("netns", "outside", "outside", "up"),
     ("domain", "vm1", "", "running"),
-    ("process", "vm2", "", "sleeping"),
+    ("process", "vm2", "", "running"),
     ("dnsmasq", "dnsmasq", "r1", "running"),
 }
 EDGES = {

@@ -17,6 +17,7 @@ from tui.model.link import (
     BridgeFacts,
     FdbEntry,
     LinkAddress,
+    LinkNeighbour,
     NetnsKind,
     PortFacts,
     PortState,
@@ -27,7 +28,7 @@ from tui.model.link import (
 from tui.model.ovs import Ovs, OvsBridge, OvsInterface, OvsPort
 from tui.model.process import QemuNic
 from tui.model.topology import EdgeKind, Graph, Node, NodeKind
-from tui.topology.graph import build, made_of
+from tui.topology.graph import build, signature
 
 
 def graph(host: NetHost) -> Graph:
@@ -443,6 +444,41 @@ def test_a_host_that_was_never_reached_says_so() -> None:
     assert build(seen).limits == ("guests: no connection to libvirt",)
 
 
-def test_traffic_alone_makes_no_new_graph() -> None:
-    seen = homework().snapshot()
-    assert all(a is b for a, b in zip(made_of(seen), made_of(replace(seen, link_usage={})), strict=True))
+def test_what_moves_all_the_time_makes_no_new_graph() -> None:
+    host = homework()
+    host.qemu("byhand", 700, QemuNic("n0", "user", None, None, None, None))
+    seen = host.snapshot()
+    assert seen.links is not None
+    neighbours = {"1:1": (LinkNeighbour("10.0.0.9", "52:54:00:00:00:09", "stale"),)}
+    busy = replace(host.processes["700:1"], cpu_time_ns=5, state="running")
+    (chain,) = next(iter(seen.firewalls.values())).chains
+    counted = replace(chain, rules=tuple(replace(rule, packets=7) for rule in chain.rules))
+    walls = {key: replace(wall, chains=(counted,)) for key, wall in seen.firewalls.items()}
+    moved = replace(
+        seen,
+        links=replace(seen.links, neighbours=neighbours),
+        link_usage={},
+        processes={"700:1": busy},
+        firewalls=walls,
+    )
+    assert signature(moved) == signature(seen)
+    assert build(moved) == build(seen)
+
+
+@pytest.mark.parametrize("change", ["carrier", "address", "masquerade", "state", "lease"])
+def test_what_is_drawn_does(change: str) -> None:
+    host = homework()
+    before = signature(host.snapshot())
+    key = next(key for key, link in host.links.items() if link.name == "r1-ex")
+    if change == "carrier":
+        host.change(key, carrier=False)
+    elif change == "address":
+        host.address(key, "198.51.100.1/24")
+    elif change == "masquerade":
+        host.open_firewall(host.links[key].netns)
+    elif change == "state":
+        uuid = next(iter(host.domains))
+        host.domains[uuid] = replace(host.domains[uuid], state=DomainState.PAUSED)
+    else:
+        host.dnsmasqs[0] = replace(host.dnsmasqs[0], leases=())
+    assert signature(host.snapshot()) != before

@@ -11,6 +11,7 @@ from tui.model.topology import Edge, EdgeKind, Graph, Node, NodeKind
 
 _SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
 _GUESTS = frozenset({NodeKind.DOMAIN, NodeKind.PROCESS})
+_LINKS = frozenset({NodeKind.LINK, NodeKind.NIC, NodeKind.OVS_PORT})
 _ACROSS = frozenset({EdgeKind.ROUTE, EdgeKind.NAT})
 _ON_TOP = frozenset({"macvtap", "macvlan", "ipvlan", "ipvtap"})
 
@@ -246,5 +247,15 @@ def around(graph: Graph, start: str, hops: int) -> Graph:
             if further <= 2 * hops and further < reached.get(other, further + 1):
                 reached[other] = further
                 heappush(waiting, (further, other))
-    edges = tuple(edge for edge in graph.edges if edge.a in reached and edge.b in reached)
-    return Graph({id: node for id, node in graph.nodes.items() if id in reached}, edges, graph.limits)
+    kept = _whole(graph, near, reached, 2 * hops)
+    edges = tuple(edge for edge in graph.edges if edge.a in kept and edge.b in kept)
+    return Graph({id: node for id, node in graph.nodes.items() if id in kept}, edges, graph.limits)
+
+
+def _whole(graph: Graph, near: dict[str, list[tuple[str, int]]], reached: dict[str, int], limit: int) -> set[str]:
+    """What was reached without the links at its edge that lead further: a tap is not shown without its guest."""
+    kept = set(reached)
+    edge = {id for id, distance in reached.items() if distance == limit and graph.nodes[id].kind in _LINKS}
+    while cut := {id for id in edge & kept if any(other not in kept for other, _halves in near[id])}:
+        kept -= cut
+    return kept
