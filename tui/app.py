@@ -222,7 +222,17 @@ class VirtdeckApp(App[int]):
         if pending != self._pending:
             self._pending = pending
         entries, problem = self.journal.entries(), self.journal.problem
-        return View(snapshot, self._store.cpu_history, entries, problem, self._pending, self._store.disk_history)
+        store = self._store
+        return View(
+            snapshot,
+            store.cpu_history,
+            entries,
+            problem,
+            self._pending,
+            store.disk_history,
+            store.link_history,
+            store.first_of_link,
+        )
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot
@@ -270,15 +280,10 @@ class VirtdeckApp(App[int]):
         pane = self.pane
         self.collector.focus(
             Focus(
-                visible,
-                watched or detail,
-                host,
-                storage=pane.wants_storage,
-                links=pane.wants_links,
-                link=self.frame.open_link(),
-                networks=pane.wants_networks,
+                visible, watched or detail, host, storage=pane.wants_storage, networks=pane.wants_networks,
+                links=pane.wants_links, link=self.frame.open_link(),
             )
-        )
+        )  # fmt: skip
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

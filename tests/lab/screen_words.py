@@ -39,10 +39,14 @@ def open_deck(
     size: tuple[int, int] = (120, 40),
     uri: str | None = None,
     live: bool = True,
+    inside: bool = False,
 ) -> Iterator[Deck]:
     """The real program on the lab's libvirtd in a terminal, its XDG folders below `home`; with `live` it is waited for
-    until it shows the host. It is ended afterwards if it still runs."""
+    until it shows the host. `inside`: it runs in the lab's namespaces, and so sees its network. It is ended afterwards
+    if it still runs."""
     argv = [sys.executable, "-m", "tui", "-c", uri or lab.uri, *arguments]
+    if inside:
+        argv = lab.namespaces.inside(argv)
     with Terminal(argv, *size, env=xdg(home), cwd=CHECKOUT) as terminal:
         deck = Deck(terminal, home)
         if live:

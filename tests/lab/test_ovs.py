@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.conftest import unavailable
 from tests.lab.host import LabHost
+from tests.lab.namespaces import wait_until
 from tests.lab.ovs import OpenVswitch, missing_programs
 from tests.lab.spaces import lab_netns
 from tui.model.ovs import Ovs, OvsPort
@@ -130,6 +131,30 @@ def test_changes_come_by_themselves(two_bridges: OpenVswitch) -> None:
         assert board.wait(lambda seen: bridges(seen) == ["br-ex", "br-int", "br-new"], PATIENCE_S)
         two_bridges.vsctl("del-br", "br-new")
         assert board.wait(lambda seen: bridges(seen) == ["br-ex", "br-int"], PATIENCE_S)
+
+
+def test_the_lab_s_switch_forwards_by_tag(lab: LabHost, ovs: OpenVswitch) -> None:
+    """What the tests read is in force: those of one tag reach each other, over the patch as well, and nobody else."""
+    for bridge in ("br-int", "br-ex"):
+        ovs.add_bridge(bridge)
+    ovs.add_patch("br-int", "to-ex", "br-ex", "to-int")
+    for number, (name, bridge, *tag) in enumerate(
+        (("a", "br-int", "tag=10"), ("b", "br-ex", "tag=10"), ("c", "br-int"), ("d", "br-ex")), 1
+    ):
+        lab.run(["ip", "netns", "add", name])
+        lab.run(["ip", "link", "add", f"p-{name}", "type", "veth", "peer", "name", "eth0", "netns", name])
+        lab.run(["ip", "-n", name, "address", "add", f"10.8.0.{number}/24", "dev", "eth0"])
+        lab.run(["ip", "-n", name, "link", "set", "eth0", "up"])
+        lab.run(["ip", "link", "set", f"p-{name}", "up"])
+        ovs.vsctl("add-port", bridge, f"p-{name}", *tag)
+
+    def reaches(name: str, number: int) -> bool:
+        ping = ["ip", "netns", "exec", name, "ping", "-c", "1", "-W", "1", f"10.8.0.{number}"]
+        return lab.run(ping, check=False).returncode == 0
+
+    wait_until(lambda: reaches("a", 2) and reaches("c", 4), "pings through the switch")
+    assert not reaches("a", 3)
+    assert not reaches("b", 4)
 
 
 def test_a_port_of_no_link_has_an_error(ovs: OpenVswitch) -> None:

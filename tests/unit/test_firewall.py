@@ -242,6 +242,7 @@ def test_iptables_legacy_tells_its_own_hooks() -> None:
         ("-A X", "", True),
         ('-A X -m comment --comment "-j DROP" -j ACCEPT', "accept", True),
         ('-A X -m comment --comment "open', "", False),
+        ("-A X ! -p tcp -m tcp ! --dport 22 -j DROP", "drop", False),
     ],
 )
 def test_verdicts_of_iptables(line: str, verdict: str, understood: bool) -> None:

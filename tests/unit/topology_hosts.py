@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from tests.net_host import HOME, NetHost, nic
 from tui.model.link import (
@@ -149,7 +150,7 @@ def _something(
     here = [bus for bus in buses if host.links[bus].netns == space]
     master = chosen.choice(here) if here and chosen.random() < 0.7 else ""
     links = list(host.links)
-    state = {"up": chosen.random() < 0.8, "carrier": chosen.random() < 0.8}
+    state: dict[str, Any] = {"up": chosen.random() < 0.8, "carrier": chosen.random() < 0.8}
     kind = chosen.choice(("guest", "veth", "vlan", "bond", "vxlan", "macvtap", "plain", "domain", "tap"))
     if kind == "guest":
         host.guest(name, f"t{number}", master=master, netns=space, **state)

@@ -27,7 +27,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
-    ("2 3 4 6 7", "panes: domains, storage, networks, topology, journal"),
+    ("2 3 4 5 6 7", "panes: domains, storage, networks, interfaces, topology, journal"),
     ("J", "from a guest, network or link to its place in the topology, and from there to its row"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("h j k l", "in the topology: from thing to thing; `enter` goes to what `▸` refers to, or to its pane"),

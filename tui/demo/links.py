@@ -46,7 +46,8 @@ class DemoNetwork:
 
     def read(self, domains: Mapping[str, Domain], now_ns: int) -> dict[str, Any]:
         """Return the parts of a HostSnapshot that tell of the network: links, link_usage, firewalls, ovs, dnsmasqs."""
-        plugs = [plug for domain in domains.values() if domain.active for plug in _plugs(domain)]
+        guests = sorted(domains.values(), key=lambda domain: domain.name)
+        plugs = [plug for domain in guests if domain.active for plug in _plugs(domain)]
         nics = tuple((plug.domain.key, plug.nic) for plug in plugs)
         if nics != self._nics:
             self._nics = nics

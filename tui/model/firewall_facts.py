@@ -47,7 +47,8 @@ class _Way:
 
 def nat_of(firewall: Firewall) -> list[Nat]:
     """Return the rules that rewrite the source of packets that leave (masquerade, snat), in the order of their
-    chains; jumps are followed from the base chains, so a rule that nothing leads to is left out."""
+    chains; jumps are followed from the base chains, so a rule that nothing leads to is left out. What an earlier rule
+    takes away from it (return, accept) is not considered."""
     return [nat for nat in _rewriting(firewall, "postrouting") if nat.kind in _SOURCE_NAT]
 
 

@@ -78,10 +78,19 @@ class HostSnapshot:
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset(
         {
-            "domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs",
+            "domains",
+            "configs",
+            "usage",
+            "addresses",
+            "processes",
+            "storage",
             "networks",
+            "links",
+            "firewalls",
+            "ovs",
+            "dnsmasqs",
         }
-    )  # fmt: skip
+    )
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

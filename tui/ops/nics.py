@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from tui.model.nic_xml import bandwidth_of, find_nics, plug_of, with_plug
+from tui.model.nic_xml import bandwidth_of, find_nics, plug_of, same_plug, with_plug
 from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome, Progress
@@ -59,7 +59,7 @@ class PlugNic(Request):
         """Return the new `<interface>` of that of a domain XML; raises ParseError, and ValueError when the domain does
         not have it, or it is plugged in elsewhere."""
         nic = _only(ET.fromstring(xml), self.mac)
-        if self.was and not _same(plug_of(ET.tostring(nic, encoding="unicode")), self.was):
+        if self.was and not same_plug(plug_of(ET.tostring(nic, encoding="unicode")), self.was):
             raise ValueError(f"its NIC {self.mac} is plugged in elsewhere by now")
         return with_plug(nic, self.plug)
 
@@ -93,6 +93,20 @@ class SetNicLink(Request):
     live: bool
     mac: str
     up: bool
+    file: str = ""
+    """Where the NIC's new XML is kept, where `virsh update-device` is the equivalent command."""
+
+    def edited(self, xml: str) -> str:
+        """Return the new `<interface>` of that of a domain XML; raises ParseError, and ValueError when the domain does
+        not have it. One of a network on a bridge of the host is said to be of its network: by the XML that libvirt
+        tells of it, as `virsh domif-setlink` gives it back, it would leave the network."""
+        nic = _only(ET.fromstring(xml), self.mac)
+        made = ET.fromstring(with_plug(nic, plug_of(ET.tostring(nic, encoding="unicode"))))
+        link = made.find("link")
+        if link is None:
+            link = ET.SubElement(made, "link")
+        link.set("state", "up" if self.up else "down")
+        return ET.tostring(made, encoding="unicode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +138,6 @@ def _only(root: ET.Element, mac: str) -> ET.Element:
     if len(found) != 1:
         raise ValueError(f"it has {len(found) or 'no'} NICs with the MAC {mac}")
     return found[0]
-
-
-def _same(one: str, other: str) -> bool:
-    return ET.canonicalize(one, strip_text=True) == ET.canonicalize(other, strip_text=True)
 
 
 def _nic(handle: Any, mac: str, what: str, *, live: bool) -> ET.Element:
@@ -219,12 +229,13 @@ def _link(request: SetNicLink, context: OpContext) -> Outcome:
     what = "set the link of a NIC of"
     state = "up" if request.up else "down"
     with long_domain(context, request.key, what) as handle:
-        nic = _nic(handle, request.mac, what, live=request.live)
-        link = nic.find("link")
-        if link is None:
-            link = ET.SubElement(nic, "link")
-        link.set("state", state)
-        handle.updateDeviceFlags(ET.tostring(nic, encoding="unicode"), _side(request.live))
+        try:
+            xml = request.edited(_xml_of(handle, live=request.live))
+        except (ET.ParseError, ValueError) as error:
+            raise OpError(what, clean(handle.name()), str(error), advice=_NOTHING) from error
+        if request.file:
+            keep(request.file, xml)
+        handle.updateDeviceFlags(xml, _side(request.live))
     return Outcome(f"the link is {state}{_when(request.live)}")
 
 

@@ -155,9 +155,11 @@ def _take_option(reading: _Reading, word: str, value: Callable[[], str], negated
         # A mask with holes is no prefix.
         reading.understood = reading.understood and "." not in reading.asked[name].partition("/")[2]
     elif word == "-p":
-        reading.protocol, reading.understood = "" if negated else value(), False
+        asked, reading.understood = value(), False
+        reading.protocol = "" if negated else asked
     elif word in ("--dport", "--dports"):
-        reading.ports, reading.understood = "" if negated else value().replace(":", "-"), False
+        asked, reading.understood = value(), False
+        reading.ports = "" if negated else asked.replace(":", "-")
     elif word == "-m":
         # A module's own options come after it; the comment is the one that asks for nothing.
         reading.understood = reading.understood and value() == "comment"
