@@ -277,11 +277,12 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        pane = self.pane
+        pane, frame = self.pane, self.frame
+        storage = frame.keys_in_view() if pane.wants_storage else None
         self.collector.focus(
             Focus(
-                visible, watched or detail, host, storage=pane.wants_storage, networks=pane.wants_networks,
-                links=pane.wants_links, link=self.frame.open_link(),
+                visible, watched or detail, host, storage, networks=pane.wants_networks, links=pane.wants_links,
+                link=frame.open_link(), image=frame.image_looked_at(),
             )
         )  # fmt: skip
 

@@ -90,13 +90,14 @@ def _read(options: Options) -> HostSnapshot | None:
     board = collector.board
     collector.start_slow()
     board.wait(settled, CONNECT_S)
-    live = board.snapshot.connection.state is LinkState.LIVE
+    state = board.snapshot.connection.state
+    live = state is LinkState.LIVE
     collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))
     wanted = _OF_HOST | _OF_LIBVIRT if live else _OF_HOST
     board.wait(lambda seen: not seen.unread & wanted, READ_S)
     snapshot = board.snapshot
     collector.stop()
-    if live:
+    if live or state is LinkState.ABSENT:
         return snapshot
     if snapshot.links is None:
         say_unreachable(snapshot)

@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).parents[2]
 FIRST_ROW = 3
 """The first line of the list: header, panes and the column heads are above it."""
 _EDGE = "▏"
+_FOLDS = "▾▸· "
 _TOAST = "▌"
 _QUESTION = "yes, do it"
 
@@ -250,6 +251,6 @@ class Deck:
 
 
 def _is_of(row: str, name: str) -> bool:
-    """Whether a line of the list is that of `name`, which may be cut."""
-    word = row.split(" ", 1)[0]
+    """Whether a line of the list is that of `name`, which may be cut; a sign of folding may stand before it."""
+    word = row.lstrip(_FOLDS).split(" ", 1)[0]
     return word == name or (word.endswith("…") and name.startswith(word[:-1]))

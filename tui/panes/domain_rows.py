@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.domain import Address, Domain, DomainState, MonitorState
-from tui.model.natural import natural
 from tui.model.rates import total
+from tui.model.text import natural
 from tui.widgets.grid_columns import Cell
 from tui.widgets.sparkline import sparkline
 

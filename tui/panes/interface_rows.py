@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tui.model.natural import natural
+from tui.model.text import natural
 from tui.widgets.sparkline import sparkline
 
 if TYPE_CHECKING:

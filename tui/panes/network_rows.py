@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.model.natural import natural
+from tui.model.text import natural
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:

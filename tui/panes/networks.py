@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.kind import Kind
-from tui.model.natural import natural
+from tui.model.text import natural
 from tui.panes import network_rows as rows
 from tui.panes.network_rows import NetworkRow, NetworkRows
 from tui.panes.spec import PaneSpec, Tab, View, later

@@ -41,6 +41,8 @@ class View:
     """The counters of a link as they were when one began to look, by link key."""
     detail_width: int = 37
     """The cells that the detail has for a line."""
+    folded: frozenset[str] = frozenset()
+    """The keys of the rows whose parts are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Tab(Generic[T]):
     title: str
     lines: Callable[[View, T], list[SpanLine]]
     applies: Callable[[T], bool] = lambda _item: True
+    reads_image: Callable[[T], str | None] = lambda _item: None
+    """The volume whose image this page needs to be read, by its key."""
 
 
 def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:
@@ -124,6 +128,8 @@ class PaneSpec(Pane[T]):
     facts: tuple[str, ...]
     empty: Callable[[View], str]
     """What to say when there are no rows, and why."""
+    fold: Callable[[T], str | None] | None = None
+    """The key of the row that this row is a part of, its own for one that has parts; None: nothing folds."""
 
 
 def offers(pane: AnyPane, action: Action, kinds: Sequence[Kind]) -> bool:

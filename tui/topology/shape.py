@@ -6,7 +6,7 @@ from functools import cached_property
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from tui.model.natural import natural
+from tui.model.text import natural
 from tui.model.topology import Edge, EdgeKind, Graph, Node, NodeKind
 
 _SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
