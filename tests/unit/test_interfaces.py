@@ -82,7 +82,7 @@ def test_the_far_end_of_a_veth_names_its_namespace() -> None:
 @pytest.mark.parametrize(
     ("facts", "shown"),
     [
-        ({"up0": False}, "○ down"),
+        ({"up": False}, "○ down"),
         ({"carrier": False}, "◌ no carrier"),
         ({"operstate": "lowerlayerdown"}, "◌ lower down"),
         ({"port": PortFacts(PortState.BLOCKING)}, "◐ blocking"),

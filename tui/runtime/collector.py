@@ -165,8 +165,8 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
-        self._virt_networks.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
@@ -176,8 +176,8 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
-        self._virt_networks.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
 
     def _storage_told(self) -> None:
