@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tui.sources.netlink.space import Space
 from tui.sources.taps import TAP_KINDS, read_tap_owners
 
 T = TypeVar("T")
+_log = logging.getLogger("virtdeck.links")
 
 _REREADS = 3
 """How often a peer is read again that does not name its peer in turn: moving one end tells nothing of the other."""
@@ -52,7 +54,7 @@ class Picture:
         """Read again what is marked, and what turns out to hang on it. Raises OSError only for our own namespace."""
         changed = self._take_news(dirty)
         for turn in range(_REREADS + 1):
-            changed |= self._read(dirty, again=turn < _REREADS)
+            changed |= self._read(dirty)
             dirty = self._beyond(changed, turn)
             if not dirty:
                 break
@@ -77,7 +79,7 @@ class Picture:
 
     def _mark_all(self, dirty: Dirty) -> None:
         for space in self._spaces.values():
-            if self.privileged or space.netns.home:
+            if self._may_read(space):
                 dirty.spaces[space.target] = Marks(all_links=True, parts=ALL_PARTS)
         dirty.everything = False
 
@@ -155,14 +157,15 @@ class Picture:
                 if link.parent_netns_unseen:
                     dirty.of(space.target).links.add(link.index)
 
-    def _read(self, dirty: Dirty, *, again: bool) -> set[str]:
-        """Read what is marked of each namespace; one that cannot be read is looked for anew, once."""
+    def _read(self, dirty: Dirty, *, anew: bool = True) -> set[str]:
+        """Read what is marked of each namespace; one that cannot be read is looked for `anew`: it may be gone, or have
+        another way in."""
         changed: set[str] = set()
-        failed: dict[str, OSError] = {}
+        failed = Dirty()
         for nsid, marks in dirty.spaces.items():
             key = self._key_of(nsid)
             space = self._spaces.get(key) if key is not None else None
-            if space is None or (space.netns.problem and not again):
+            if space is None:
                 continue
             try:
                 changed |= space.read(self._home, marks, self._resolve)
@@ -170,21 +173,21 @@ class Picture:
             except OSError as error:
                 if space.netns.home:
                     raise
-                failed[space.key] = error
-        if failed:
-            changed |= self._look_after(failed)
+                # Its links may have been read half, and its tables not at all.
+                failed.spaces[nsid] = Marks(all_links=True, parts=marks.parts)
+                if not anew:
+                    self._note(space, clean(error.strerror or str(error)))
+        if failed and anew:
+            changed |= self._search(failed, thorough=True)
+            changed |= self._read(failed, anew=False)
         return changed
 
-    def _look_after(self, failed: dict[str, OSError]) -> set[str]:
-        dirty = Dirty()
-        gone = self._search(dirty, thorough=True)
-        for key, error in failed.items():
-            if (space := self._spaces.get(key)) is not None and space.target not in dirty.spaces:
-                self._note(space, clean(error.strerror or str(error)))
-        return gone | (self._read(dirty, again=False) if dirty.spaces else set())
+    def _may_read(self, space: Space) -> bool:
+        return self.privileged or space.netns.home
 
     def _note(self, space: Space, problem: str) -> None:
         if space.netns.problem != problem:
+            _log.warning("network namespace %s: %s", space.netns.name, problem or "can be read again")
             space.netns = replace(space.netns, problem=problem)
 
     def _key_of(self, nsid: int | None) -> str | None:
@@ -239,7 +242,7 @@ class Picture:
     def mark(self, dirty: Dirty, parts: Part, *, links: bool = False) -> None:
         """Mark parts of all namespaces, and all links if wanted."""
         for space in self._spaces.values():
-            if not space.netns.problem:
+            if self._may_read(space):
                 marks = dirty.of(space.target)
                 marks.parts |= parts
                 marks.all_links |= links
