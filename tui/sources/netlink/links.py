@@ -12,7 +12,7 @@ from tui.model.link import Link, PortVlan, link_key
 from tui.model.text import clean
 from tui.sources.netlink.kinds import PEERED, facts_of_kind, facts_of_port, lower_index
 from tui.sources.netlink.sockets import NetlinkSocket
-from tui.sources.netlink.wire import attribute, attributes, each_attribute, flag, number, signed, text
+from tui.sources.netlink.wire import attribute, attributes, chosen, each_attribute, flag, number, signed, text
 
 GET_LINK = 18
 _NEW_LINK = 16
@@ -23,6 +23,10 @@ _TARGET_NETNSID, _EXT_MASK = 46, 29
 _WANTED = attribute(_EXT_MASK, struct.pack("=I", 8))
 _IFNAME, _ADDRESS, _MTU, _LINK, _MASTER, _OPERSTATE, _LINKINFO, _ALIAS = 3, 1, 4, 5, 10, 16, 18, 20
 _PROMISCUITY, _LINK_NETNSID, _PROPERTIES, _ALTNAME, _PARENT_DEVICE = 30, 37, 52, 53, 56
+_OF_LINK = frozenset({
+    _IFNAME, _ADDRESS, _MTU, _LINK, _MASTER, _OPERSTATE, _LINKINFO, _ALIAS, _PROMISCUITY, _LINK_NETNSID, _PROPERTIES,
+    _PARENT_DEVICE,
+})  # fmt: skip
 _KIND, _DATA, _MASTER_KIND, _PORT_DATA = 1, 2, 4, 5
 _UP, _LOWER_UP = 0x1, 0x10000
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
@@ -100,7 +104,7 @@ def _target(nsid: int | None) -> bytes:
 def parse_link(body: bytes, netns: str, resolve: Resolve, beside: Beside, *, home: bool = False) -> Link:
     """Return the link of a message of the namespace with key `netns`."""
     _family, hardware, index, flags, _changed = _HEAD.unpack_from(body)
-    found = attributes(body, _HEAD.size)
+    found = chosen(body, _OF_LINK, _HEAD.size)
     info = attributes(found.get(_LINKINFO, b""))
     raw_name = text(found.get(_IFNAME))
     kind = text(info.get(_KIND))
@@ -110,7 +114,7 @@ def parse_link(body: bytes, netns: str, resolve: Resolve, beside: Beside, *, hom
     data = attributes(info.get(_DATA, b""))
     facts: dict[str, Any] = facts_of_kind(kind, data, netns)
     if master_kind:
-        facts |= facts_of_port(master_kind, attributes(info.get(_PORT_DATA, b"")))
+        facts |= facts_of_port(master_kind, info.get(_PORT_DATA, b""))
     return Link(
         key=link_key(netns, index),
         netns=netns,

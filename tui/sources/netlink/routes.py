@@ -40,20 +40,10 @@ Hops = Mapping[int, tuple[NextHop, ...]]
 def read_routes(inside: NetlinkSocket, netns: str) -> tuple[Route, ...]:
     """Return the routes of the socket's namespace, whose key is `netns`, without the table local, IPv4 first; at most
     MOST. Raises NetlinkError."""
-    bodies = [body for family in (_V4, _V6) for body in _dump(inside, family)]
+    found = inside.dump(_GET_ROUTE, _HEAD.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))
+    bodies = [body for body in found if body[4] != _LOCAL_TABLE and body[0] in (_V4, _V6)][:MOST]
     objects = read_nexthops(inside, netns) if any(_needs_object(body) for body in bodies) else {}
     return parse_routes(bodies, netns, objects)
-
-
-def _dump(inside: NetlinkSocket, family: int) -> list[bytes]:
-    """A kernel without IPv6 has no such routes."""
-    try:
-        found = inside.dump(_GET_ROUTE, _HEAD.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
-    except NetlinkError as error:
-        if error.unsupported:
-            return []
-        raise
-    return [body for body in found if body[4] != _LOCAL_TABLE][:MOST]
 
 
 def _needs_object(body: bytes) -> bool:

@@ -31,15 +31,13 @@ Parts = Mapping[int, bytes]
 
 def read_rules(inside: NetlinkSocket, netns: str) -> tuple[Rule, ...]:
     """Return the rules of the socket's namespace, whose key is `netns`, by family and priority; raises NetlinkError."""
-    found: list[Rule] = []
-    for family in (_V4, _V6):
-        try:
-            found += parse_rules(inside.dump(_GET_RULE, _HEAD.pack(family, 0, 0, 0, 0, 0, 0)), netns)
-        except NetlinkError as error:
-            # A kernel without policy routing, or without IPv6.
-            if not error.unsupported:
-                raise
-    return tuple(found)
+    try:
+        return tuple(parse_rules(inside.dump(_GET_RULE, _HEAD.pack(0, 0, 0, 0, 0, 0, 0)), netns))
+    except NetlinkError as error:
+        # A kernel without policy routing.
+        if error.unsupported:
+            return ()
+        raise
 
 
 def parse_rules(bodies: Iterable[bytes], netns: str) -> list[Rule]:
@@ -47,6 +45,8 @@ def parse_rules(bodies: Iterable[bytes], netns: str) -> list[Rule]:
     rules = []
     for body in bodies:
         family, to_bits, from_bits, tos, table, action, flags = _HEAD.unpack_from(body)
+        if family not in (_V4, _V6):
+            continue
         parts = attributes(body, _HEAD.size)
         table = number(parts.get(_TABLE)) or table
         priority = number(parts.get(_PRIORITY)) or 0
