@@ -166,6 +166,23 @@ def test_routes_addresses_rules_and_switches_are_followed(net: OwnNet) -> None:
         )
 
 
+def test_a_route_by_a_link_that_lost_its_carrier(net: OwnNet) -> None:
+    """The kernel marks the route and tells nobody."""
+    net.add_netns("a")
+    net.ip("link", "add", "v0", "netns", "a", "type", "veth", "peer", "name", "v1")
+    net.ip("link", "set", "v0", "up", netns="a")
+    net.ip("link", "set", "v1", "up")
+    net.ip("addr", "add", "10.1.0.1/24", "dev", "v0", netns="a")
+    with Watching() as watching:
+
+        def flags(links: Links) -> tuple[str, ...]:
+            return next(hop.flags for route in links.routes[net.key("a")] if not route.ipv6 for hop in route.hops)
+
+        watching.until(lambda links: flags(links) == (), "a route that works")
+        net.ip("link", "set", "v1", "down")
+        watching.until(lambda links: flags(links) == ("linkdown",), "a route that does not")
+
+
 def test_neighbours_are_followed_while_somebody_looks(net: OwnNet) -> None:
     net.ip("link", "add", "v0", "type", "veth", "peer", "name", "v1")
     net.ip("link", "set", "v0", "up")

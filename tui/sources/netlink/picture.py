@@ -206,12 +206,16 @@ class Picture:
 
     def _beyond(self, changed: set[str], turn: int) -> Dirty:
         """What has to be read besides what changed: peers that do not name each other, links that lay on what is gone,
-        namespaces that were met and are not known."""
+        routes by links that went down, namespaces that were met and are not known."""
         dirty = Dirty()
         dirty.fresh = self._unknown - self._hopeless
         self._unknown.clear()
         if turn == _REREADS:
             return dirty
+        for space in self._spaces.values():
+            if space.routes_doubtful:
+                dirty.of(space.target).parts |= Part.ROUTES
+                space.routes_doubtful = False
         gone = {key for key in changed if self.find(key) is None}
         for key in changed - gone:
             link = self.find(key)

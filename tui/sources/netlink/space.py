@@ -60,6 +60,8 @@ class Space:
     neighbours: Mapping[int, tuple[LinkNeighbour, ...]] = field(default_factory=dict)
     fdb: Mapping[int, tuple[FdbEntry, ...]] = field(default_factory=dict)
     beside: Beside = field(default_factory=Beside)
+    routes_doubtful: bool = False
+    """Whether a link came up or went down since the routes were read: their flags change then, and no event tells."""
 
     @property
     def key(self) -> str:
@@ -134,7 +136,7 @@ class Space:
 
     def _take_all(self, bodies: Iterable[bytes], resolve: Resolve) -> set[str]:
         fresh = {index_of(body): self._parse(body, resolve) for body in bodies}
-        old, self.links = self.links, {index: _same(self.links.get(index), link) for index, link in fresh.items()}
+        old, self.links = self.links, {index: self._taken(link) for index, link in fresh.items()}
         gone = {link.key for index, link in old.items() if index not in fresh}
         return gone | {link.key for index, link in self.links.items() if link is not old.get(index)}
 
@@ -147,8 +149,15 @@ class Space:
                 raise
             return {key} if self.links.pop(index, None) is not None else set()
         old = self.links.get(index)
-        self.links[index] = _same(old, link)
+        self.links[index] = self._taken(link)
         return {key} if self.links[index] is not old else set()
+
+    def _taken(self, link: Link) -> Link:
+        """The link as it was known where it is the same."""
+        old = self.links.get(link.index)
+        if old is not None and (old.up, old.carrier) != (link.up, link.carrier):
+            self.routes_doubtful = True
+        return _same(old, link)
 
     def _parse(self, body: bytes, resolve: Resolve) -> Link:
         return parse_link(body, self.key, resolve, self.beside, home=self.netns.home)
