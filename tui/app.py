@@ -222,7 +222,17 @@ class VirtdeckApp(App[int]):
         if pending != self._pending:
             self._pending = pending
         entries, problem = self.journal.entries(), self.journal.problem
-        return View(snapshot, self._store.cpu_history, entries, problem, self._pending, self._store.disk_history)
+        store = self._store
+        return View(
+            snapshot,
+            store.cpu_history,
+            entries,
+            problem,
+            self._pending,
+            store.disk_history,
+            store.link_history,
+            store.first_of_link,
+        )
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot
@@ -266,11 +276,9 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        self.collector.focus(
-            Focus(
-                visible, watched or detail, host, self.pane.wants_storage, self.pane.wants_links, self.frame.open_link()
-            )
-        )
+        image, link, links = self.frame.image_looked_at(), self.frame.open_link(), self.pane.wants_links
+        storage = self.frame.keys_in_view() if self.pane.wants_storage else None
+        self.collector.focus(Focus(visible, watched or detail, host, storage, links, link=link, image=image))
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tui.model import units
 from tui.model.host import LinkState
@@ -14,9 +14,11 @@ from tui.model.text import cells, clean
 
 if TYPE_CHECKING:
     from tui.cli import Options
+    from tui.demo.links import DemoNetwork
     from tui.model.domain import Domain
     from tui.model.process import QemuProcess
     from tui.runtime.collector import Collector
+    from tui.runtime.made_up import NetworkMaker
 
 GOOD, NO_CONNECTION = 0, 3
 CONNECT_S = 10.0
@@ -29,13 +31,14 @@ def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = l
     """Return a collector for the host of `options`, not yet started."""
     from tui.runtime.collector import Collector
 
-    figures, prepare = None, None
+    figures, prepare, network = None, None, None
     if options.demo:
         from tui.demo.figures import demo_usage
         from tui.demo.host import prepare as prepare_demo
 
         figures = demo_usage
         prepare = None if options.read_only else prepare_demo
+        network = _demo_network()
     return Collector(
         options.uri,
         read_only=options.read_only,
@@ -43,7 +46,21 @@ def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = l
         publish=publish,
         one_by_one=figures,
         prepare=prepare,
+        network=network,
     )
+
+
+def _demo_network() -> NetworkMaker:
+    """Its classes are made when they are first wanted, after the first picture."""
+    made: list[DemoNetwork] = []
+
+    def make(domains: Mapping[str, Domain], now_ns: int) -> Mapping[str, Any]:
+        from tui.demo.links import DemoNetwork
+
+        made[:] = made or [DemoNetwork()]
+        return made[0].read(domains, now_ns)
+
+    return make
 
 
 def settled(snapshot: HostSnapshot) -> bool:
@@ -76,7 +93,7 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
     collector.start()
     collector.board.wait(settled, CONNECT_S)
     connection = collector.board.snapshot.connection
-    if not connection.live:
+    if not connection.live and connection.state is not LinkState.ABSENT:
         say_unreachable(collector.board.snapshot)
         collector.stop()
         return None
@@ -127,7 +144,8 @@ def print_json(data: object) -> None:
 
 def snapshot(options: Options) -> int:
     """Print everything that was seen of the host as JSON; returns the exit code."""
-    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "cpus", "links"))
+    network = ("links", "firewalls", "ovs", "dnsmasqs")
+    read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "cpus", *network))
     if read is None:
         return NO_CONNECTION
     collector, seen = read

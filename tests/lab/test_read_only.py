@@ -28,6 +28,9 @@ from tui.ops import (
     block_scheduler,
     define,
     disks,
+    image_chain,
+    image_check,
+    image_convert,
     lifecycle,
     memory,
     memory_devices,
@@ -128,6 +131,10 @@ class Prey:
             lab.define_pool("idle", folder / "idle", start=False),
         )
         lab.virsh("vol-create-as", "stock", "one.raw", "1M")
+        lab.virsh("vol-create-as", "stock", "low.qcow2", "1M", "--format", "qcow2")
+        below = ("--backing-vol", "low.qcow2", "--backing-vol-format", "qcow2")
+        lab.virsh("vol-create-as", "stock", "top.qcow2", "1M", "--format", "qcow2", *below)
+        self.low = str(folder / "stock" / "low.qcow2")
         self.pool_file = folder / "pool.xml"
         self.pool_file.write_text(lab.virsh("pool-dumpxml", "stock").stdout)
 
@@ -158,6 +165,7 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     pools.DeletePool: lambda prey: pools.DeletePool(prey.idle),
     pools.DefinePool: lambda prey: pools.DefinePool(str(prey.pool_file)),
     pools.DefinePoolAs: lambda prey: pools.DefinePoolAs(prey.pool, "other", prey.pool_file.read_text()),
+    pools.CreatePoolAs: lambda prey: pools.CreatePoolAs(prey.pool, "other", prey.pool_file.read_text()),
     pools.UndefinePool: lambda prey: pools.UndefinePool(prey.idle, _file(prey.new)),
     volumes.CreateVolume: lambda prey: volumes.CreateVolume(prey.pool, "new.raw", _VOLUME),
     volumes.CloneVolume: lambda prey: volumes.CloneVolume(prey.pool, "one.raw", "two.raw"),
@@ -166,11 +174,24 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     volumes.DeleteVolume: lambda prey: volumes.DeleteVolume(prey.pool, "one.raw"),
     volume_streams.UploadVolume: lambda prey: volume_streams.UploadVolume(prey.pool, "one.raw", str(prey.pool_file)),
     volume_streams.DownloadVolume: lambda prey: volume_streams.DownloadVolume(prey.pool, "one.raw", _file(prey.new)),
+    image_check.ReadImage: lambda prey: image_check.ReadImage(prey.pool, "top.qcow2", "qcow2"),
+    image_check.CheckImage: lambda prey: image_check.CheckImage(prey.pool, "top.qcow2", "qcow2", "all"),
+    image_convert.ConvertVolume: lambda prey: image_convert.ConvertVolume(
+        prey.pool, "one.raw", "raw", prey.pool, "new.raw", _VOLUME, _file(prey.new)
+    ),
+    image_convert.CompressVolume: lambda prey: image_convert.CompressVolume(
+        prey.pool, "one.raw", "raw", str(prey.folder / "stock" / "new.qcow2")
+    ),
+    image_chain.RebaseImage: lambda prey: image_chain.RebaseImage(prey.pool, "top.qcow2", "", "", prey.low),
+    image_chain.CommitImage: lambda prey: image_chain.CommitImage(prey.pool, "top.qcow2", prey.low),
     block_scheduler.SetIoScheduler: lambda _prey: block_scheduler.SetIoScheduler("none-such", "none"),
 }
 _VOLUME = "<volume><name>new.raw</name><capacity>1024</capacity><target><format type='raw'/></target></volume>"
-# Written by the kernel, or only read: a connection of libvirt's does not refuse them.
-_WITHOUT_LIBVIRT = (*process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume)
+# Written by the kernel or qemu-img, or only read: a connection of libvirt's does not refuse them.
+_WITHOUT_LIBVIRT = (
+    *process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume, *image_check.OPS, *image_chain.OPS,
+    image_convert.CompressVolume,
+)  # fmt: skip
 OF_LIBVIRT = [kind for kind in (*REQUESTS, *OF_PREY) if kind not in _WITHOUT_LIBVIRT]
 
 
@@ -243,9 +264,12 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.disk-tune": {"device": "vda", "total_iops": "100"},
         "domain.media": {"device": "sda", "source": str(prey.spare)},
         "pool.define": {"name": "other", "target": str(prey.folder / "other")},
+        "pool.create": {"name": "another", "target": str(prey.folder / "another")},
         "pool.scheduler": {"scheduler": "none"},
         "volume.create": {"name": "new.raw", "capacity": "1M"},
         "volume.clone": {"name": "two.raw"},
+        "volume.convert": {"name": "new.raw", "format": "raw"},
+        "volume.rebase": {"backing": ""},
         "volume.resize": {"capacity": "2M"},
         "volume.upload": {"file": str(prey.pool_file)},
         "volume.download": {"file": str(prey.folder / "down.raw")},
@@ -286,7 +310,7 @@ def targets_of(action: Action, prey: Prey) -> list[list[str]]:
     if action.kind is Kind.POOL:
         return [["stock"], ["idle"]]
     if action.kind is Kind.VOLUME:
-        return [["stock/one.raw"]]
+        return [["stock/top.qcow2"], ["stock/one.raw"]]
     return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]
 
 

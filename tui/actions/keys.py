@@ -20,6 +20,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("< >", "sort by the column to the left, to the right"),
     ("=", "reverse the order"),
     ("enter", "open the detail"),
+    ("- + _", "in storage: fold the pool, unfold it, fold or unfold all; a filter shows what is folded too"),
     ("[ ]", "previous, next tab of the detail"),
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from tui.demo.nodes import INVENTORY_NAMESPACE, OSINFO_NAMESPACE, child, mac_of, own, uuid_of
+from tui.demo.nodes import INVENTORY_NAMESPACE, OSINFO_NAMESPACE, child, mac_of, own, tap_of, uuid_of
 
 if TYPE_CHECKING:
     from tui.demo.storage import Disk
@@ -167,7 +167,7 @@ def _devices(domain: ET.Element, guest: Guest) -> None:
     for index, disk in enumerate(guest.disks):
         _disk(devices, disk, index, guest.iothreads)
     for index, nic in enumerate(guest.nics):
-        _nic(devices, nic, mac_of(guest.name, index))
+        _nic(devices, nic, mac_of(guest.name, index), tap_of(guest.name, index))
     if guest.windows:
         child(child(devices, "tpm", model="tpm-crb"), "backend", type="emulator", version="2.0")
         child(devices, "input", type="tablet", bus="usb")
@@ -194,12 +194,13 @@ def _disk(devices: ET.Element, disk: Disk, index: int, iothreads: int) -> None:
         child(element, "readonly")
 
 
-def _nic(devices: ET.Element, nic: Nic, mac: str) -> None:
+def _nic(devices: ET.Element, nic: Nic, mac: str, tap: str) -> None:
     interface = child(devices, "interface", type=nic.kind)
     child(interface, "mac", address=mac)
     source = child(interface, "source", **{"dev" if nic.kind == "direct" else nic.kind: nic.source})
     if nic.kind == "direct":
         source.set("mode", "bridge")
+    child(interface, "target", dev=tap)
     child(interface, "model", type=nic.model)
     if nic.vlan is not None:
         child(child(interface, "vlan"), "tag", id=nic.vlan)

@@ -43,6 +43,14 @@ def mac_of(owner: str, index: int) -> str:
     return f"52:54:00:{digest[0]:02x}:{digest[1]:02x}:{digest[2]:02x}"
 
 
+def tap_of(owner: str, index: int) -> str:
+    """Return the name that the host's side of NIC `index` of `owner` always has. Not vnetN: libvirt forgets names of
+    that form when it reads a configuration, and the test driver calls them testnet0 in every domain."""
+    digest = sha256(f"tap:{owner}:{index}".encode()).hexdigest()
+    plain = "".join(char for char in owner.lower() if char.isascii() and char.isalnum())[:8]
+    return f"{plain or 'guest'}-{digest[:3]}.{index}"
+
+
 def write_node(node: ET.Element, directory: Path, name: str) -> str:
     """Write `node` to a file in `directory` and return the URI that opens it; raises OSError."""
     path = directory.resolve() / name

@@ -19,7 +19,9 @@ class Lease:
 
     address: str
     mac: str
+    """"" for a lease of DHCPv6, which goes by another name of the client."""
     host: str
+    """"" where the guest gives no name."""
     expires_s: int | None
     """Unix time; None: never."""
 
@@ -34,10 +36,12 @@ class Dnsmasq:
     netns: str
     """The key of its namespace; "" where it cannot be seen."""
     interfaces: tuple[str, ...]
-    """The links it listens on, raw; () for all."""
+    """The links it listens on, raw, a trailing * for any rest; () for all, or for those of `addresses`."""
     ranges: tuple[DhcpRange, ...]
     leases: tuple[Lease, ...] | None
-    """None: the lease file cannot be read."""
+    """Those that have not expired; None: the lease file cannot be read."""
+    addresses: tuple[str, ...] = ()
+    """The addresses it listens on, where it is told so (--listen-address)."""
     network: str = ""
     """The libvirt network it serves, cleaned; "" for none."""
     config_path: str = ""

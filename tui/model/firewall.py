@@ -11,15 +11,20 @@ class FirewallRule:
 
     text: str
     verdict: str
-    """accept, drop, reject, queue, return, jump CHAIN, goto CHAIN, masquerade, snat, dnat, redirect; "" for none."""
+    """accept, drop, reject, queue, return, continue, jump CHAIN, goto CHAIN, masquerade, snat, dnat, redirect; vmap
+    where a map chooses; "" for none."""
     iif: str = ""
-    """The incoming link that it asks for, raw; "" for any."""
+    """The incoming link that it asks for, raw; "" for any. A trailing * stands for any rest."""
     oif: str = ""
     source: str = ""
     """The source network that it asks for, as in 10.0.0.0/24; "" for any."""
     destination: str = ""
     to: str = ""
-    """Where SNAT or DNAT leads: address, range or port."""
+    """Where SNAT or DNAT leads: address, range or port, as in 10.0.0.5:80, 192.0.2.1-192.0.2.5 or :5353."""
+    protocol: str = ""
+    """tcp, udp ... where it asks for one; `understood` is False then."""
+    ports: str = ""
+    """The destination ports that it asks for, as in 22, 80,443 or 1000-2000."""
     understood: bool = False
     """Whether iif, oif, source and destination are all that it asks for: only such a rule can be simulated."""
     negated: frozenset[str] = frozenset()
@@ -36,6 +41,7 @@ class FirewallChain:
     family: str
     """ip, ip6, inet, arp, bridge or netdev."""
     table: str
+    """Cleaned, as is the name; jumps go by cleaned names as well."""
     name: str
     rules: tuple[FirewallRule, ...]
     kind: str = ""
@@ -45,7 +51,7 @@ class FirewallChain:
     policy: str = ""
     """accept or drop, for a base chain."""
     device: str = ""
-    """The link of an ingress chain, raw."""
+    """The link of an ingress chain, raw; several with commas between."""
     origin: str = "nft"
     """Who made it: nft, iptables-nft, or iptables-legacy."""
 

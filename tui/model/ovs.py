@@ -72,4 +72,4 @@ class Ovs:
     netns: str = ""
     """The key of the network namespace that ovs-vswitchd runs in; "" where it cannot be told."""
     problem: str = ""
-    """Why the database cannot be read any more; "" while it can."""
+    """Why the database cannot be read, or why what it says is not in force; "" while all is well."""

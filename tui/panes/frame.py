@@ -41,6 +41,7 @@ class PaneFrame(Horizontal):
         self._make = spec.rows()
         self._view: View | None = None
         self._tab = ""
+        self._folded: frozenset[str] = frozenset()
         self._rest: Timer | None = None
         self.grid: Grid[Any] = Grid(
             spec.columns,
@@ -68,7 +69,7 @@ class PaneFrame(Horizontal):
 
     def show(self, view: View) -> None:
         """Draw `view`; what did not change costs nothing."""
-        self._view = view
+        self._view = view = replace(view, folded=self._folded)
         rows = self._make(view)
         if not rows:
             self.grid.empty = self.spec.empty(view)
@@ -109,9 +110,52 @@ class PaneFrame(Horizontal):
         open_one = self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
         return tuple(key for key in watched if key), open_one
 
+    def keys_in_view(self) -> tuple[str, ...]:
+        """Return the keys of the rows in view."""
+        return tuple(map(self.spec.key, self.grid.visible_items))
+
+    def image_looked_at(self) -> str | None:
+        """Return the key of the volume whose image the open page shows."""
+        tabs = self._tabs() if self.detail_shown else []
+        return self._current(tabs).reads_image(self.item) if tabs else None
+
     def open_link(self) -> str | None:
         """Return the key of the link that is open in the detail, if it is one's."""
         return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
+
+    # Folding
+
+    def fold(self, *, on: bool) -> bool:
+        """Fold the parts of the row under the cursor away, or show them; False where nothing folds."""
+        key = self._fold_key()
+        if key is not None:
+            self._set_folded(self._folded | {key} if on else self._folded - {key})
+        return self.spec.fold is not None
+
+    def fold_all(self) -> bool:
+        """Fold all there is, or show all again where all is folded; False where nothing folds."""
+        fold = self.spec.fold
+        if fold is None or self._view is None:
+            return fold is not None
+        every = frozenset(key for row in self._make(self._view) if (key := fold(row)) is not None)
+        self._set_folded(frozenset() if every <= self._folded else every)
+        return True
+
+    def _fold_key(self) -> str | None:
+        return None if self.spec.fold is None or self.item is None else self.spec.fold(self.item)
+
+    def _set_folded(self, folded: frozenset[str]) -> None:
+        """The cursor goes to what its row is folded into."""
+        fold, place = self.spec.fold, self._fold_key()
+        if fold is None or self._view is None or folded == self._folded:
+            return
+        if place in folded:
+            self.grid.go_to(place)
+        self._folded = folded
+        self.grid.set_unfolded(
+            (lambda row: self.spec.key(row) == fold(row) or fold(row) not in folded) if folded else None
+        )
+        self.show(self._view)
 
     # Detail
 
@@ -154,6 +198,7 @@ class PaneFrame(Horizontal):
             self.zoom(True)
         self.draw_detail()
         self.detail.scroll_to_line(0, 0)
+        self.post_message(self.Looked())
 
     def _tabs(self) -> list[Tab[Any]]:
         return [] if self.item is None else [tab for tab in self.spec.tabs if tab.applies(self.item)]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tui.actions.base import Action, Target
     from tui.model.journal import Entry
     from tui.model.kind import Kind
+    from tui.model.link import LinkUsage
     from tui.model.snapshot import HostSnapshot
     from tui.model.usage import DiskReading
     from tui.widgets.grid_columns import Column
@@ -33,8 +34,14 @@ class View:
     """What was asked of a thing and has not come about yet, and what to do about it, by its key."""
     disk_history: Callable[[str, str, int], tuple[DiskReading, ...]] = lambda _key, _target, _length: ()
     """The last readings of a disk of a domain that is looked at, by domain UUID and target, oldest first."""
+    link_history: Callable[[str, int], tuple[float | None, ...]] = lambda _key, _length: ()
+    """The last readings of a link's traffic, both ways, in bytes/s, by link key, oldest first."""
+    first_of_link: Callable[[str], LinkUsage | None] = lambda _key: None
+    """The counters of a link as they were when one began to look, by link key."""
     detail_width: int = 37
     """The cells that the detail has for a line."""
+    folded: frozenset[str] = frozenset()
+    """The keys of the rows whose parts are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class Tab(Generic[T]):
     title: str
     lines: Callable[[View, T], list[SpanLine]]
     applies: Callable[[T], bool] = lambda _item: True
+    reads_image: Callable[[T], str | None] = lambda _item: None
+    """The volume whose image this page needs to be read, by its key."""
 
 
 def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:
@@ -89,6 +98,8 @@ class PaneSpec(Generic[T]):
     """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the row is, for panes whose rows can be undone."""
+    fold: Callable[[T], str | None] | None = None
+    """The key of the row that this row is a part of, its own for one that has parts; None: nothing folds."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
     wants_links: bool = False

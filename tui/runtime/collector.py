@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tui.model.host import LinkState
+from tui.model.host import NO_LIBVIRT, LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
-from tui.runtime.links import LinkWatcher
+from tui.runtime.images import ImageReader
+from tui.runtime.local_host import LocalHost
+from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.network_readers import NetworkReaders
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -46,9 +50,11 @@ class Collector:
         publish: Callable[[HostSnapshot], None],
         one_by_one: UsageReader | None = None,
         prepare: Callable[[Any], None] | None = None,
+        network: NetworkMaker | None = None,
     ) -> None:
         """Make a collector for the host behind `uri`; `prepare` is called with every polling connection before it is
-        read, for hosts that a file alone cannot describe (the demo host)."""
+        read, for hosts that a file alone cannot describe (the demo host), and `network` makes up what such a host has
+        of links, firewalls and the like."""
         self.uri = uri
         self.read_only = read_only
         self.board = Board(uri, read_only=read_only, publish=publish)
@@ -82,24 +88,35 @@ class Collector:
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
+            local=is_local(uri),
             watched=lambda: self._focus.storage,
-            told=self._pool_hosts.nudge,
+            told=self._storage_told,
         )
+        self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
-        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
+        self._local_host = LocalHost(self.board, watched=lambda: self._focus.host)
+        self._network = NetworkReaders(
+            self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus, made_up=network
+        )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
+        if self.uri == NO_LIBVIRT:
+            self._local_host.start()
+            return
         self.poller.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def start_slow(self) -> None:
         """Start what is not needed for the first picture: configurations, monitors and processes."""
+        self._scanner.start()
+        self._network.start()
+        if self.uri == NO_LIBVIRT:
+            return
         self.poller.desk.read_all()
         self.monitors.start()
-        self._scanner.start()
-        self._links.start()
         self._pool_hosts.start()
+        self._images.start()
         self._storage.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
@@ -111,30 +128,37 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
-        self._links.stop()
         self._storage.stop()
         self._pool_hosts.stop()
+        self._images.stop()
+        self._network.stop()
+        self._local_host.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
         if focus != self._focus:
             before, news = self._focus, set(focus.visible) - set(self._focus.visible)
             self._focus = focus
-            self.poller.desk.look_at(focus)
+            # Which pools and volumes are in view is no business of the poller's.
+            if replace(focus, storage=before.storage) != before:
+                self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
-            if focus.storage and not before.storage:
+            if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
-            if (focus.links, focus.link) != (before.links, before.link):
-                self._links.wake()
+            if focus.image != before.image:
+                self._images.nudge()
+            self._network.look(before, focus)
+            self._local_host.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
-        self._links.nudge()
         self._storage.nudge()
+        self._images.reread()
+        self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -142,8 +166,13 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
-        self._links.nudge()
         self._storage.nudge()
+        self._images.reread()
+        self._network.nudge()
+
+    def _storage_told(self) -> None:
+        self._pool_hosts.nudge()
+        self._images.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
@@ -158,6 +187,7 @@ class Collector:
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""
         while not self._stop.wait(_WATCH_S):
+            self._storage.watch()
             state, desk = self.board.snapshot.connection.state, self.poller.desk
             if state in (LinkState.LIVE, LinkState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
                 self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)
@@ -177,6 +207,8 @@ class Collector:
         """Return the calling thread's own connection for short calls, opening it when needed: calls that a hung QEMU
         does not answer block all others on theirs. Raises OpError when the host does not answer within 10 s."""
         try:
+            if self.uri == NO_LIBVIRT:
+                raise ConnectError(self.uri, "virtdeck runs without libvirt", None, "")
             if self._shared:
                 return self._shared_link()
             own = getattr(self._control_of, "connection", None) or self._take_spare()

@@ -17,10 +17,12 @@ class Focus:
     visible: tuple[str, ...] = ()
     detail: str | None = None
     host: bool = False
-    storage: bool = False
-    """Whether pools and volumes are looked at."""
+    storage: tuple[str, ...] | None = None
+    """The pools and volumes whose rows are visible, by key; None while nobody looks at storage."""
     links: bool = False
-    """Whether links and their counters are looked at."""
+    """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
+    image: str | None = None
+    """The volume whose image is looked at, by its key."""
     link: str | None = None
     """The key of the link that is open in the detail."""
 
