@@ -69,7 +69,7 @@ def test_the_engine_of_a_container_knows_its_name(tmp_path: Path, monkeypatch: p
 
 def test_a_chosen_name_comes_before_one_that_an_engine_made_up() -> None:
     paths = ["/run/docker/netns/0a1b2c3d4e5f", "/run/netns/shop"]
-    netns = describe(Found("1", paths=paths, way=paths[0]), 3, home=False)
+    netns = describe(Found("1", paths=paths, ways=paths), 3, home=False)
     assert (netns.kind, netns.name, netns.nsid, netns.paths) == (NetnsKind.NAMED, "shop", 3, tuple(paths))
 
 

@@ -47,8 +47,6 @@ class LinkFollower:
     def begin(self, focus: Focus) -> None:
         """Read everything for the first time and publish it."""
         self._look(focus.links)
-        if focus.links:
-            self._events.hear_neighbours(True)
         self._refresh(Dirty(everything=True))
         self._events.home_nsid = self._picture.home_nsid
         self._read_owners(searched=True)

@@ -46,6 +46,11 @@ def address(content: bytes | None) -> str:
     return socket.inet_ntop(socket.AF_INET6, content) if len(content) == 16 else content.hex(":")
 
 
+def network(content: bytes | None, prefix: int, *, ipv6: bool) -> str:
+    """Return a network as in 10.0.0.0/24."""
+    return f"{address(content) or ('::' if ipv6 else '0.0.0.0')}/{prefix}"
+
+
 def _bridge(data: Attributes, _netns: str) -> Facts:
     delay, ageing = number(data.get(1)), number(data.get(4))
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,6 @@ _log = logging.getLogger("virtdeck.links")
 
 _REREADS = 3
 """How often a peer is read again that does not name its peer in turn: moving one end tells nothing of the other."""
-NOT_ROOT = "not root"
 
 
 class Picture:
@@ -52,13 +52,12 @@ class Picture:
 
     def refresh(self, dirty: Dirty) -> None:
         """Read again what is marked, and what turns out to hang on it. Raises OSError only for our own namespace."""
-        changed = self._take_news(dirty)
-        for turn in range(_REREADS + 1):
-            changed |= self._read(dirty)
-            dirty = self._beyond(changed, turn)
+        changed = self._take_news(dirty) | self._read(dirty)
+        for _ in range(_REREADS):
+            dirty = self._beyond(changed)
             if not dirty:
-                break
-            changed = self._take_news(dirty)
+                return
+            changed = self._take_news(dirty) | self._read(dirty)
 
     def _take_news(self, dirty: Dirty) -> set[str]:
         """Find the namespaces that came and went; return the keys of links that went with them."""
@@ -119,7 +118,7 @@ class Picture:
 
     def _add(self, found: Found, dirty: Dirty) -> bool:
         """Take up a namespace and have it read; return whether it was there."""
-        home = found.way == HOME_PATH
+        home = found.ways[0] == HOME_PATH
         nsid = self._nsid(found, give=True)
         if nsid is None and not home and self.privileged:
             return False
@@ -127,7 +126,7 @@ class Picture:
         if home:
             self.home_nsid = nsid
         elif not self.privileged:
-            netns = replace(netns, problem=NOT_ROOT)
+            netns = replace(netns, problem=_why_not())
         space = self._spaces[found.key] = Space(netns, found.way)
         if nsid is not None:
             self._by_nsid[nsid] = found.key
@@ -204,14 +203,12 @@ class Picture:
             return None
         return key
 
-    def _beyond(self, changed: set[str], turn: int) -> Dirty:
+    def _beyond(self, changed: set[str]) -> Dirty:
         """What has to be read besides what changed: peers that do not name each other, links that lay on what is gone,
         routes by links that went down, namespaces that were met and are not known."""
         dirty = Dirty()
         dirty.fresh = self._unknown - self._hopeless
         self._unknown.clear()
-        if turn == _REREADS:
-            return dirty
         for space in self._spaces.values():
             if space.routes_doubtful:
                 dirty.of(space.target).parts |= Part.ROUTES
@@ -263,7 +260,7 @@ class Picture:
             except OSError:
                 # It is going; the events tell.
                 continue
-            fresh |= {link.key: found[index] for index, link in space.links.items() if index in found}
+            fresh |= {link.key: found[link.index] for link in space.shown() if link.index in found}
         elapsed_ns = now_ns - self._counted_ns
         usage = {key: usage_of(now, self._counters.get(key), elapsed_ns) for key, now in fresh.items()}
         self._counters, self._counted_ns = fresh, now_ns
@@ -300,7 +297,11 @@ class Picture:
         return self._links
 
     def _limits(self) -> tuple[str, ...]:
-        return () if self.privileged else (f"other namespaces: {NOT_ROOT}", f"owners of taps: {NOT_ROOT}")
+        return () if self.privileged else (f"other namespaces: {_why_not()}", f"owners of taps: {_why_not()}")
+
+
+def _why_not() -> str:
+    return "not root" if os.geteuid() else "no CAP_SYS_ADMIN here"
 
 
 def _assemble(spaces: Sequence[Space], owners: Mapping[str, tuple[TapOwner, ...]], limits: tuple[str, ...]) -> Links:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from tui.model.link import NextHop, Route, link_key
 from tui.sources.netlink.addresses import scope_name
-from tui.sources.netlink.kinds import address
+from tui.sources.netlink.kinds import address, network
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attributes, number
 
@@ -80,7 +80,7 @@ def _route(body: bytes, netns: str, objects: Hops) -> Route | None:
 def _destination(family: int, prefix: int, content: bytes | None) -> str:
     if prefix == 0 and not content:
         return "default"
-    return f"{address(content) or ('::' if family == _V6 else '0.0.0.0')}/{prefix}"
+    return network(content, prefix, ipv6=family == _V6)
 
 
 def _hops(parts: dict[int, bytes], flags: int, netns: str, objects: Hops) -> tuple[NextHop, ...]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tui.model.link import Rule
 from tui.model.text import clean
-from tui.sources.netlink.kinds import address
+from tui.sources.netlink.kinds import network
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attributes, number, text
 
@@ -53,8 +53,8 @@ def parse_rules(bodies: Iterable[bytes], netns: str) -> list[Rule]:
         words = [
             *(["not"] if flags & _INVERT else []),
             "from",
-            f"{address(parts[_SOURCE])}/{from_bits}" if _SOURCE in parts else "all",
-            *([f"to {address(parts[_DESTINATION])}/{to_bits}"] if _DESTINATION in parts else []),
+            network(parts[_SOURCE], from_bits, ipv6=family == _V6) if _SOURCE in parts else "all",
+            *(["to", network(parts[_DESTINATION], to_bits, ipv6=family == _V6)] if _DESTINATION in parts else []),
             *([f"tos {tos:#04x}"] if tos else []),
             *(word for kind, write in _SELECTORS.items() if kind in parts and (word := write(parts))),
         ]

@@ -181,11 +181,10 @@ class Space:
 
     def _read_speeds(self, changed: set[str]) -> None:
         """Ask for the speed of what changed and has one; a kernel without ethtool netlink tells none."""
-        asked = [
-            link.index
-            for link in self.links.values()
-            if link.key in changed and (link.physical or link.kind in _WITH_SPEED)
-        ]
+        having = {link.index: link.key for link in self.links.values() if link.physical or link.kind in _WITH_SPEED}
+        if self.beside.speeds.keys() - having.keys():
+            self.beside.speeds = {index: speed for index, speed in self.beside.speeds.items() if index in having}
+        asked = [index for index, key in having.items() if key in changed]
         if not asked:
             return
         try:
