@@ -41,7 +41,9 @@ class Watching:
 
     def __enter__(self) -> Watching:
         self.watcher.start()
-        assert self.board.wait(lambda seen: "links" not in seen.unread, WAIT_S)
+        if not self.board.wait(lambda seen: "links" not in seen.unread, WAIT_S):
+            self.watcher.stop()
+            raise TimeoutError(f"no links after {WAIT_S:g} s: {self.board.snapshot.problems}")
         return self
 
     def __exit__(

@@ -173,6 +173,7 @@ class Picture:
                 if space.netns.home:
                     raise
                 # Its links may have been read half, and its tables not at all.
+                changed |= {link.key for link in space.links.values()}
                 failed.spaces[nsid] = Marks(all_links=True, parts=marks.parts)
                 if not anew:
                     self._note(space, clean(error.strerror or str(error)))

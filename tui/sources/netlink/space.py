@@ -43,6 +43,7 @@ _WITH_SPEED = frozenset({"bond", "team", "vlan"})
 _FORWARDING = frozenset({"bridge", "vxlan"})
 # IFLA_INFO_KIND of these, which is all that has to be known before a message is read whole.
 _BRIDGES = re.compile(rb"\x01\x00(?:bridge|vxlan)\x00")
+_BESIDE = Part.SETTINGS | Part.VLANS
 _INSIDE = Part.ROUTES | Part.RULES | Part.SETTINGS | Part.VLANS | Part.NEIGHBOURS
 
 
@@ -101,8 +102,9 @@ class Space:
         if whole:
             # After the rest, so that each link is made once with what the rest says of it.
             changed = self._take_all(bodies, resolve)
-        self._read_speeds(changed)
-        return changed | self._apply_beside()
+        if self._read_speeds(changed) or marks.parts & _BESIDE:
+            changed |= self._apply_beside()
+        return changed
 
     def counters(self, home: NetlinkSocket) -> dict[int, Counters]:
         """Return the counters of its links by ifindex; raises OSError."""
@@ -179,19 +181,21 @@ class Space:
             self.neighbours = kept(self.neighbours, read_neighbours(socket))
             self.fdb = kept(self.fdb, read_fdb(socket) if bridges else {})
 
-    def _read_speeds(self, changed: set[str]) -> None:
-        """Ask for the speed of what changed and has one; a kernel without ethtool netlink tells none."""
+    def _read_speeds(self, changed: set[str]) -> bool:
+        """Ask for the speed of what changed and has one, and return whether there was such; a kernel without ethtool
+        netlink tells none."""
         having = {link.index: link.key for link in self.links.values() if link.physical or link.kind in _WITH_SPEED}
         if self.beside.speeds.keys() - having.keys():
             self.beside.speeds = {index: speed for index, speed in self.beside.speeds.items() if index in having}
         asked = [index for index, key in having.items() if key in changed]
         if not asked:
-            return
+            return False
         try:
             with self._entered(), Ethtool() as ethtool:
                 self.beside.speeds = {**self.beside.speeds, **{index: ethtool.speed(index) for index in asked}}
         except NetlinkError:
-            return
+            return False
+        return True
 
     def _apply_beside(self) -> set[str]:
         """Put what the other messages say into the links."""
