@@ -124,7 +124,7 @@ def measured(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     for turn in range(rounds):
         for name, work in works.items():
             # What takes seconds is not done as often.
-            if turn < 3 or name in ("first", "ip"):
+            if turn < 3 or name in ("first", "one", "ip"):
                 cpu[name].append(cpu_ms(lambda: wall[name].append(ms(work))))  # noqa: B023 - called at once
     medians = {f"{name}_ms": statistics.median(times) for name, times in wall.items()}
     return medians | {f"{name}_cpu_ms": statistics.median(times) for name, times in cpu.items()}
@@ -149,12 +149,9 @@ def main(rounds: int) -> None:
             watching.look(True)
             time.sleep(_SETTLE_S)
             found["looked_percent"] = cpu_percent(_IDLE_S)
-        works: dict[str, Callable[[], object]] = {
-            "first": read_once, "ip_each": show_each, "pyroute2": all_with_pyroute2, "ip": partial(show, "all"),
-        }  # fmt: skip
-        found |= measured({name: works[name] for name in ("first", "ip_each", "pyroute2")}, rounds)
-        with in_one_namespace():
-            found |= measured({"ip": works["ip"]}, rounds)
+        found |= measured({"first": read_once, "ip_each": show_each, "pyroute2": all_with_pyroute2}, rounds)
+    with own_net(), in_one_namespace():
+        found |= measured({"one": read_once, "ip": partial(show, "all")}, rounds)
     print(json.dumps(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -9,16 +10,17 @@ from pathlib import Path
 from tui.model.link import NetSettings
 from tui.sources.netlink.links import Conf
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
-from tui.sources.netlink.wire import chosen, flag, number, signed
+from tui.sources.netlink.wire import attributes, flag, number
 
 _GET_NETCONF = 82
 _V4, _V6 = 2, 10
 _HEAD = bytes(4)
 """struct netconfmsg: the family, none for all, and padding."""
-_INDEX, _FORWARDING, _RP_FILTER = 1, 2, 3
-_OF_CONF = frozenset({_INDEX, _FORWARDING, _RP_FILTER})
-# NETCONFA_IFINDEX_ALL, what conf/all says; the index comes first in a message.
-_ALL, _ALL_BYTES, _INDEX_AT = -1, b"\xff" * 4, 8
+_FORWARDING, _RP_FILTER = 2, 3
+_INDEX = struct.Struct("=i")
+_INDEX_AT = 8
+# NETCONFA_IFINDEX_ALL: what conf/all says.
+_ALL, _ALL_BYTES = -1, b"\xff" * 4
 _BRIDGE = Path("/proc/sys/net/bridge")
 
 
@@ -50,14 +52,16 @@ def parse_confs(bodies: Iterable[bytes]) -> dict[int, Conf]:
     """Return what messages tell, by ifindex, -1 for all and -2 for those to come."""
     found = {}
     for body in bodies:
-        parts = chosen(body, _OF_CONF, len(_HEAD))
-        found[signed(parts.get(_INDEX)) or 0] = _conf(parts.get(_FORWARDING), parts.get(_RP_FILTER))
+        # The index comes first, and behind it most links say the same.
+        index, rest = _INDEX.unpack_from(body, _INDEX_AT)[0], body[_INDEX_AT + _INDEX.size :]
+        found[index] = _conf(rest)
     return found
 
 
-@lru_cache(maxsize=64)
-def _conf(forwarding: bytes | None, rp_filter: bytes | None) -> Conf:
-    return Conf(flag(forwarding), number(rp_filter))
+@lru_cache(maxsize=256)
+def _conf(content: bytes) -> Conf:
+    parts = attributes(content)
+    return Conf(flag(parts.get(_FORWARDING)), number(parts.get(_RP_FILTER)))
 
 
 def _bridge_nf(table: str) -> bool | None:
