@@ -15,7 +15,7 @@ from tui.sources.namespaces import HOME_PATH, Discovery, Found, describe, may_en
 from tui.sources.netlink.counters import Counters, usage_of
 from tui.sources.netlink.events import ALL_PARTS, Dirty, Marks, Part
 from tui.sources.netlink.nsids import nsid_of, numbered
-from tui.sources.netlink.sockets import NetlinkSocket
+from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.space import Space
 from tui.sources.taps import TAP_KINDS, read_tap_owners
 
@@ -36,6 +36,7 @@ class Picture:
         self._spaces: dict[str, Space] = {}
         self._by_nsid: dict[int, str] = {}
         self._unknown: set[int] = set()
+        self._lacks: set[str] = set()
         self._hopeless: set[int] = set()
         self._taps: list[Link] = []
         self._owners: Mapping[str, tuple[TapOwner, ...]] = {}
@@ -258,8 +259,10 @@ class Picture:
                 continue
             try:
                 found = space.counters(self._home)
-            except OSError:
-                # It is going; the events tell.
+            except OSError as error:
+                # Else it is going, and the events tell.
+                if isinstance(error, NetlinkError) and error.unsupported:
+                    self._lacks.add("counters of links")
                 continue
             fresh |= {link.key: found[link.index] for link in space.shown() if link.index in found}
         elapsed_ns = now_ns - self._counted_ns
@@ -298,7 +301,12 @@ class Picture:
         return self._links
 
     def _limits(self) -> tuple[str, ...]:
-        return () if self.privileged else (f"other namespaces: {_why_not()}", f"owners of taps: {_why_not()}")
+        forbidden = () if self.privileged else ("other namespaces", "owners of taps")
+        lacks = self._lacks | {what for space in self._spaces.values() for what in space.lacks}
+        return (
+            *(f"{what}: {_why_not()}" for what in forbidden),
+            *(f"{what}: this kernel does not tell" for what in sorted(lacks)),
+        )
 
 
 def _why_not() -> str:

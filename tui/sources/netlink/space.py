@@ -61,6 +61,8 @@ class Space:
     neighbours: Mapping[int, tuple[LinkNeighbour, ...]] = field(default_factory=dict)
     fdb: Mapping[int, tuple[FdbEntry, ...]] = field(default_factory=dict)
     beside: Beside = field(default_factory=Beside)
+    lacks: frozenset[str] = frozenset()
+    """What this kernel does not tell."""
     routes_doubtful: bool = False
     """Whether a link came up or went down since the routes were read: their flags change then, and no event tells."""
 
@@ -193,7 +195,10 @@ class Space:
         try:
             with self._entered(), Ethtool() as ethtool:
                 self.beside.speeds = {**self.beside.speeds, **{index: ethtool.speed(index) for index in asked}}
-        except NetlinkError:
+        except NetlinkError as error:
+            # The generic netlink family is not there: ENOENT.
+            if error.unsupported or error.errno == errno.ENOENT:
+                self.lacks = frozenset({"speed of links"})
             return False
         return True
 
