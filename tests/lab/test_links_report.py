@@ -11,14 +11,17 @@ from tests.lab.actions import virtdeck
 from tests.lab.host import LabHost
 
 
+def key_of(lab: LabHost) -> str:
+    """The key of the lab's own namespace."""
+    return os.readlink(f"/proc/{lab.namespaces.pid}/ns/net")[5:-1]
+
+
 def links_of(lab: LabHost, tmp_path: Path) -> dict[str, Any]:
     """The part of the report that is read, with the counters of the lab's own namespace."""
     seen = json.loads(virtdeck(lab.uri, tmp_path, "snapshot", "--json").stdout)
     assert "links" not in seen["unread"]
     found: dict[str, Any] = seen["links"]
-    key = os.readlink(f"/proc/{lab.namespaces.pid}/ns/net")[5:-1]
-    assert key in found["namespaces"]
-    own = {name for name, link in found["links"].items() if link["netns"] == key}
+    own = {name for name, link in found["links"].items() if link["netns"] == key_of(lab)}
     assert own
     assert own <= seen["link_usage"].keys()
     return found
@@ -29,7 +32,7 @@ def test_the_tap_of_a_guest_at_the_bridge_of_its_network(lab: LabHost, tmp_path:
     lab.define_guest(name, network="net", wait=False)
     links = links_of(lab, tmp_path)
     told = {link["ifname"]: link for link in json.loads(lab.run(["ip", "-j", "-d", "link"]).stdout)}
-    (netns,) = {link["netns"] for link in links["links"].values() if link["name"] == "virbr7"}
+    netns = key_of(lab)
     ours = {link["name"]: link for link in links["links"].values() if link["netns"] == netns}
     assert ours.keys() == told.keys()
     (tap,) = (link for link in ours.values() if link["kind"] == "tun")
@@ -44,7 +47,7 @@ def test_a_namespace_that_only_the_lab_has_a_name_for(lab: LabHost, tmp_path: Pa
     lab.run(["ip", "netns", "add", "only-here"])
     lab.run(["ip", "link", "add", "to-r", "type", "veth", "peer", "name", "to-host", "netns", "only-here"])
     links = links_of(lab, tmp_path)
-    (netns,) = (one for one in links["namespaces"].values() if one["name"] == "only-here")
-    (inner,) = (link for link in links["links"].values() if link["netns"] == netns["key"] and link["kind"] == "veth")
-    assert inner["name"] == "to-host"
-    assert links["links"][inner["peer"]]["name"] == "to-r"
+    (outer,) = (link for link in links["links"].values() if link["name"] == "to-r" and link["netns"] == key_of(lab))
+    inner = links["links"][outer["peer"]]
+    assert (inner["name"], inner["peer"]) == ("to-host", outer["key"])
+    assert links["namespaces"][inner["netns"]]["name"] == "only-here"
