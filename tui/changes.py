@@ -112,7 +112,7 @@ class Changes:
         able = [target for target in targets if action.reason(context, target) is None]
         fields, values = action.asked(context, able), action.defaults(context, able)
         frame = self._app.frame
-        note = _hidden_words(frame.hidden_marks(), frame.grid.hidden_by) if action.kind is not Kind.HOST else ()
+        note = _hidden_words(frame.hidden_marks(), frame.hidden_by) if action.kind is not Kind.HOST else ()
 
         def planner(given: dict[str, str]) -> Plan:
             # Of the newest picture: what a screen shows while it asks is what its plan has to be made of.
@@ -275,7 +275,8 @@ def _as_of(snapshot: HostSnapshot, target: Target) -> Target:
         return None
     storage = snapshot.storage
     stored = (storage.pools.get(target.key) or storage.volumes.get(target.key)) if storage is not None else None
-    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or stored or target
+    network = snapshot.networks.networks.get(target.key) if snapshot.networks is not None else None
+    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or stored or network or target
 
 
 def _hidden_words(names: Sequence[str], hidden_by: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tui.model.link import NetnsKind, PortState
 def need(kind: str) -> None:
     """Skip where the kernel has no such links."""
     if not knows_kind(kind):
-        pytest.skip(f"this kernel has no {kind} links")
+        pytest.skip(f"kernel lacks {kind}")
 
 
 def test_a_bridge_and_its_port(net: OwnNet) -> None:
@@ -278,7 +278,7 @@ def test_switches_of_a_namespace_and_of_its_links(net: OwnNet) -> None:
 
 def test_whether_bridged_packets_pass_the_firewall_is_read_in_each_namespace(net: OwnNet) -> None:
     if not os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables"):
-        pytest.skip("br_netfilter is not loaded")
+        pytest.skip("kernel lacks br_netfilter")
     net.add_netns("a", "b")
     run(["ip", "netns", "exec", "a", "sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0"])
     links = read_once()

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from tui.actions import ACTIONS
-from tui.actions.keys import GENERAL
+from tui.actions.keys import GENERAL, PALETTE
 from tui.model.text import wrapped
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
@@ -58,7 +58,7 @@ def help_lines(keys: dict[str, str], width: int) -> list[SpanLine]:
         lines += [[], [Span(f"On a {kind.value}", "title")]]
         for action in ACTIONS:
             if action.kind is kind:
-                head = [Span(f"  {keys[action.id]:<4}", "key"), Span(f"{action.title:<{_TITLE}}")]
+                head = [Span(f"  {keys[action.id] or PALETTE:<4}", "key"), Span(f"{action.title:<{_TITLE}}")]
                 lines += _told(head, action.help, width)
     lines += [[], [Span("Signs", "title")]]
     for sign, what in _SIGNS:
@@ -81,5 +81,8 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("Sizes", "binary, 1K = 1024; rates are bytes a second"),
     ("Address", "L from a DHCP lease  A from the guest agent  N from the neighbour table"),
     ("Flags", "A autostart  T transient  S has a saved state  N has snapshots  Δ2 two settings change at next boot"),
+    ("Topology", "● up, forwarding  ◐ listening, learning, blocking  ◌ no carrier  ○ down  ⚠ a problem, in the detail  "
+                 "─ plugged in  ═ the two ends of a pair  ⇢ tunnel  ⇒ the way out  ▸ drawn elsewhere  [10] VLAN, tag  "
+                 "fwd passes packets on  NAT? its firewall cannot be read"),
     ("Journal", "▸ running  ◔ pending  ● done  ✖ failed  ◌ not confirmed  ? interrupted"),
 )  # fmt: skip
