@@ -90,6 +90,22 @@ async def test_from_a_guest_to_its_row_and_back(demo: OpenDeck) -> None:
         assert deck.app.pane.id == "domains"
 
 
+async def test_from_a_link_to_its_row_and_back(demo: OpenDeck) -> None:
+    async with demo(size=(160, 40), network=Wires(homework())) as deck:
+        await opened(deck)
+        await deck.find("r1-in")
+        await deck.press("enter")
+        assert deck.app.pane.id == "interfaces"
+        assert deck.current == "r1-in"
+        await deck.focus("wan0")
+        await deck.press("J")
+        assert deck.under == "wan0"
+        await deck.press("k", "5", "-", "6")
+        await deck.find("b-in")
+        await deck.press("enter")
+        assert deck.current == "b-in", "what was folded is shown"
+
+
 async def test_what_is_off_has_no_place_and_says_so(demo: OpenDeck) -> None:
     async with demo(network=Wires(homework(), "web-01")) as deck:
         await opened(deck)

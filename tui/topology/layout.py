@@ -65,7 +65,7 @@ def draw(graph: Graph, look: Look) -> Drawing:
 
 
 def _limit(text: str, width: int) -> list[Placed]:
-    return [Placed(0, squeeze((Piece("limited: ", "warn"), Piece(text, "warn", drop=1)), width))]
+    return [Placed(0, squeeze((Piece(f"limited: {text}", "warn"),), width))]
 
 
 def _fitted(row: Row, width: int) -> list[Row]:
