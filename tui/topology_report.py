@@ -73,8 +73,9 @@ def _read(options: Options) -> HostSnapshot | None:
     collector.focus(Focus(links=True, networks=True))
     collector.start()
     board = collector.board
-    collector.start_slow()
+    # What is read over a connection tries again after seconds where there is none yet.
     board.wait(settled, CONNECT_S)
+    collector.start_slow()
     state = board.snapshot.connection.state
     live = state is LinkState.LIVE
     collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))
