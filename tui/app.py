@@ -121,6 +121,11 @@ class VirtdeckApp(App[int]):
         self._way_out = Exit()
         self._typed = TypeAhead(self, self._takes_keys, self._key_at_once, super().on_event)
 
+    @property
+    def demo(self) -> bool:
+        """Whether this is the demo host."""
+        return self._demo
+
     # Frame
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -276,13 +281,13 @@ class VirtdeckApp(App[int]):
         visible, detail = self.frame.looked_at()
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
+        links = self.pane.wants_links or (live is not None and live.wants_links)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        pane, frame = self.pane, self.frame
-        storage = frame.keys_in_view() if pane.wants_storage else None
+        frame, pane = self.frame, self.pane
         self.collector.focus(
             Focus(
-                visible, watched or detail, host, storage, networks=pane.wants_networks, links=pane.wants_links,
-                link=frame.open_link(), image=frame.image_looked_at(),
+                visible, watched or detail, host, frame.keys_in_view() if pane.wants_storage else None,
+                links=links, networks=pane.wants_networks, link=frame.open_link(), image=frame.image_looked_at(),
             )
         )  # fmt: skip
 

@@ -26,7 +26,8 @@ COMMANDS: Mapping[str, str] = {
     "ctrl+p": "palette",
     "u": "undo",
     "H": "host",
-    "J": "jump",
+    "ctrl+t": "trace",
+    ".": "jump",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
@@ -61,6 +62,7 @@ class Commands:
             "palette": self._palette,
             "undo": lambda: app.changes.undo(app.frame.journal_id()),
             "host": self._host,
+            "trace": self._trace,
             "jump": self._jump,
         }
 
@@ -159,6 +161,13 @@ class Commands:
         dialog = HostDialog(snapshot)
         app.push_screen(dialog, lambda _none: app.keep_live(None))
         app.keep_live(dialog)
+        return True
+
+    def _trace(self) -> bool:
+        """Follow the packets of the guest under the cursor."""
+        from tui.tracer import open_trace
+
+        open_trace(self._app)
         return True
 
     def _quit(self) -> bool:

@@ -83,10 +83,10 @@ async def test_from_a_guest_to_its_row_and_back(demo: OpenDeck) -> None:
         assert deck.current == "web-01"
         await deck.press("6", "g")
         assert deck.under != "web-01"
-        await deck.press("2", "J")
+        await deck.press("2", ".")
         assert deck.app.pane.id == "topology"
         assert deck.under == "web-01"
-        await deck.press("J")
+        await deck.press(".")
         assert deck.app.pane.id == "domains"
 
 
@@ -112,14 +112,14 @@ async def test_what_is_off_has_no_place_and_says_so(demo: OpenDeck) -> None:
         await deck.press("2")
         off = next(d.name for d in deck.snapshot.domains.values() if d.state is DomainState.SHUTOFF)
         await deck.focus(off)
-        await deck.press("J")
+        await deck.press(".")
         await deck.expect_toast(f"{off} is not plugged into anything")
 
 
 async def test_the_first_jump_waits_for_the_first_drawing(demo: OpenDeck) -> None:
     async with demo(network=Wires(homework(), "web-01")) as deck:
         await deck.focus("web-01")
-        await deck.press("J")
+        await deck.press(".")
         await deck.until(lambda: deck.app.pane.id == "topology" and deck.under == "web-01", "the cursor on web-01")
 
 

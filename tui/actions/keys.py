@@ -13,8 +13,8 @@ PALETTE = ":"
 """What stands for the key of an action that has none."""
 
 GENERAL: tuple[tuple[str, str], ...] = (
-    ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
-    ("g G", "first, last row; with a count to that row, as in `12G`"),
+    ("j k ↓ ↑", "move; a count repeats it: a 0 and the number before it, as in `05j`"),
+    ("g G", "first, last row; with a count to that row, as in `012G`"),
     ("PgUp PgDn ctrl+u ctrl+d", "a page, half a page"),
     ("h l ← →", "scroll columns that do not fit"),
     ("space", "mark and move on; actions then apply to all marked"),
@@ -29,8 +29,9 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
     (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
     ("2 3 4 5 6 7", "panes: domains, storage, networks, interfaces, topology, journal"),
-    ("J", "from a guest, network or link to its place in the topology, and from there to its row"),
+    (".", "from a guest, network or link to its place in the topology, and from there to its row"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
+    ("ctrl+t", "on a domain, a process or a link, in the topology too: trace the way of its packets, hop by hop"),
     ("h j k l", "in the topology: from thing to thing; `enter` goes to what `▸` refers to, or to its pane"),
     ("f F", "in the topology: only what is around the cursor, a hop more each time; a hop less"),
     ("t", "in the topology: buses side by side, or a tree"),

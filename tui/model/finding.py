@@ -61,6 +61,10 @@ class Finding:
         return f"{self.check}:{self.key or self.subject}"
 
 
+ON_THE_WIRE = ("ARP probe", "ICMP echo")
+"""The sources of facts that were asked for on the wire."""
+
+
 class Verdict(StrEnum):
     """What a trace says of a hop."""
 

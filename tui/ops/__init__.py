@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tui.ops import (
+    block_jobs,
     block_scheduler,
     define,
+    disk_moves,
+    disk_snapshots,
     disks,
     image_chain,
     image_check,
@@ -40,6 +43,9 @@ FAMILIES = (
     tuning.OPS,
     monitor.OPS,
     disks.OPS,
+    block_jobs.OPS,
+    disk_moves.OPS,
+    disk_snapshots.OPS,
     nics.OPS,
     ports.OPS,
     pools.OPS,

@@ -1,0 +1,124 @@
+"""The trace on the screen: a thread that makes it anew with every snapshot, and the way to what it names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tui.dialogs.trace import Subject, TraceScreen
+from tui.model.kind import Kind
+from tui.model.link import Link
+from tui.runtime.threads import run_forever
+from tui.topology.trace_scene import Query
+from tui.tracing import QueryError, captured, target_of, traced
+
+if TYPE_CHECKING:
+    from tui.app import VirtdeckApp
+    from tui.model.finding import Hop, Trace
+    from tui.model.snapshot import HostSnapshot
+    from tui.tracing import Probes
+
+_TRACED = (Kind.LINK, Kind.DOMAIN, Kind.PROCESS)
+
+
+class Tracer:
+    """Makes traces on a thread of its own, of the newest snapshot alone."""
+
+    def __init__(self, told: Callable[[Trace | str], None], *, made_up: bool) -> None:
+        """`told` is called on the thread; of a host that is `made_up` nobody is asked."""
+        self._told = told
+        self._made_up = made_up
+        self._news = threading.Condition()
+        self._asked: tuple[HostSnapshot, Subject] | None = None
+        self._probing = False
+        self._probes: dict[Subject, Probes] = {}
+        """What was answered on the wire when it was last asked."""
+        self._stopped = False
+        run_forever("tracer", self._run, told, lambda: self._stopped)
+
+    def ask(self, snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
+        """Have a trace made, proven on the wire if it is `probing`; returns at once."""
+        with self._news:
+            self._asked = snapshot, subject
+            self._probing = self._probing or probing
+            self._news.notify()
+
+    def listen(self, snapshot: HostSnapshot, key: str, told: Callable[[str, tuple[str, ...] | str], None]) -> None:
+        """Have a link listened to on a thread of its own; `told` is called there."""
+
+        def work() -> None:
+            made_up = "of the demo host nothing can be heard"
+            told(key, made_up if self._made_up else captured(snapshot, key, lambda: self._stopped))
+
+        threading.Thread(target=work, name="capture", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask the thread to leave."""
+        with self._news:
+            self._stopped = True
+            self._news.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._asked is not None or self._stopped)
+                if self._stopped or self._asked is None:
+                    return
+                (snapshot, subject), self._asked = self._asked, None
+                probing, self._probing = self._probing, False
+            self._told(self._made(snapshot, subject, probing=probing))
+
+    def _made(self, snapshot: HostSnapshot, subject: Subject, *, probing: bool) -> Trace | str:
+        if snapshot.links is None:
+            return "the links are not read yet" if "links" in snapshot.unread else "the links of this host are not seen"
+        try:
+            query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
+        except QueryError as error:
+            return str(error)
+        probes = {} if probing else self._probes.get(subject, {})
+        self._probes = {subject: probes}
+        return traced(snapshot, query, made_up=self._made_up, probes=probes, probing=probing)
+
+
+def open_trace(app: VirtdeckApp) -> None:
+    """Trace the guest under the cursor, on a screen that follows what happens; without one say so."""
+    snapshot = app.snapshot
+    subject = _subject(app)
+    if snapshot is None or subject is None:
+        app.toast("Trace: no domain or process with a NIC is selected here", "warning")
+        return
+    tracer = Tracer(lambda found: screen.show_trace(found), made_up=app.demo)
+    screen = TraceScreen(snapshot, subject, tracer.ask, lambda seen, key: tracer.listen(seen, key, screen.show_capture))
+
+    def done(hop: Hop | None) -> None:
+        tracer.stop()
+        app.keep_live(None)
+        if hop is not None:
+            jump(app, hop)
+
+    app.clear_notifications()
+    app.push_screen(screen, done)
+    app.keep_live(screen)
+
+
+def _subject(app: VirtdeckApp) -> Subject | None:
+    kinds = app.frame.kinds()
+    target = next((one for kind in _TRACED if kind in kinds for one in app.frame.targets(kind)), None)
+    if target is None:
+        return None
+    if isinstance(target, Link):
+        return Subject("", 0, link=target.key)
+    config = getattr(target, "config", None)
+    nics = config.nics if config is not None else getattr(target, "nics", ())
+    return Subject(target.key, len(nics)) if nics else None
+
+
+def jump(app: VirtdeckApp, hop: Hop) -> None:
+    """Go to the thing of a hop: a guest, or a link."""
+    seen = app.snapshot
+    if not hop.key or seen is None:
+        app.toast(f"{hop.kind} {hop.name}: no pane shows it", "warning")
+        return
+    guest = Kind.DOMAIN if hop.key in seen.domains else Kind.PROCESS
+    app.commands.jump(guest if hop.kind == "guest" else Kind.LINK, hop.key)
