@@ -90,6 +90,23 @@ async def test_from_a_guest_to_its_row_and_back(demo: OpenDeck) -> None:
         assert deck.app.pane.id == "domains"
 
 
+async def test_from_a_link_to_its_row_and_back(demo: OpenDeck) -> None:
+    async with demo(size=(160, 40), network=Wires(homework())) as deck:
+        await opened(deck)
+        await deck.find("r1-in")
+        await deck.press("enter")
+        assert deck.app.pane.id == "interfaces"
+        assert deck.current == "r1-in"
+        await deck.focus("wan0")
+        await deck.press(".")
+        assert deck.app.pane.id == "topology", deck.toasts()
+        assert deck.under == "wan0"
+        await deck.press("k", "5", "-", "6")
+        await deck.find("b-in")
+        await deck.press("enter")
+        assert deck.current == "b-in", "what was folded is shown"
+
+
 async def test_what_is_off_has_no_place_and_says_so(demo: OpenDeck) -> None:
     async with demo(network=Wires(homework(), "web-01")) as deck:
         await opened(deck)
@@ -164,7 +181,7 @@ async def test_views_and_folds(demo: OpenDeck) -> None:
         assert "▣ netns r1" in deck.text()
         await deck.find("br-in")
         await deck.press("space")
-        assert "ports …" in deck.text()
+        assert "● br-in …" in deck.text()
         assert "spare1" not in deck.text()
         await deck.press("space", "t")
         assert "spare1" in deck.text()
