@@ -282,9 +282,13 @@ class VirtdeckApp(App[int]):
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         links = self.pane.wants_links or (live is not None and live.wants_links)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        image, link = self.frame.image_looked_at(), self.frame.open_link()
-        storage = self.frame.keys_in_view() if self.pane.wants_storage else None
-        self.collector.focus(Focus(visible, watched or detail, host, storage, links, link=link, image=image))
+        frame, pane = self.frame, self.pane
+        self.collector.focus(
+            Focus(
+                visible, watched or detail, host, frame.keys_in_view() if pane.wants_storage else None,
+                links=links, networks=pane.wants_networks, link=frame.open_link(), image=frame.image_looked_at(),
+            )
+        )  # fmt: skip
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -15,7 +15,7 @@ import pytest
 from tests.lab.actions import Deck, Seen, look_at_all, virtdeck
 from tests.lab.domain import Shape, blank_xml, disk_xml, element, text
 from tests.lab.host import LabHost
-from tests.lab.namespaces import is_alive, wait_until
+from tests.lab.namespaces import is_alive, run, wait_until
 from tests.lab.twin_cases.memory_devices import DIMM, VIRTIO
 from tests.lab.twins import Twin
 from tui import cli, ops
@@ -25,8 +25,11 @@ from tui.model.kind import Kind
 from tui.model.plan import Request
 from tui.model.snapshot import HostSnapshot
 from tui.ops import (
+    block_jobs,
     block_scheduler,
     define,
+    disk_moves,
+    disk_snapshots,
     disks,
     image_chain,
     image_check,
@@ -35,6 +38,8 @@ from tui.ops import (
     memory,
     memory_devices,
     monitor,
+    networks,
+    nics,
     pins,
     pools,
     ports,
@@ -46,12 +51,20 @@ from tui.ops import (
     volumes,
 )
 from tui.ops.base import OpError, ReadOnlyError
+from tui.reports import read_open
 
 Build = Callable[[Twin, str, str], Request]
 """Makes a request of a domain of one's own file, the key of a running domain, the key of a process."""
 
 
 _numbers = itertools.count()
+_MAC, _SPARE = "52:54:00:00:00:99", "52:54:00:00:00:96"
+
+
+def _nic(mac: str, network: str = "") -> str:
+    """A NIC in a network, or in QEMU's own."""
+    source = f"<source network='{network}'/>" if network else ""
+    return f"<interface type='{'network' if network else 'user'}'><mac address='{mac}'/>{source}</interface>"
 
 
 def _file(new: Twin) -> str:
@@ -113,7 +126,10 @@ class Prey:
         self.lab = lab
         self.folder = folder
         shape = Shape("on", memory_mib=16, vcpus=2, vcpus_max=3, machine="pc")
-        self.on = lab.define(_with_disk(blank_xml(shape, lab.emulator), _image(folder / "on.raw")), start=True)
+        on_xml = _with_disk(blank_xml(shape, lab.emulator), _image(folder / "on.raw"))
+        self.overlay = _layers(on_xml, folder)
+        self.on = lab.define(on_xml, start=True)
+        lab.virsh("blockcopy", "on", "vdc", "--dest", str(folder / "mirror.raw"), "--transient-job", "--wait")
         off = lab.define_blank("off", start=True)
         lab.virsh("managedsave", "off")
         self.new = Twin(lab, "off", off.uuid, folder)
@@ -131,12 +147,34 @@ class Prey:
             lab.define_pool("idle", folder / "idle", start=False),
         )
         lab.virsh("vol-create-as", "stock", "one.raw", "1M")
+        self.network, self.quiet = self._networks()
+        self.network_file = folder / "network.xml"
+        self.network_file.write_text("<network><name>other</name><bridge name='brother'/></network>")
         lab.virsh("vol-create-as", "stock", "low.qcow2", "1M", "--format", "qcow2")
         below = ("--backing-vol", "low.qcow2", "--backing-vol-format", "qcow2")
         lab.virsh("vol-create-as", "stock", "top.qcow2", "1M", "--format", "qcow2", *below)
         self.low = str(folder / "stock" / "low.qcow2")
         self.pool_file = folder / "pool.xml"
         self.pool_file.write_text(lab.virsh("pool-dumpxml", "stock").stdout)
+
+    def _networks(self) -> tuple[str, str]:
+        """The UUIDs of a network with a static host, a name and an orphaned tap, and of one that is inactive."""
+        lab, both = self.lab, ("--live", "--config")
+        subnet = f"10.77.{lab.define_network('office', bridge='br-office')}"
+        lab.define_network("quiet", bridge="br-quiet")
+        lab.virsh("net-destroy", "quiet")
+        self.address = f"{subnet}.6"
+        host = f"<host mac='52:54:00:00:00:98' ip='{subnet}.5'/>"
+        lab.virsh("net-update", "office", "add", "ip-dhcp-host", host, *both)
+        name = "<host ip='10.9.9.9'><hostname>printer</hostname></host>"
+        lab.virsh("net-update", "office", "add", "dns-host", name, *both)
+        path = self.folder / "nic.xml"
+        path.write_text(_nic(_MAC, "office"))
+        lab.virsh("attach-device", "on", str(path), *both)
+        lab.virsh("net-destroy", "office")
+        lab.virsh("net-start", "office")
+        uuids = [lab.virsh("net-uuid", name).stdout.strip() for name in ("office", "quiet")]
+        return uuids[0], uuids[1]
 
     def request(self, kind: type[Request]) -> Request:
         """A request of that type that would change something here."""
@@ -156,6 +194,37 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     disks.ChangeMedium: lambda prey: disks.ChangeMedium(prey.rich.uuid, False, "sda", str(prey.spare)),
     disks.GrowDisk: lambda prey: disks.GrowDisk(prey.on.uuid, "vda", 1 << 20),
     disks.TuneDisk: lambda prey: disks.TuneDisk(prey.rich.uuid, False, "vda", (("total_iops_sec", 100),)),
+    block_jobs.CommitDisk: lambda prey: block_jobs.CommitDisk(
+        prey.on.uuid, "vdb", prey.overlay, prey.overlay, prey.overlay.replace("over", "under")
+    ),
+    block_jobs.PullDisk: lambda prey: block_jobs.PullDisk(prey.on.uuid, "vdb", prey.overlay),
+    block_jobs.CopyDisk: lambda prey: block_jobs.CopyDisk(
+        prey.on.uuid,
+        "vda",
+        str(prey.folder / "on.raw"),
+        f"{prey.overlay}-copy",
+        False,
+        "raw",
+        False,
+        False,
+        reuse=False,
+    ),
+    disk_snapshots.SnapshotDisks: lambda prey: disk_snapshots.SnapshotDisks(
+        prey.on.uuid, "then", (("vdb", prey.overlay, f"{prey.overlay}.then"),), ("vda", "vdc")
+    ),
+    disk_moves.CopyVolume: lambda prey: disk_moves.CopyVolume(
+        prey.pool, "one.raw", prey.pool, "new.raw", _VOLUME, _file(prey.new)
+    ),
+    disk_moves.ChangeSource: lambda prey: disk_moves.ChangeSource(
+        prey.rich.uuid,
+        "vda",
+        str(prey.folder / "rich.raw"),
+        prey.disk_xml.replace("vdx", "vda"),
+        _file(prey.new),
+        prey.pool,
+        "none-such",
+    ),
+    block_jobs.EndBlockJob: lambda prey: block_jobs.EndBlockJob(prey.on.uuid, "vdc", 2, pivot=False),
     ports.SetRootPorts: lambda prey: ports.SetRootPorts(prey.rich.uuid, (77,), _file(prey.new), _file(prey.new)),
     pools.StartPool: lambda prey: pools.StartPool(prey.idle),
     pools.DestroyPool: lambda prey: pools.DestroyPool(prey.pool, unused=False),
@@ -174,6 +243,24 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     volumes.DeleteVolume: lambda prey: volumes.DeleteVolume(prey.pool, "one.raw"),
     volume_streams.UploadVolume: lambda prey: volume_streams.UploadVolume(prey.pool, "one.raw", str(prey.pool_file)),
     volume_streams.DownloadVolume: lambda prey: volume_streams.DownloadVolume(prey.pool, "one.raw", _file(prey.new)),
+    nics.AttachNic: lambda prey: nics.AttachNic(prey.rich.uuid, False, _SPARE, _nic(_SPARE), _file(prey.new)),
+    nics.DetachNic: lambda prey: nics.DetachNic(prey.on.uuid, False, _MAC),
+    nics.PlugNic: lambda prey: nics.PlugNic(prey.on.uuid, False, _MAC, _PLUG, "", _file(prey.new)),
+    nics.ReplugNic: lambda prey: nics.ReplugNic(prey.on.uuid, _MAC, _PLUG, "", _file(prey.new)),
+    nics.SetNicLink: lambda prey: nics.SetNicLink(prey.on.uuid, False, _MAC, False),
+    nics.SetNicLimits: lambda prey: nics.SetNicLimits(prey.on.uuid, False, _MAC, (("inbound.average", 100),)),
+    networks.StartNetwork: lambda prey: networks.StartNetwork(prey.quiet),
+    networks.DestroyNetwork: lambda prey: networks.DestroyNetwork(prey.network, unused=False),
+    networks.SetNetworkAutostart: lambda prey: networks.SetNetworkAutostart(prey.network, True),
+    networks.DefineNetwork: lambda prey: networks.DefineNetwork(str(prey.network_file)),
+    networks.CreateNetwork: lambda prey: networks.CreateNetwork(str(prey.network_file)),
+    networks.EditNetwork: lambda prey: networks.EditNetwork(
+        prey.network, (("mtu", "1400"),), _file(prey.new), _file(prey.new)
+    ),
+    networks.UndefineNetwork: lambda prey: networks.UndefineNetwork(prey.network, _file(prey.new)),
+    networks.UpdateNetwork: lambda prey: networks.UpdateNetwork(
+        prey.network, False, "add-last", "dns-host", -1, "<host ip='10.9.9.8'><hostname>x</hostname></host>"
+    ),
     image_check.ReadImage: lambda prey: image_check.ReadImage(prey.pool, "top.qcow2", "qcow2"),
     image_check.CheckImage: lambda prey: image_check.CheckImage(prey.pool, "top.qcow2", "qcow2", "all"),
     image_convert.ConvertVolume: lambda prey: image_convert.ConvertVolume(
@@ -186,6 +273,7 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     image_chain.CommitImage: lambda prey: image_chain.CommitImage(prey.pool, "top.qcow2", prey.low),
     block_scheduler.SetIoScheduler: lambda _prey: block_scheduler.SetIoScheduler("none-such", "none"),
 }
+_PLUG = "<interface type='bridge'><source bridge='br9'/></interface>"
 _VOLUME = "<volume><name>new.raw</name><capacity>1024</capacity><target><format type='raw'/></target></volume>"
 # Written by the kernel or qemu-img, or only read: a connection of libvirt's does not refuse them.
 _WITHOUT_LIBVIRT = (
@@ -199,6 +287,17 @@ def _image(path: Path) -> Path:
     """An empty image of 1 MiB."""
     path.write_bytes(bytes(1 << 20))
     return path
+
+
+def _layers(root: ET.Element, folder: Path) -> str:
+    """Give a domain a disk vdb that lies on another image, whose path is returned, and vdc to be copied."""
+    under, over = folder / "under.qcow2", folder / "over.qcow2"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(under), "1M"])
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(under), "-F", "qcow2", str(over)])
+    devices = root.find("devices")
+    assert devices is not None
+    devices.extend([disk_xml(over, "vdb"), disk_xml(_image(folder / "copied.raw"), "vdc", kind="raw")])
+    return str(over)
 
 
 def _with_disk(root: ET.Element, image: Path) -> ET.Element:
@@ -217,6 +316,7 @@ def _rich_xml(lab: LabHost, image: Path) -> ET.Element:
     for balloon in devices.findall("memballoon"):
         balloon.set("model", "virtio")
     drive = element("disk", element("target", dev="sda", bus="sata"), element("readonly"), type="file", device="cdrom")
+    devices.append(ET.fromstring(_nic("52:54:00:00:00:97")))
     devices.extend([ET.fromstring(DIMM), ET.fromstring(VIRTIO), drive])
     return root
 
@@ -260,9 +360,27 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.monitor": {"command": "stop"},
         "domain.disk-attach": {"source": str(prey.spare), "format": "raw"},
         "domain.disk-detach": {"device": "vda"},
+        "domain.disk-move": {"device": "vda", "pool": "stock"},
+        "domain.disk-copy": {"device": "vda", "to": "stock/copy.raw"},
+        "domain.disk-commit": {"device": "vdb"},
+        "domain.disk-pull": {"device": "vdb"},
+        "domain.snapshot-disk": {"device": "vdb", "name": "then"},
+        "domain.disk-job": {"device": "vdc"},
         "domain.disk-resize": {"device": "vda", "size": "8M"},
         "domain.disk-tune": {"device": "vda", "total_iops": "100"},
         "domain.media": {"device": "sda", "source": str(prey.spare)},
+        "domain.nic-attach": {"source": "office"},
+        "domain.nic-detach": {"nic": _MAC},
+        "domain.nic-link": {"nic": _MAC},
+        "domain.nic-plug": {"nic": _MAC, "to": "bridge", "source": "br-office", "where": "persistent"},
+        "domain.nic-limits": {"nic": _MAC, "inbound_average": "1M"},
+        "network.define": {"name": "other", "address": "10.91.0.1/24"},
+        "network.create": {"name": "other", "address": "10.91.0.1/24"},
+        "network.edit": {"mtu": "1400"},
+        "network.host-add": {"client": _MAC, "address": prey.address},
+        "network.host-remove": {"host": "52:54:00:00:00:98"},
+        "network.dns-remove": {"name": "printer"},
+        "network.dns-add": {"address": "10.9.9.8", "names": "x"},
         "pool.define": {"name": "other", "target": str(prey.folder / "other")},
         "pool.create": {"name": "another", "target": str(prey.folder / "another")},
         "pool.scheduler": {"scheduler": "none"},
@@ -286,7 +404,8 @@ def test_every_request_is_tried() -> None:
 def test_the_prey_would_change(prey: Prey, tmp_path: Path) -> None:
     """What the other tests rest upon: without --read-only these actions have plans and these requests are taken."""
     with Deck(prey.lab.uri, tmp_path) as deck:
-        seen = deck.read("storage", processes=True)
+        deck.read("storage", "networks", processes=True)
+        seen = read_open(deck.collector, ("block_jobs",), [prey.on.uuid])
         refused = {action.id for action in ACTIONS if not _plans(deck, seen, action, prey)}
         # Whether the disk below a pool has a choice of schedulers is the machine's.
         assert refused - {"pool.scheduler"} == {"domain.resume"}, "nothing is paused here"
@@ -311,13 +430,15 @@ def targets_of(action: Action, prey: Prey) -> list[list[str]]:
         return [["stock"], ["idle"]]
     if action.kind is Kind.VOLUME:
         return [["stock/top.qcow2"], ["stock/one.raw"]]
+    if action.kind is Kind.NETWORK:
+        return [["office"], ["quiet"]]
     return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]
 
 
 def test_no_action_makes_a_plan(prey: Prey, tmp_path: Path) -> None:
     for uri in (prey.lab.uri, prey.lab.uri_readonly):
         with Deck(uri, tmp_path, read_only=True) as deck:
-            seen = deck.read("storage", processes=True)
+            seen = deck.read("storage", "networks", processes=True)
             assert seen.connection.read_only
             assert set(prey.domains) <= {domain.raw_name for domain in seen.domains.values()}
             for action in ACTIONS:

@@ -186,6 +186,7 @@ def test_sizes_and_times_have_their_unit_in_the_key(run: Run) -> None:
               "vcpus_maximum", "iothreads", "major_faults", "number", "host_cpu", "read_requests", "write_requests",
               "node", "socket", "core", "siblings", "distances", "total", "free", "ksm_run",
               "slots", "slot", "iothread", "iothread_ids", "iothreads_in_use", "iothread_users",
+              "vlans", "ports",
               "index", "nsid", "pid", "ofport", "port", "tag", "trunks", "vlan_id", "table", "mtu", "prefix", "cost",
               "priority", "weight", "rp_filter", "failures", "queues", "packets", "bytes", "speed_mbit",
               "rx_packets", "tx_packets", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped",

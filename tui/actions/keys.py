@@ -9,6 +9,9 @@ from tui.actions import ACTIONS
 if TYPE_CHECKING:
     from tui.actions.base import Action
 
+PALETTE = ":"
+"""What stands for the key of an action that has none."""
+
 GENERAL: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "move; a count repeats it: a 0 and the number before it, as in `05j`"),
     ("g G", "first, last row; with a count to that row, as in `012G`"),
@@ -24,8 +27,8 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("[ ]", "previous, next tab of the detail"),
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
-    (": ctrl+p", "palette: all actions by name"),
-    ("2 3 5 7", "panes: domains, storage, interfaces, journal"),
+    (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
+    ("2 3 4 5 7", "panes: domains, storage, networks, interfaces, journal"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
     ("ctrl+t", "on a domain, a process or a link: trace the way of its packets, hop by hop"),
     ("u", "in the journal: undo the change under the cursor"),
@@ -61,7 +64,7 @@ def markdown() -> str:
     lines += [f"| {_code(keys)} | {what} |" for keys, what in GENERAL]
     lines += ["", "## Actions", "", "| Key | On | Action | Id | What it does |", "| --- | --- | --- | --- | --- |"]
     lines += [
-        f"| `{action.key}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
+        f"| `{action.key or PALETTE}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
         for action in ACTIONS
     ]
     return "\n".join(lines)

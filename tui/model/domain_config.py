@@ -31,6 +31,8 @@ class Disk:
     """Its limits by libvirt's names, as ("total_bytes_sec", 1048576); bytes and requests a second; no zeros."""
     iotune_group: str = ""
     """The group of disks that share these limits; "" for its own."""
+    raw_mirror: str = ""
+    """Where a copy or a commit of its own image is being written to (`<mirror>`); "" while there is none."""
     xml: str = ""
     """The `<disk>` as it was read, for putting it back."""
 
@@ -47,6 +49,16 @@ class Nic:
     link_up: bool
     virtualport: str
     vlan: str
+    raw_source: str = ""
+    raw_target: str = ""
+    portgroup: str = ""
+    mode: str = ""
+    """Of a macvtap: bridge, vepa, private or passthrough."""
+    bandwidth: tuple[tuple[str, int], ...] = ()
+    """Its limits by libvirt's names, as ("inbound.average", 1000): KiB/s, of bursts KiB; no zeros."""
+    mtu: int | None = None
+    xml: str = ""
+    """The `<interface>` as it was read, for putting it back."""
 
 
 @dataclass(frozen=True, slots=True)

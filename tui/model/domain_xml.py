@@ -7,8 +7,10 @@ from itertools import zip_longest
 from xml.etree import ElementTree as ET
 
 from tui.model import units
+from tui.model.disk_source import location_of
 from tui.model.disk_xml import iotune_of
 from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
+from tui.model.nic_xml import bandwidth_of
 from tui.model.pcie import free_ports, pcie_buses
 from tui.model.text import clean
 from tui.model.tuning_differences import tuning_differences
@@ -16,7 +18,6 @@ from tui.model.tuning_xml import parse_tuning
 from tui.model.xml_values import attribute, integer, kib
 
 _AGENT_CHANNEL = "org.qemu.guest_agent.0"
-_SOURCE_ATTRIBUTES = ("file", "dev", "dir", "name", "volume")
 
 
 def parse_domain_xml(xml: str) -> DomainConfig:
@@ -78,7 +79,7 @@ def _pins(cputune: ET.Element | None) -> Iterable[tuple[str, str]]:
 
 def _disk(disk: ET.Element) -> Disk:
     source = disk.find("source")
-    raw_source = _disk_source(source)
+    raw_source = location_of(source)
     return Disk(
         target=clean(attribute(disk, "target", "dev") or "?"),
         bus=clean(attribute(disk, "target", "bus") or ""),
@@ -97,6 +98,7 @@ def _disk(disk: ET.Element) -> Disk:
         iothread=integer(attribute(disk, "driver", "iothread"), 0) or None,
         iotune=iotune_of(disk),
         iotune_group=clean((disk.findtext("iotune/group_name") or "").strip()),
+        raw_mirror=location_of(disk.find("mirror/source")),
         xml=ET.tostring(disk, encoding="unicode").strip(),
     )
 
@@ -105,22 +107,8 @@ def _backing(disk: ET.Element) -> Iterable[str]:
     """The sources of the nested `<backingStore>` elements; an empty one ends the chain."""
     layer = disk.find("backingStore")
     while layer is not None and (source := layer.find("source")) is not None:
-        yield _disk_source(source)
+        yield location_of(source)
         layer = layer.find("backingStore")
-
-
-def _disk_source(source: ET.Element | None) -> str:
-    if source is None:
-        return ""
-    pool = source.get("pool")
-    protocol = source.get("protocol")
-    name = next((value for key in _SOURCE_ATTRIBUTES if (value := source.get(key))), "")
-    if pool is not None:
-        return f"{pool}/{name}"
-    if protocol is None:
-        return name
-    host = attribute(source, "host", "name") or ""
-    return f"{protocol}://{host}/{name}"
 
 
 def _nic(nic: ET.Element) -> Nic:
@@ -129,15 +117,24 @@ def _nic(nic: ET.Element) -> Nic:
     network = source is not None and "network" in source.attrib
     kind = "network" if network else nic.get("type", "")
     names = () if source is None else (source.get(key) for key in (kind, "network", "bridge", "dev", "path", "name"))
+    raw_source = next((name for name in names if name), "")
+    raw_target = attribute(nic, "target", "dev") or ""
     return Nic(
         mac=clean(attribute(nic, "mac", "address") or "?"),
         kind=clean(kind),
-        source=clean(next((name for name in names if name), "")),
+        source=clean(raw_source),
         model=clean(attribute(nic, "model", "type") or ""),
-        target=clean(attribute(nic, "target", "dev") or ""),
+        target=clean(raw_target),
         link_up=attribute(nic, "link", "state") != "down",
         virtualport=clean(attribute(nic, "virtualport", "type") or ""),
         vlan=",".join(clean(tag.get("id", "?")) for tag in nic.iterfind("vlan/tag")),
+        raw_source=raw_source,
+        raw_target=raw_target,
+        portgroup=clean(attribute(nic, "source", "portgroup") or ""),
+        mode=clean(attribute(nic, "source", "mode") or ""),
+        bandwidth=bandwidth_of(nic),
+        mtu=integer(attribute(nic, "mtu", "size"), 0) or None,
+        xml=ET.tostring(nic, encoding="unicode").strip(),
     )
 
 
@@ -255,6 +252,7 @@ def _nic_words(nics: tuple[Nic, ...], persistent: tuple[Nic, ...]) -> dict[str, 
             "" if nic.link_up else "link down",
             f"vlan {nic.vlan}" if nic.vlan and (nic.mac, "vlan") not in left_open else "",
             nic.virtualport if (nic.mac, "virtualport") not in left_open else "",
+            *(f"{name} {value}" for name, value in nic.bandwidth),
         )
         for nic in nics
     }

@@ -80,7 +80,19 @@ class HostSnapshot:
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset(
-        {"domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs"}
+        {
+            "domains",
+            "configs",
+            "usage",
+            "addresses",
+            "processes",
+            "storage",
+            "networks",
+            "links",
+            "firewalls",
+            "ovs",
+            "dnsmasqs",
+        }
     )
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.text import clean
-from tui.panes import domains, interfaces, journal, storage
+from tui.panes import domains, interfaces, journal, networks, storage
 
 if TYPE_CHECKING:
     from tui.panes.spec import AnyPane, Columns
 
-PANES: tuple[AnyPane, ...] = (domains.PANE, storage.PANE, interfaces.PANE, journal.PANE)
+PANES: tuple[AnyPane, ...] = (domains.PANE, storage.PANE, networks.PANE, interfaces.PANE, journal.PANE)
 
 
 def check_columns(chosen: Columns) -> str:

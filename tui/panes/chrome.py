@@ -150,7 +150,7 @@ def hints(
     taken: set[str] = set()
     for action in sorted(ACTIONS, key=lambda action: (action.kind is Kind.HOST, action.rank)):
         key = keys[action.id]
-        if offers(pane, action, kinds) and key not in taken and _works(action, context, targets):
+        if key and offers(pane, action, kinds) and key not in taken and _works(action, context, targets):
             taken.add(key)
             shown.setdefault(action.hint, []).append(action)
     for word, actions in shown.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.text import clean_lines, wrapped
-from tui.panes.disk_figures import disk_figures
+from tui.model.text import clean, clean_lines, wrapped
+from tui.panes.disk_figures import disk_figures, job_lines
 from tui.panes.domain_rows import DomainRow, cpu_cell, detail_of, memory_now_kib, state_cell
 from tui.panes.process_detail import PROCESS_TABS
 from tui.panes.spec import Tab, View, later
@@ -15,7 +15,7 @@ from tui.widgets.lines import Span, SpanLine
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
-    from tui.model.domain_config import Disk
+    from tui.model.domain_config import Disk, Nic
 
 # The cells of the detail beside the list.
 _NARROW = 37
@@ -149,6 +149,8 @@ def disks(view: View, row: DomainRow) -> list[SpanLine]:
     for disk in config.disks:
         lines.append([Span(f"{disk.target:<6}", "title"), Span(_disk_words(disk))])
         lines.append([Span("      "), Span(disk.source or "empty", "" if disk.source else "dim")])
+        lines += [[Span("      "), Span(f"on {clean(below)}", "dim")] for below in disk.raw_backing]
+        lines += job_lines(row, disk)
         if disk.iotune:
             limits = ", ".join(f"{name} {value}" for name, value in disk.iotune)
             lines.append([Span("      "), Span(f"limited: {limits}", "warn")])
@@ -168,19 +170,37 @@ def disks(view: View, row: DomainRow) -> list[SpanLine]:
     return lines or [note("no disks")]
 
 
-def nics(_view: View, row: DomainRow) -> list[SpanLine]:
+def _is_orphan(view: View, domain: Domain, nic: Nic) -> bool:
+    """Whether its tap lost its bridge, since its network was stopped and started under it."""
+    networks = view.snapshot.networks
+    network = networks.named(nic.raw_source) if networks is not None and nic.kind == "network" and nic.target else None
+    if network is None:
+        return False
+    from tui.model.network_guests import Plugged, is_orphan
+
+    return bool(is_orphan(view.snapshot, network, Plugged(domain, nic, True, True)))
+
+
+def nics(view: View, row: DomainRow) -> list[SpanLine]:
     """Return the NICs with what they are plugged into, their addresses and rates."""
-    config = row.domain.config if row.domain else None
-    if config is None:
+    domain = row.domain
+    config = domain.config if domain else None
+    if config is None or domain is None:
         return [note("not read yet")]
     used = {nic.name: nic for nic in (row.traffic.nics if row.traffic else ())}
     lines: list[SpanLine] = []
     for nic in config.nics:
-        where = " ".join(filter(None, (nic.kind, nic.source, nic.virtualport, nic.vlan and f"VLAN {nic.vlan}")))
+        vlan = nic.vlan and f"VLAN {nic.vlan}"
+        where = " ".join(filter(None, (nic.kind, nic.source, nic.portgroup, nic.mode, nic.virtualport, vlan)))
         lines.append(
             [Span(f"{nic.mac}  ", "title"), Span(nic.model), Span("" if nic.link_up else "  link down", "bad")]
         )
         lines.append([Span("      "), Span(where), Span(f"  on {nic.target}" if nic.target else "", "dim")])
+        if domain.active and _is_orphan(view, domain, nic):
+            lines.append([Span("      "), Span("⚠ its tap has no bridge; r on the network plugs it in", "bad")])
+        if nic.bandwidth:
+            limits = ", ".join(f"{name} {units.size(kib)}" for name, kib in nic.bandwidth)
+            lines.append([Span("      "), Span(f"limited: {limits}", "warn")])
         for address in row.addresses or ():
             if address.mac.lower() == nic.mac.lower():
                 words = f"{address.address} ({_ADDRESS_WORDS.get(address.source, address.source)})"

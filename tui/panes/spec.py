@@ -102,6 +102,8 @@ class PaneSpec(Generic[T]):
     """The key of the row that this row is a part of, its own for one that has parts; None: nothing folds."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
+    wants_networks: bool = False
+    """Whether libvirt's networks are read every few seconds while it is on the screen."""
     wants_links: bool = False
     """Whether counters and neighbours of links are read every interval while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None

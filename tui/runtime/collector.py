@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tui.runtime.local_host import LocalHost
 from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
 from tui.runtime.network_readers import NetworkReaders
+from tui.runtime.networks import NetworkWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
@@ -92,6 +94,9 @@ class Collector:
             watched=lambda: self._focus.storage,
             told=self._storage_told,
         )
+        self._virt_networks = NetworkWatcher(
+            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.networks
+        )
         self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._local_host = LocalHost(self.board, watched=lambda: self._focus.host)
@@ -118,6 +123,7 @@ class Collector:
         self._pool_hosts.start()
         self._images.start()
         self._storage.start()
+        self._virt_networks.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -129,6 +135,7 @@ class Collector:
         self.agents.stop()
         self._scanner.stop()
         self._storage.stop()
+        self._virt_networks.stop()
         self._pool_hosts.stop()
         self._images.stop()
         self._network.stop()
@@ -142,10 +149,12 @@ class Collector:
             # Which pools and volumes are in view is no business of the poller's.
             if replace(focus, storage=before.storage) != before:
                 self.poller.desk.look_at(focus)
-            if news and self._shared:
+            if (news and self._shared) or (focus.detail not in (None, before.detail) and not self._shared):
                 self.monitors.nudge()
             if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
+            if focus.networks and not before.networks:
+                self._virt_networks.nudge()
             if focus.image != before.image:
                 self._images.nudge()
             self._network.look(before, focus)
@@ -158,6 +167,7 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
 
     def nudge(self, keys: set[str]) -> None:
@@ -168,6 +178,7 @@ class Collector:
         self._scanner.nudge()
         self._storage.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
 
     def _storage_told(self) -> None:
@@ -177,7 +188,8 @@ class Collector:
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
         first = tuple(dict.fromkeys(key for key in (self._focus.detail, *self._focus.visible) if key))
-        return Targets(first, {key: domain for key, domain in domains.items() if domain.active})
+        running = {key: domain for key, domain in domains.items() if domain.active}
+        return Targets(first, running, self._focus.detail)
 
     def _publish_usage(self, usage: Mapping[str, DomainUsage]) -> None:
         """A round over a list that was never read is no first pass."""
@@ -248,6 +260,10 @@ class Collector:
         """Close a connection that `long` gave."""
         if not self._shared:
             close(connection)
+
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        """While inside, no figures of the images of that domain are asked for by this program."""
+        return self.monitors.leave_images(key)
 
     @property
     def cancelled(self) -> bool:

@@ -19,6 +19,8 @@ class Focus:
     host: bool = False
     storage: tuple[str, ...] | None = None
     """The pools and volumes whose rows are visible, by key; None while nobody looks at storage."""
+    networks: bool = False
+    """Whether libvirt's networks are looked at."""
     links: bool = False
     """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
     image: str | None = None
