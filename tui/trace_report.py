@@ -29,7 +29,7 @@ SIGNS = {
 }
 _CODES = {Verdict.GOOD: GOOD, Verdict.BROKEN: BROKEN}
 _NETWORK = frozenset({"links", "processes", "firewalls", "ovs", "dnsmasqs"})
-_GUESTS = frozenset({"domains", "configs", "addresses"})
+_GUESTS = frozenset({"domains", "configs", "addresses", "networks"})
 
 
 def trace_report(options: Options, args: argparse.Namespace) -> int:

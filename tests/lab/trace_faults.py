@@ -95,6 +95,7 @@ def _virsh(*words: str) -> Callable[[Stage], None]:
 
 
 _THIEF = "02:00:00:00:00:66"
+_THIEF_GONE = "link del p-thief\nnetns del thief\n-n r1 neighbour del ADDRESS dev r1-in"
 
 
 def _duplicate(stage: Stage) -> None:
@@ -183,7 +184,7 @@ FAULTS = (
     Fault("uplink out of bridge", ip("link set up0 nomaster"), "up0", "not-enslaved"),
     Fault("uplink down", ip("link set up0 down"), "up0", "link-down"),
     Fault("uplink without carrier", ip("-n outside link set wan0 down"), "wan0", "link-down"),
-    Fault("duplicate IP", _duplicate, "g1/net0", "duplicate-ip", undo=ip("link del p-thief\nnetns del thief\n-n r1 neighbour del ADDRESS dev r1-in")),
+    Fault("duplicate IP", _duplicate, "g1/net0", "duplicate-ip", undo=ip(_THIEF_GONE)),
     Fault("router's veth gone", ip("link del p-in"), "br-in", "bridge-no-router", undo=ip(_IN_AGAIN)),
     Fault("MTU mismatch", ip("-n r1 link set r1-in mtu 1400"), "r1-in", "mtu-mismatch", passes=True),
 )  # fmt: skip
