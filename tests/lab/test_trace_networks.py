@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,12 +129,17 @@ def _spawn_by_hand(lab: LabHost, name: str, tap: str) -> int:
     return pid
 
 
+def _lease(lab: LabHost, tap: str) -> str:
+    """The address that the guest of a tap got, once it has one."""
+    log = lab.root / f"{tap}.log"
+    wait_until(lambda: log.exists() and "LEASE eth0" in log.read_text(errors="replace"), f"the lease of {tap}")
+    return log.read_text(errors="replace").rpartition("LEASE eth0 ")[2].split()[0]
+
+
 def test_a_qemu_started_by_hand_with_and_without_libvirt(lab: LabHost, net: RoutedNetwork, name: str) -> None:
     net.build()
     pid = _spawn_by_hand(lab, name, "tap1")
-    log = Path(f"{lab.root}/tap1.log")
-    wait_until(lambda: "LEASE eth0" in log.read_text(errors="replace"), "the lease")
-    address = log.read_text(errors="replace").rpartition("LEASE eth0 ")[2].split()[0]
+    address = _lease(lab, "tap1")
     code, found = traced(net, str(pid), "--to", FAR)
     assert (code, found["verdict"]) == (0, "good"), json.dumps(found, indent=1)
     assert address in facts(found, f"{name}/net0")
@@ -153,7 +157,7 @@ def test_a_qemu_started_by_hand_with_and_without_libvirt(lab: LabHost, net: Rout
     code, _out, errors = net.virtdeck(_PROGRAM, "trace", "no-such-guest")
     assert code == 2
     _spawn_by_hand(lab, f"{name}-other", "tap2")
-    wait_until(lambda: "LEASE eth0" in Path(f"{lab.root}/tap2.log").read_text(errors="replace"), "the other's lease")
+    _lease(lab, "tap2")
     code, found = traced(net, name, "--to", FAR)
     assert (code, named(found)) == (1, (f"{name}/net0", "duplicate-mac")), "both have the MAC that QEMU chooses"
 
