@@ -112,7 +112,7 @@ class Changes:
         able = [target for target in targets if action.reason(context, target) is None]
         fields, values = action.asked(context, able), action.defaults(context, able)
         frame = self._app.frame
-        note = _hidden_words(frame.hidden_marks(), frame.grid.hidden_by) if action.kind is not Kind.HOST else ()
+        note = _hidden_words(frame.hidden_marks(), frame.hidden_by) if action.kind is not Kind.HOST else ()
 
         def planner(given: dict[str, str]) -> Plan:
             # Of the newest picture: what a screen shows while it asks is what its plan has to be made of.

@@ -20,10 +20,12 @@ from tests.bench.first_paint import first_paint
 from tests.bench.hosts import Hosts
 from tests.bench.idle import idle
 from tests.bench.key_to_paint import key_to_paint
+from tests.bench.links import links
 from tests.bench.memory import memory
 from tests.bench.program import Bench, installed_program
 from tests.bench.storage_pane import storage_pane
 from tests.bench.streams import streams
+from tests.bench.topology import topology
 
 BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     first_paint,
@@ -34,6 +36,8 @@ BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     collector_cost,
     streams,
     storage_pane,
+    links,
+    topology,
 )
 _SWITCH_INTERVAL_S = 0.0002
 """How soon the thread that stamps the bytes gets its turn while the screen is being drawn."""

@@ -137,17 +137,19 @@ def hints(
     targets: Sequence[Target],
     keys: Mapping[str, str],
     width: int,
+    marked: int = 0,
 ) -> SpanLine:
     """Return the keys that work here and now, the most wanted first; those that do not are left out, and keys of one
     word share it. On a short line the frame's own keys give way to the actions."""
     # Imported when first drawn, which is after the first picture.
     from tui.actions import ACTIONS
 
-    line: list[Span] = [Span(f"{len(targets)} marked: ", "warn")] if len(targets) > 1 else []
+    line: list[Span] = [Span(f"{marked} marked: ", "warn")] if marked > 1 else []
     for key, word in pane.hints:
         line += _hint(key, word, f"key:{key}")
     shown: dict[str, list[Action]] = {}
-    taken: set[str] = set()
+    own = {key for key, _word in pane.hints}
+    taken = set(own)
     for action in sorted(ACTIONS, key=lambda action: (action.kind is Kind.HOST, action.rank)):
         key = keys[action.id]
         if key and offers(pane, action, kinds) and key not in taken and _works(action, context, targets):
@@ -156,7 +158,7 @@ def hints(
     for word, actions in shown.items():
         line += [Span(keys[action.id], "key", f"action:{action.id}") for action in actions]
         line.append(Span(f" {word}  ", "", f"action:{actions[0].id}"))
-    tail = list(_GENERAL)
+    tail = [hint for hint in _GENERAL if hint[0] not in own]
     wanted = sum(cells(span.text) for span in line)
     while len(tail) > 1 and min(wanted, width * _ACTION_ROOM) + sum(len(k) + len(w) + 3 for k, w in tail) > width:
         tail.pop(0)

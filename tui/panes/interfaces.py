@@ -91,4 +91,5 @@ PANE: PaneSpec[LinkRow] = PaneSpec(
     host_actions="link",
     wants_links=True,
     watch_link=lambda row: row.link.key if row.link is not None else None,
+    holds=(Kind.LINK,),
 )

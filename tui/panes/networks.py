@@ -90,4 +90,5 @@ PANE: PaneSpec[NetworkRow] = PaneSpec(
     summary=_summary,
     wants_networks=True,
     host_actions="network",
+    holds=(Kind.NETWORK,),
 )

@@ -84,5 +84,6 @@ PANE: PaneSpec[StorageRow] = PaneSpec(
     hints=(("-", "fold"),),
     fold=rows.fold_of,
     wants_storage=True,
+    holds=(Kind.POOL, Kind.VOLUME),
     host_actions="pool",
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tui.runtime.board import Board
 
 _EVERY_S = 10.0
-_OF_LIBVIRT = ("domains", "configs", "usage", "addresses", "storage")
+_OF_LIBVIRT = ("domains", "configs", "usage", "addresses", "storage", "networks")
 
 
 class LocalHost:
