@@ -30,8 +30,8 @@ from tui.runtime.desk import Focus
 from tui.runtime.store import Store
 from tui.themes import THEMES
 from tui.widgets.ascii import AsciiFilter, ColourlessFilter, is_unicode_terminal
-from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView
+from tui.widgets.painting import Steered
 from tui.widgets.typeahead import TypeAhead
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class VirtdeckApp(App[int]):
         yield self._hints
 
     def _frame(self, pane: AnyPane) -> PaneFrame:
-        frame = self.frames[pane.id] = PaneFrame(pane, self._config.columns.get(pane.id, ()))
+        frame = self.frames[pane.id] = pane.frame(pane, self._config.columns.get(pane.id, ()))
         self._fit(frame, self.size.width)
         return frame
 
@@ -159,7 +159,7 @@ class VirtdeckApp(App[int]):
         self._mailbox.on_mail(self._mail_came)
         self.journal.on_change = self._mail_came
         self._apply(self._mailbox.take() or self.collector.board.snapshot)
-        self.frame.grid.focus()
+        self.frame.main.focus()
         # A host that does not answer has unmanaged QEMUs and an earlier journal all the same.
         self.set_timer(_WITHOUT_LIST_S, self._start_slow)
         if self._notice:
@@ -243,7 +243,7 @@ class VirtdeckApp(App[int]):
 
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
-        self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.grid.position, self.size.width)])
+        self._tab_line.set_lines([chrome.tabs(PANES, self.pane, view, frame.main.position, self.size.width)])
         if not self._painted:
             return
         kinds = frame.kinds()
@@ -266,15 +266,29 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        self.collector.focus(Focus(visible, watched or detail, host, self.pane.wants_storage))
+        pane = self.pane
+        self.collector.focus(
+            Focus(
+                visible,
+                watched or detail,
+                host,
+                storage=pane.wants_storage,
+                links=pane.wants_links,
+                link=self.frame.open_link(),
+                networks=pane.wants_networks,
+            )
+        )
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""
         self._live = screen
         self.look()
 
-    def on_pane_frame_filter_error(self, event: PaneFrame.FilterError) -> None:
+    def on_pane_frame_told(self, event: PaneFrame.Told) -> None:
         self.toast(event.text, "warning")
+
+    def on_pane_frame_jump(self, event: PaneFrame.Jump) -> None:
+        self.commands.jump(event.kind, event.key)
 
     # Keys
 
@@ -293,9 +307,9 @@ class VirtdeckApp(App[int]):
 
     def _key_at_once(self, event: events.Key) -> bool:
         """Do what a key means to the pane; False in dialogs and in fields, and for keys that mean nothing here."""
-        view = self.focused or self.frame.grid
+        view = self.focused or self.frame.main
         # Enter opens by a message, which the next key must not overtake.
-        if len(self.screen_stack) > 1 or not isinstance(view, (Grid, LinesView)) or event.key == "enter":
+        if len(self.screen_stack) > 1 or not isinstance(view, (Steered, LinesView)) or event.key == "enter":
             return False
         return view.press(event.key) or self.commands.press(_name_of(event), event.key)
 
@@ -324,7 +338,7 @@ class VirtdeckApp(App[int]):
             self.frame.display = True
             self.frame.zoom(False)
             if pane.newest_first:
-                self.frame.grid.press("home")
+                self.frame.main.press("home")
         self._draw()
 
     # Changes

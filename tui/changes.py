@@ -274,7 +274,8 @@ def _as_of(snapshot: HostSnapshot, target: Target) -> Target:
         return None
     storage = snapshot.storage
     stored = (storage.pools.get(target.key) or storage.volumes.get(target.key)) if storage is not None else None
-    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or stored or target
+    network = snapshot.networks.networks.get(target.key) if snapshot.networks is not None else None
+    return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or stored or network or target
 
 
 def _hidden_words(names: Sequence[str]) -> tuple[str, ...]:

@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="as JSON (the only form, may be left out)"
     )
     command("domains", "print a table of the domains").add_argument("--json", action="store_true", help="as JSON")
+    from tui.topology_report import add_options
+
+    add_options(command("topology", "draw what is plugged into what: guests, bridges, namespaces, tunnels"))
     command("keys", "print the keys as a Markdown table")
     do = command("do", "carry out an action without the screen")
     do.add_argument("action", nargs="?", metavar="ACTION", help="id of the action, see --list")
@@ -137,6 +140,10 @@ def _dispatch(args: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         return reports.snapshot(options)
     if args.command == "domains":
         return reports.domains(options, as_json=args.json)
+    if args.command == "topology":
+        from tui.topology_report import topology
+
+        return topology(options, args)
     if args.command == "do":
         from tui.do import do
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from tui.model.kind import Kind
 from tui.panes import PANES
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ COMMANDS: Mapping[str, str] = {
     "ctrl+p": "palette",
     "u": "undo",
     "H": "host",
+    "J": "jump",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
+
+_TOPOLOGY = "topology"
+_DRAWN = frozenset({Kind.DOMAIN, Kind.PROCESS, Kind.NETWORK, Kind.LINK})
 
 CANCEL = "c"
 """The key of a pane of changes alone: it ends the one under the cursor early."""
@@ -48,6 +53,7 @@ class Commands:
             "palette": self._palette,
             "undo": lambda: app.changes.undo(app.frame.journal_id()),
             "host": self._host,
+            "jump": self._jump,
         }
 
     def press(self, name: str, key: str) -> bool:
@@ -60,7 +66,7 @@ class Commands:
             self._app.open_pane(pane)
             return True
         if name.isdecimal():
-            self._app.frame.grid.begin_count(name)
+            self._app.frame.main.begin_count(name)
             return True
         if name == CANCEL and self._app.changes.cancel(self._app.frame.journal_id()):
             return True
@@ -72,8 +78,34 @@ class Commands:
             self._app.open_pane(next(pane for pane in PANES if pane.id == what))
         elif kind == "action":
             self._app.changes.run_by_id(what)
-        elif kind == "key" and not self._app.frame.grid.press(what):
+        elif kind == "key" and not self._app.frame.main.press(what):
             self.press(what, what)
+
+    def jump(self, kind: Kind, key: str) -> None:
+        """Show a thing in the pane that has it as a row."""
+        pane = next((pane for pane in PANES if kind in pane.holds), None)
+        if pane is None:
+            self._app.toast(f"no pane lists {kind.plural}", "warning")
+            return
+        self._app.open_pane(pane)
+        if not self._app.frame.reveal(kind, key):
+            self._app.toast(f"this {kind.value} is not listed there", "warning")
+
+    def _jump(self) -> bool:
+        """From a row to its place in the topology, and from there to its row."""
+        app, frame = self._app, self._app.frame
+        if app.pane.id == _TOPOLOGY:
+            frame.main.press("enter")
+            return True
+        things = [(kind, target) for kind in frame.kinds() if kind in _DRAWN for target in frame.targets(kind)]
+        if not things:
+            app.toast("what is selected is no part of the network", "warning")
+            return True
+        app.open_pane(next(pane for pane in PANES if pane.id == _TOPOLOGY))
+        kind, target = things[0]
+        if target is not None and not app.frame.reveal(kind, target.key):
+            app.toast(f"{target.name} is not plugged into anything", "warning")
+        return True
 
     def _filter(self) -> bool:
         self._app.frame.open_filter()

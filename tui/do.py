@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from tui.runtime.collector import Collector
 
 GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
-_EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid", Kind.POOL: "UUID", Kind.VOLUME: "POOL/VOLUME"}
+_EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid", Kind.POOL: "UUID", Kind.VOLUME: "POOL/VOLUME",
+          Kind.NETWORK: "UUID"}  # fmt: skip
 # After the deadline the job has this long to note in the journal that it was left.
 _LEAVE_S = 1.0
 _BAR = 20
@@ -72,7 +73,12 @@ def do(options: Options, args: argparse.Namespace) -> int:
 
 def _parts(action: Action) -> list[str]:
     """What has to be read before its targets can be found and it can be planned as on the screen."""
-    of_kind = {Kind.PROCESS: ["processes"], Kind.POOL: ["storage"], Kind.VOLUME: ["storage"]}
+    of_kind = {
+        Kind.PROCESS: ["processes"],
+        Kind.POOL: ["storage"],
+        Kind.VOLUME: ["storage"],
+        Kind.NETWORK: ["networks"],
+    }
     return list(dict.fromkeys(["domains", "configs", *action.reads, *of_kind.get(action.kind, [])]))
 
 
@@ -128,14 +134,17 @@ def _targets(action: Action, seen: HostSnapshot, words: Sequence[str]) -> list[T
 
 
 def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
-    """A domain by name, UUID or id; a process by pid, key or name; a pool by name or UUID; a volume as POOL/VOLUME or
-    by path. More than one match is an error."""
+    """A domain by name, UUID or id; a process by pid, key or name; a pool or network by name or UUID; a volume as
+    POOL/VOLUME or by path. More than one match is an error."""
     found: list[Target]
     if kind is Kind.PROCESS:
         processes = seen.unmanaged().values()
         found = [p for p in processes if word in (str(p.pid), p.key)] or [p for p in processes if p.name == word]
     elif kind in (Kind.POOL, Kind.VOLUME):
         found = _stored(kind, seen.storage, word)
+    elif kind is Kind.NETWORK:
+        networks = seen.networks.networks.values() if seen.networks is not None else ()
+        found = [network for network in networks if word in (network.raw_name, network.key)]
     else:
         domains = seen.domains.values()
         found = [d for d in domains if word in (d.raw_name, d.key)] or [d for d in domains if str(d.id) == word]

@@ -14,8 +14,8 @@ _TAKEN = frozenset({*COMMANDS, *KEYS, " ", "*", "<", ">", "="})
 
 
 def keys_of(configured: Mapping[str, str]) -> dict[str, str]:
-    """Return the key of every action; raises ConfigError when the keymap names an action that is not there, or gives
-    one kind of thing the same key twice that was not meant to share it."""
+    """Return the key of every action, "" for one that only the palette has; raises ConfigError when the keymap names an
+    action that is not there, or gives one kind of thing the same key twice that was not meant to share it."""
     known = {action.id: action.key for action in ACTIONS}
     for ident, key in configured.items():
         if ident not in known:
@@ -30,4 +30,4 @@ def keys_of(configured: Mapping[str, str]) -> dict[str, str]:
 
 
 def _clash(other: str, ident: str, other_key: str, key: str) -> bool:
-    return other != ident and other_key == key and other.partition(".")[0] == ident.partition(".")[0]
+    return other != ident and other_key == key != "" and other.partition(".")[0] == ident.partition(".")[0]

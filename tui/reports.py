@@ -98,7 +98,7 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
         collector.stop()
         return None
     # Drivers without bulk statistics are asked domain by domain, and only for those that somebody looks at.
-    collector.focus(Focus(tuple(collector.board.snapshot.domains), host="cpus" in wanted))
+    collector.focus(Focus(tuple(collector.board.snapshot.domains), host="cpus" in wanted, links="links" in wanted))
     collector.start_slow()
     collector.board.wait(lambda snapshot: _has_read(snapshot, wanted), READ_S)
     return collector, collector.board.snapshot
@@ -113,7 +113,7 @@ def read_open(collector: Collector, parts: Iterable[str], keys: Sequence[str]) -
     domain = board.snapshot.domains.get(keys[0]) if len(keys) == 1 else None
     if domain is None or not wanted & {"detail", "agent"}:
         return board.snapshot
-    collector.focus(Focus(tuple(board.snapshot.domains), domain.key, host="cpus" in wanted))
+    collector.focus(Focus(tuple(board.snapshot.domains), domain.key, host="cpus" in wanted, links="links" in wanted))
     board.wait(lambda seen: seen.detail is not None and seen.detail.key == domain.key, READ_S)
     agent = domain.config.agent if domain.active and domain.config is not None else None
     if "agent" in wanted and agent is not None and agent.connected:
@@ -144,7 +144,7 @@ def print_json(data: object) -> None:
 
 def snapshot(options: Options) -> int:
     """Print everything that was seen of the host as JSON; returns the exit code."""
-    network = ("firewalls", "ovs", "dnsmasqs")
+    network = ("links", "firewalls", "ovs", "dnsmasqs")
     read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "cpus", *network))
     if read is None:
         return NO_CONNECTION

@@ -91,7 +91,8 @@ class Deck:
     def plan(self, action: str, *targets: str, **values: str) -> Plan:
         """The plan of an action on domains by name or processes by pid, of a fresh reading; raises FieldError."""
         made = BY_ID[action]
-        seen = self.read(*made.reads, processes=made.kind is Kind.PROCESS)
+        networks = ["networks"] if made.kind is Kind.NETWORK else []
+        seen = self.read(*made.reads, *networks, processes=made.kind is Kind.PROCESS)
         keys = [] if made.kind is Kind.HOST else [key_of(_find(seen, made.kind, word)) for word in targets]
         return self.plan_of(read_open(self.collector, made.reads, keys), action, targets, values)
 
@@ -149,7 +150,10 @@ def _find(seen: HostSnapshot, kind: Kind, word: str) -> Target:
     if kind in (Kind.POOL, Kind.VOLUME):
         return find_storage(seen, kind, word)
     found: list[Target]
-    if kind is Kind.PROCESS:
+    if kind is Kind.NETWORK:
+        assert seen.networks is not None
+        found = [network for network in seen.networks.networks.values() if network.raw_name == word]
+    elif kind is Kind.PROCESS:
         found = [process for process in seen.unmanaged().values() if str(process.pid) == word]
     else:
         found = [domain for domain in seen.domains.values() if domain.raw_name == word]

@@ -14,6 +14,7 @@ from tests.lab.guest import guest_image
 from tests.lab.host import LabHost
 from tests.lab.kernel import BuildError
 from tests.lab.namespaces import LabUnavailable
+from tests.lab.own_net import OwnNet, own_net
 
 _numbers = itertools.count(1)
 
@@ -53,3 +54,15 @@ def lab(lab_host: LabHost) -> Iterator[LabHost]:
 def name() -> str:
     """A domain name that no other test of this run has."""
     return f"vd-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def net() -> Iterator[OwnNet]:
+    """Network namespaces of the test's own: what is made in them touches nothing of this machine."""
+    if os.geteuid():
+        unavailable("not root")
+    try:
+        with own_net() as net:
+            yield net
+    except LabUnavailable as error:
+        unavailable(str(error))

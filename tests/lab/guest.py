@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,8 @@ _SCRIPTS = {
     "shutdown": "sbin/shutdown",
     "power": "etc/acpi/PWRF/00000080",
 }
-_LOADER = "/lib64/ld-linux-x86-64.so.2"
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+"""What loads programs that are not static."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def _once(folder: Path, build: Callable[[Path], None]) -> None:
+def _once(folder: Path, build: Callable[[Path], object]) -> None:
     """Have a folder built beside its place and renamed into it, so that it is there whole or not at all."""
     if folder.exists():
         return
@@ -131,7 +132,7 @@ def _write_initramfs(folder: Path, modules: Path, *, agent: bool) -> None:
         archive.directory(path)
     archive.character_device("dev/console", 5, 1)
     archive.link("var/run", "/run")
-    _add_busybox(archive, _busybox())
+    add_busybox(archive)
     _add_modules(archive, modules)
     for source, target in _SCRIPTS.items():
         archive.file(target, (_ROOTFS / source).read_bytes())
@@ -140,11 +141,12 @@ def _write_initramfs(folder: Path, modules: Path, *, agent: bool) -> None:
     (folder / "initrd").write_bytes(archive.content())
 
 
-def _add_busybox(archive: Archive, busybox: Path) -> None:
-    """Busybox and a link for each of its applets."""
+def add_busybox(archive: Archive, *, without: Container[str] = ()) -> None:
+    """Add busybox and a link for each of its applets but some; BuildError when there is no static one."""
+    busybox = _busybox()
     archive.file("bin/busybox", busybox.read_bytes())
     for applet in tool([str(busybox), "--list"]).decode().split():
-        if applet != "busybox":
+        if applet != "busybox" and applet not in without:
             archive.link(f"bin/{applet}", "busybox")
 
 
@@ -166,10 +168,10 @@ def _add_agent(archive: Archive, folder: Path) -> None:
     binary = next(path for path in folder.glob("usr/*bin/qemu-ga"))
     archive.file("usr/bin/qemu-ga", binary.read_bytes())
     archive.link("bin/qemu-ga", "/usr/bin/qemu-ga")
-    text = tool([_LOADER, "--list", str(binary)]).decode()
+    text = tool([LOADER, "--list", str(binary)]).decode()
     if missing := re.findall(r"(\S+) => not found", text):
         raise BuildError(f"qemu-ga needs {', '.join(missing)}")
     for name, path in re.findall(r"(\S+) => (/\S+)", text):
         archive.file(f"lib/x86_64-linux-gnu/{name}", Path(path).read_bytes())
-    archive.file(_LOADER.lstrip("/"), Path(_LOADER).read_bytes())
+    archive.file(LOADER.lstrip("/"), Path(LOADER).read_bytes())
     shutil.rmtree(folder)

@@ -88,17 +88,20 @@ def _kernel_packages() -> list[str]:
     return [image, modules] if _is_known(modules) else [image]
 
 
-def build_kernel(into: Path) -> None:
-    """Fetch the kernel (30-80 MB) and leave it as `image`, and `modules/*.ko`, uncompressed in a folder."""
+def build_kernel(into: Path, wanted: Iterable[str] = (*BOOT_MODULES, *LATER_MODULES)) -> str:
+    """Fetch the kernel (30-80 MB) and leave it as `image`, and the wanted modules with all that they need as
+    `modules/*.ko`, uncompressed in a folder; return the file name of its package."""
     packed = into / "packages"
     packed.mkdir(parents=True)
-    unpack(download(_kernel_packages(), packed), packed)
+    debs = download(_kernel_packages(), packed)
+    unpack(debs, packed)
     _write_image(packed, into / "image")
     modules = into / "modules"
     modules.mkdir()
     for source in [*packed.glob("lib/modules/*/kernel"), *packed.glob("usr/lib/modules/*/kernel")]:
-        _copy_modules(source, modules)
+        _copy_modules(source, modules, wanted)
     shutil.rmtree(packed)
+    return debs[0].name
 
 
 def _write_image(packed: Path, target: Path) -> None:
@@ -141,10 +144,10 @@ def decompress(data: bytes) -> bytes:
     raise BuildError(f"unknown compression, first bytes {data[:8].hex()}")
 
 
-def _copy_modules(kernel: Path, into: Path) -> None:
+def _copy_modules(kernel: Path, into: Path, wanted: Iterable[str]) -> None:
     """Copy the wanted modules and all that they need; a name without a file is built in or not offered."""
     files = {_module_name(path): path for path in kernel.rglob("*.ko*")}
-    for name in load_order((*BOOT_MODULES, *LATER_MODULES), lambda name: _dependencies(files.get(name))):
+    for name in load_order(wanted, lambda name: _dependencies(files.get(name))):
         if name in files:
             (into / f"{name}.ko").write_bytes(without_signature(_read_module(files[name])))
 

@@ -190,7 +190,7 @@ async def visit(deck: Deck) -> list[tuple[str, list[Any]]]:
     await look("list")
     await deck.press("G")
     await look("end of the list")
-    for number, key in enumerate([deck.app.pane.key(item) for item in deck.grid.shown_items][::2]):
+    for number, key in enumerate([deck.list_frame.spec.key(item) for item in deck.grid.shown_items][::2]):
         deck.grid.go_to(key)
         await deck.until(deck.rested)
         if number % 2:
@@ -235,7 +235,7 @@ async def test_nothing_leaks_from_any_name_wherever_it_is_shown(hosts: tuple[str
         for handle, pair in zip(sorted_handles(deck), PAIRS, strict=True):
             deck.app.collector.poller.desk.events._handler("DEVICE_ADDED")(None, handle, pair.hostile)
         await deck.settle()
-        for key in [deck.app.pane.key(item) for item in deck.grid.shown_items]:
+        for key in [deck.list_frame.spec.key(item) for item in deck.grid.shown_items]:
             deck.grid.go_to(key)
             await deck.screen.handled()
             for tab in ("overview", "disks", "nics", "events"):
@@ -269,7 +269,7 @@ async def test_dialogs_toasts_palette_and_journal_keep_names_in(hosts: tuple[str
             await deck.expect_toast(clean(name)[:10])
             await deck.act("a", "Autostart ")
             taken_apart(await written(deck))
-        deck.grid.set_marks([deck.app.pane.key(item) for item in deck.grid.shown_items])
+        deck.grid.set_marks([deck.list_frame.spec.key(item) for item in deck.grid.shown_items])
         for key in ("x", "D", "a", "p"):
             await deck.press(key)
             await deck.press("G", "escape")

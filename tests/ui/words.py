@@ -32,6 +32,7 @@ from tui.model.plan import Confirm
 from tui.model.snapshot import HostSnapshot
 from tui.model.text import clean
 from tui.ops import request_types
+from tui.panes.grid_frame import GridFrame
 from tui.paths import journal_file
 from tui.runtime.collector import Collector
 from tui.runtime.journal import Journal
@@ -98,7 +99,14 @@ class Deck:
     @property
     def grid(self) -> Grid[Any]:
         """The list of the pane on the screen."""
-        return self.app.frame.grid
+        return self.list_frame.grid
+
+    @property
+    def list_frame(self) -> GridFrame:
+        """The pane on the screen, which is a list."""
+        frame = self.app.frame
+        assert isinstance(frame, GridFrame), f"no list but {frame}"
+        return frame
 
     @property
     def current(self) -> str:
@@ -252,7 +260,7 @@ class Deck:
 
     def _key(self, name: str) -> str | None:
         shown = clean(name)
-        return next((self.app.pane.key(item) for item in self.grid.shown_items if _name(item) == shown), None)
+        return next((self.list_frame.spec.key(item) for item in self.grid.shown_items if _name(item) == shown), None)
 
     async def expect_popup(self, title: str) -> str:
         """Wait for a dialog whose text begins with `title`, and return all that it says."""

@@ -78,7 +78,7 @@ _TEXTS = {"domain.rename": {"name": "another"}, "domain.describe": {"title": "an
 def test_ids_and_families_are_in_order() -> None:
     assert len(BY_ID) == len(ACTIONS) > 15
     for action in ACTIONS:
-        assert re.fullmatch(r"(domain|process|pool|volume)\.[a-z-]+", action.id)
+        assert re.fullmatch(r"(domain|process|pool|volume|network)\.[a-z-]+", action.id)
         assert action.title
         assert action.help.endswith(".")
         assert len(action.hint.split()) <= 2
@@ -118,6 +118,7 @@ def targets_of(kind: Kind, context: Context) -> list[Target]:
         Kind.DOMAIN: [*context.snapshot.domains.values()],
         Kind.POOL: [*storage.pools.values()],
         Kind.VOLUME: [*storage.volumes.values()],
+        Kind.NETWORK: [*context.snapshot.networks.networks.values()] if context.snapshot.networks is not None else [],
     }
     return found.get(kind, [])
 
@@ -140,7 +141,7 @@ def test_read_only_and_a_lost_connection_come_first(context: Context, process: Q
     lost = replace(connection, state=LinkState.LOST)
     away = replace(context, snapshot=replace(context.snapshot, connection=lost))
     anyone: dict[Kind, Target] = {Kind.DOMAIN: named(context, "web-01"), Kind.PROCESS: process, Kind.HOST: None}
-    anyone |= {kind: targets_of(kind, context)[0] for kind in (Kind.POOL, Kind.VOLUME)}
+    anyone |= {kind: targets_of(kind, context)[0] for kind in (Kind.POOL, Kind.VOLUME, Kind.NETWORK)}
     for action in ACTIONS:
         assert action.reason(locked, anyone[action.kind]) == "virtdeck runs with --read-only"
         if action.kind is Kind.PROCESS:
@@ -343,4 +344,6 @@ def test_descriptions_are_json_and_name_all_fields() -> None:
 def test_the_page_of_keys_names_every_action() -> None:
     page = markdown()
     for action in ACTIONS:
-        assert f"| `{action.key}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |" in page
+        assert (
+            f"| `{action.key or ':'}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |" in page
+        )

@@ -188,6 +188,7 @@ def test_sizes_and_times_have_their_unit_in_the_key(run: Run) -> None:
               "slots", "slot", "iothread", "iothread_ids", "iothreads_in_use", "iothread_users",
               "index", "nsid", "pid", "ofport", "port", "tag", "trunks", "vlan_id", "table", "mtu", "prefix", "cost",
               "priority", "weight", "rp_filter", "failures", "queues", "packets", "bytes", "speed_mbit",
+              "vlans", "ports",
               }  # fmt: skip
     assert {name for name in numbers if not units.search(name)} <= counts
     sized = re.compile(r"memory|size|capacity|allocation|physical|rss|balloon|swap|time|latency|since|taken")

@@ -121,6 +121,7 @@ class Action:
     hint: str
     """One word for the hint bar."""
     key: str
+    """"" for one that is done seldom: the palette has it, and whoever wants a key for it gives it one."""
     kind: Kind
     help: str
     steps: Steps

@@ -9,6 +9,9 @@ from tui.actions import ACTIONS
 if TYPE_CHECKING:
     from tui.actions.base import Action
 
+PALETTE = ":"
+"""What stands for the key of an action that has none."""
+
 GENERAL: tuple[tuple[str, str], ...] = (
     ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
     ("g G", "first, last row; with a count to that row, as in `12G`"),
@@ -23,9 +26,15 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("[ ]", "previous, next tab of the detail"),
     ("v", "show or hide the detail"),
     ("esc", "back: drop the count, the marks; close the detail; drop the filter"),
-    (": ctrl+p", "palette: all actions by name"),
-    ("2 3 7", "panes: domains, storage, journal"),
+    (": ctrl+p", "palette: all actions by name; those with `:` for their key are in it alone"),
+    ("2 3 4 6 7", "panes: domains, storage, networks, topology, journal"),
+    ("J", "from a guest, network or link to its place in the topology, and from there to its row"),
     ("H", "the host: its CPUs and their load, NUMA nodes, memory, huge pages"),
+    ("h j k l", "in the topology: from thing to thing; `enter` goes to what `▸` refers to, or to its pane"),
+    ("f F", "in the topology: only what is around the cursor, a hop more each time; a hop less"),
+    ("t", "in the topology: buses side by side, or a tree"),
+    ("space", "in the topology: open or fold a folded line; in the tree a bridge or namespace"),
+    ("n N", "in the topology: next, previous thing that `/` finds"),
     ("u", "in the journal: undo the change under the cursor"),
     ("c", "in the journal: cancel the change under the cursor that is under way"),
     ("↓ ↑ ← → enter y", "in a dialog: next field, next choice, go ahead; `esc` leaves it"),
@@ -59,7 +68,7 @@ def markdown() -> str:
     lines += [f"| {_code(keys)} | {what} |" for keys, what in GENERAL]
     lines += ["", "## Actions", "", "| Key | On | Action | Id | What it does |", "| --- | --- | --- | --- | --- |"]
     lines += [
-        f"| `{action.key}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
+        f"| `{action.key or PALETTE}` | {action.kind.value} | {action.title} | `{action.id}` | {action.help} |"
         for action in ACTIONS
     ]
     return "\n".join(lines)

@@ -37,15 +37,21 @@ def plain_name(name: str) -> bool:
     return name.isprintable() and name == name.strip() != "" and not name.startswith("-")
 
 
+def word_of(raw_name: str, key: str) -> str:
+    """Return what virsh takes for this pool or network and nothing else: its name, or its UUID where virsh would read
+    the name as an option or a UUID."""
+    return raw_name if plain_name(raw_name) and not _UUID.fullmatch(raw_name) else key
+
+
 def pool_word(pool: Pool) -> str:
-    """Return what virsh takes for this pool and nothing else: its name, or its UUID where virsh would read the name
-    as an option or a UUID."""
-    return pool.raw_name if plain_name(pool.raw_name) and not _UUID.fullmatch(pool.raw_name) else pool.key
+    """Return what virsh takes for this pool and nothing else."""
+    return word_of(pool.raw_name, pool.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A pool for steps: one that is there, or one that an earlier step defines. `word` is what virsh takes."""
+    """A pool or network, for steps: one that is there, or one that an earlier step defines. `word` is what virsh
+    takes."""
 
     key: str
     name: str

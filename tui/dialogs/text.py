@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from tui.actions import ACTIONS
-from tui.actions.keys import GENERAL
+from tui.actions.keys import GENERAL, PALETTE
 from tui.model.text import wrapped
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
@@ -58,7 +58,7 @@ def help_lines(keys: dict[str, str], width: int) -> list[SpanLine]:
         lines += [[], [Span(f"On a {kind.value}", "title")]]
         for action in ACTIONS:
             if action.kind is kind:
-                head = [Span(f"  {keys[action.id]:<4}", "key"), Span(f"{action.title:<{_TITLE}}")]
+                head = [Span(f"  {keys[action.id] or PALETTE:<4}", "key"), Span(f"{action.title:<{_TITLE}}")]
                 lines += _told(head, action.help, width)
     lines += [[], [Span("Signs", "title")]]
     for sign, what in _SIGNS:

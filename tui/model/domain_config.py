@@ -47,6 +47,16 @@ class Nic:
     link_up: bool
     virtualport: str
     vlan: str
+    raw_source: str = ""
+    raw_target: str = ""
+    portgroup: str = ""
+    mode: str = ""
+    """Of a macvtap: bridge, vepa, private or passthrough."""
+    bandwidth: tuple[tuple[str, int], ...] = ()
+    """Its limits by libvirt's names, as ("inbound.average", 1000): KiB/s, of bursts KiB; no zeros."""
+    mtu: int | None = None
+    xml: str = ""
+    """The `<interface>` as it was read, for putting it back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from tui.model import units
 from tui.model.disk_xml import iotune_of
 from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
+from tui.model.nic_xml import bandwidth_of
 from tui.model.pcie import free_ports, pcie_buses
 from tui.model.text import clean
 from tui.model.tuning_differences import tuning_differences
@@ -129,15 +130,24 @@ def _nic(nic: ET.Element) -> Nic:
     network = source is not None and "network" in source.attrib
     kind = "network" if network else nic.get("type", "")
     names = () if source is None else (source.get(key) for key in (kind, "network", "bridge", "dev", "path", "name"))
+    raw_source = next((name for name in names if name), "")
+    raw_target = attribute(nic, "target", "dev") or ""
     return Nic(
         mac=clean(attribute(nic, "mac", "address") or "?"),
         kind=clean(kind),
-        source=clean(next((name for name in names if name), "")),
+        source=clean(raw_source),
         model=clean(attribute(nic, "model", "type") or ""),
-        target=clean(attribute(nic, "target", "dev") or ""),
+        target=clean(raw_target),
         link_up=attribute(nic, "link", "state") != "down",
         virtualport=clean(attribute(nic, "virtualport", "type") or ""),
         vlan=",".join(clean(tag.get("id", "?")) for tag in nic.iterfind("vlan/tag")),
+        raw_source=raw_source,
+        raw_target=raw_target,
+        portgroup=clean(attribute(nic, "source", "portgroup") or ""),
+        mode=clean(attribute(nic, "source", "mode") or ""),
+        bandwidth=bandwidth_of(nic),
+        mtu=integer(attribute(nic, "mtu", "size"), 0) or None,
+        xml=ET.tostring(nic, encoding="unicode").strip(),
     )
 
 
@@ -255,6 +265,7 @@ def _nic_words(nics: tuple[Nic, ...], persistent: tuple[Nic, ...]) -> dict[str, 
             "" if nic.link_up else "link down",
             f"vlan {nic.vlan}" if nic.vlan and (nic.mac, "vlan") not in left_open else "",
             nic.virtualport if (nic.mac, "virtualport") not in left_open else "",
+            *(f"{name} {value}" for name, value in nic.bandwidth),
         )
         for nic in nics
     }

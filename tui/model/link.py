@@ -48,7 +48,7 @@ class Netns:
     paths: tuple[str, ...] = ()
     """Every file it is mounted on, raw."""
     pid: int | None = None
-    """The oldest process in it; None: none, or it cannot be seen."""
+    """The oldest process in it; None: none, or it cannot be seen; not told of our own."""
     nsid: int | None = None
     """Its number as our own namespace counts."""
     settings: NetSettings = field(default_factory=NetSettings)
@@ -120,7 +120,7 @@ class TunnelFacts:
     """The far end of a VXLAN, GRE, Geneve, IPIP or SIT link; addresses cleaned, "" for any."""
 
     id: int | None = None
-    """VNI or GRE key (output); None: none."""
+    """VNI or GRE key (output); None: none, or it comes from outside."""
     local: str = ""
     remote: str = ""
     """The far end, or the multicast group of a VXLAN."""
@@ -317,6 +317,28 @@ class TapOwner:
     name: str
     """The name of the program, cleaned."""
     queues: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """Something that a driver does in place of the kernel, by the kernel's name (tx-checksum-ip-generic ...)."""
+
+    name: str
+    on: bool
+    changeable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDetail:
+    """What is read of the link alone that is open in the detail."""
+
+    key: str
+    offloads: tuple[Offload, ...] = ()
+    """By name; source: ETHTOOL_MSG_FEATURES_GET."""
+    driver: str = ""
+    """The kernel module below it, where there is a device; source: /sys/class/net/LINK/device/driver."""
+    problem: str = ""
+    """Why the offloads cannot be read; "" when they can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class DhcpHost:
     name: str
     xml: str = ""
     """The element as it was read, for putting it back."""
+    duid: str = ""
+    """What an IPv6 client is known by (`id`); "" where it is the MAC or the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class NetworkAddress:
     hosts: tuple[DhcpHost, ...] = ()
     tftp_root: str = ""
 
+    @property
+    def ipv6(self) -> bool:
+        """Whether it is an IPv6 address."""
+        return ":" in self.address
+
 
 @dataclass(frozen=True, slots=True)
 class PortGroup:
@@ -50,6 +57,7 @@ class PortGroup:
     default: bool
     vlans: tuple[int, ...] = ()
     trunk: bool = False
+    raw_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,20 @@ class NetworkConfig:
     mac: str = ""
     macvtap: bool = False
     """Whether guests get a macvtap on a link of the host."""
+    delay_s: int | None = None
+    """The forward delay of its bridge."""
+
+    @property
+    def words(self) -> str:
+        """The mode in the words of libvirt's documentation: isolated, macvtap where libvirt says bridge for both."""
+        if self.macvtap:
+            return "macvtap"
+        return "ovs" if self.virtualport == "openvswitch" else self.mode or "isolated"
+
+    @property
+    def serves_dhcp(self) -> bool:
+        """Whether libvirt runs a DHCP server for it."""
+        return any(address.ranges or address.hosts for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +121,12 @@ class Network:
     """How many ports libvirt counts (virNetworkListAllPorts): 0 after a restart that orphaned the guests' taps; None:
     not told."""
     problem: str = ""
+    xml: str = ""
+    """The live XML when active, else the persistent one."""
+    persistent_xml: str = ""
+    """"" when it is transient."""
+    port_macs: frozenset[str] | None = None
+    """The MACs of the guests' NICs that libvirt has plugged in, in lower case; None: not told."""
 
     @property
     def state(self) -> str:
@@ -111,4 +139,8 @@ class Networks:
     """All networks by UUID."""
 
     networks: Mapping[str, Network] = field(default_factory=dict)
-    read_ns: int = 0
+    read_ns: int = field(default=0, compare=False)
+
+    def named(self, raw_name: str) -> Network | None:
+        """Return the network of that name; None when there is none."""
+        return next((network for network in self.networks.values() if network.raw_name == raw_name), None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tui.model.firewall import Firewall
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
-    from tui.model.link import Links, LinkUsage
+    from tui.model.link import LinkDetail, Links, LinkUsage
     from tui.model.network import Networks
     from tui.model.ovs import Ovs
     from tui.model.pool_host import PoolHost
@@ -67,7 +67,9 @@ class HostSnapshot:
     """Links, addresses and routes of every network namespace of this machine; None: not read yet, or the host is not
     this machine."""
     link_usage: Mapping[str, LinkUsage] = field(default_factory=lambda: _NOTHING)
-    """Counters and rates by link key."""
+    """Counters and rates by link key; empty while nobody looks."""
+    link_detail: LinkDetail | None = None
+    """What is read of the link that is open in the detail, or was the last that was."""
     firewalls: Mapping[str, Firewall] = field(default_factory=lambda: _NOTHING)
     """By namespace key; a namespace that is not listed was not read."""
     ovs: Ovs | None = None
@@ -75,8 +77,11 @@ class HostSnapshot:
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
     unread: frozenset[str] = frozenset(
-        {"domains", "configs", "usage", "addresses", "processes", "storage", "firewalls", "ovs", "dnsmasqs"}
-    )
+        {
+            "domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs",
+            "networks",
+        }
+    )  # fmt: skip
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

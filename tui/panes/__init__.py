@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.text import clean
-from tui.panes import domains, journal, storage
+from tui.panes import domains, journal, networks, storage, topology
 
 if TYPE_CHECKING:
     from tui.panes.spec import AnyPane, Columns
 
-PANES: tuple[AnyPane, ...] = (domains.PANE, storage.PANE, journal.PANE)
+PANES: tuple[AnyPane, ...] = (domains.PANE, storage.PANE, networks.PANE, topology.PANE, journal.PANE)
 
 
 def check_columns(chosen: Columns) -> str:

@@ -144,16 +144,17 @@ def hints(
     for key, word in pane.hints:
         line += _hint(key, word, f"key:{key}")
     shown: dict[str, list[Action]] = {}
-    taken: set[str] = set()
+    own = {key for key, _word in pane.hints}
+    taken = set(own)
     for action in sorted(ACTIONS, key=lambda action: (action.kind is Kind.HOST, action.rank)):
         key = keys[action.id]
-        if offers(pane, action, kinds) and key not in taken and _works(action, context, targets):
+        if key and offers(pane, action, kinds) and key not in taken and _works(action, context, targets):
             taken.add(key)
             shown.setdefault(action.hint, []).append(action)
     for word, actions in shown.items():
         line += [Span(keys[action.id], "key", f"action:{action.id}") for action in actions]
         line.append(Span(f" {word}  ", "", f"action:{actions[0].id}"))
-    tail = list(_GENERAL)
+    tail = [hint for hint in _GENERAL if hint[0] not in own]
     wanted = sum(cells(span.text) for span in line)
     while len(tail) > 1 and min(wanted, width * _ACTION_ROOM) + sum(len(k) + len(w) + 3 for k, w in tail) > width:
         tail.pop(0)

@@ -176,11 +176,15 @@ def nics(_view: View, row: DomainRow) -> list[SpanLine]:
     used = {nic.name: nic for nic in (row.traffic.nics if row.traffic else ())}
     lines: list[SpanLine] = []
     for nic in config.nics:
-        where = " ".join(filter(None, (nic.kind, nic.source, nic.virtualport, nic.vlan and f"VLAN {nic.vlan}")))
+        vlan = nic.vlan and f"VLAN {nic.vlan}"
+        where = " ".join(filter(None, (nic.kind, nic.source, nic.portgroup, nic.mode, nic.virtualport, vlan)))
         lines.append(
             [Span(f"{nic.mac}  ", "title"), Span(nic.model), Span("" if nic.link_up else "  link down", "bad")]
         )
         lines.append([Span("      "), Span(where), Span(f"  on {nic.target}" if nic.target else "", "dim")])
+        if nic.bandwidth:
+            limits = ", ".join(f"{name} {units.size(kib)}" for name, kib in nic.bandwidth)
+            lines.append([Span("      "), Span(f"limited: {limits}", "warn")])
         for address in row.addresses or ():
             if address.mac.lower() == nic.mac.lower():
                 words = f"{address.address} ({_ADDRESS_WORDS.get(address.source, address.source)})"

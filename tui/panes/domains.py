@@ -86,4 +86,5 @@ PANE: PaneSpec[DomainRow] = PaneSpec(
     target=_target,
     summary=_summary,
     watch=lambda row: row.key if row.domain is not None else None,
+    holds=(Kind.DOMAIN, Kind.PROCESS),
 )

@@ -1,8 +1,7 @@
-"""One pane on the screen: its grid, its filter line, its detail; the same frame for every kind of thing."""
+"""One pane on the screen: what fills it, a field below that, its detail; the same frame for every kind of thing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,8 @@ from textual.message import Message
 from textual.timer import Timer
 
 from tui.model.text import cells
-from tui.widgets.grid import Grid
 from tui.widgets.lines import LinesView, Span, SpanLine
+from tui.widgets.painting import Steered
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -27,87 +26,100 @@ _REST_S = 0.1
 
 
 class PaneFrame(Horizontal):
-    """Shows one PaneSpec. The detail stands beside the list where the screen is wide; enter opens it in full."""
+    """Shows one pane. The detail stands beside what fills the pane where the screen is wide, or takes its place. What
+    fills it, `main`, is up to a subclass."""
 
     class Looked(Message):
-        """Other rows are in view, or another one is open in the detail."""
+        """Other things are in view, or another one is open in the detail."""
 
     class Positioned(Message):
-        """The position text of the list changed."""
+        """The position text changed."""
 
-    def __init__(self, spec: AnyPane, columns: Sequence[str]) -> None:
+    class Told(Message):
+        """Something to tell the user."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Jump(Message):
+        """The user wants to see a thing in the pane that has it as a row."""
+
+        def __init__(self, kind: Kind, key: str) -> None:
+            super().__init__()
+            self.kind = kind
+            self.key = key
+
+    def __init__(self, spec: AnyPane) -> None:
         super().__init__(id=f"pane-{spec.id}", classes="pane")
         self.spec = spec
-        self._make = spec.rows()
         self._view: View | None = None
         self._tab = ""
         self._rest: Timer | None = None
-        self.grid: Grid[Any] = Grid(
-            spec.columns,
-            spec.key,
-            field=spec.fact,
-            fields=spec.facts,
-            text=spec.words,
-            counts=True,
-            classes="list-grid",
-        )
-        if columns:
-            shown = set(columns)
-            self.grid.set_columns(columns, {column.key for column in spec.columns} - shown)
         self.tab_line = LinesView(classes="tab-line")
         self.detail = LinesView(can_focus=True, classes="detail-lines")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="list"):
-            yield self.grid
+            yield self.main
         with Vertical(classes="detail"):
             yield self.tab_line
             yield self.detail
 
-    # Data
+    # What a subclass says
+
+    @property
+    def main(self) -> Steered:
+        """What fills the pane."""
+        raise NotImplementedError
 
     def show(self, view: View) -> None:
         """Draw `view`; what did not change costs nothing."""
-        self._view = view
-        rows = self._make(view)
-        if not rows:
-            self.grid.empty = self.spec.empty(view)
-        self.grid.set_items(rows)
-        self.draw_detail()
+        raise NotImplementedError
 
     @property
     def item(self) -> Any | None:
-        """The row under the cursor."""
-        return self.grid.cursor_item
+        """The thing under the cursor."""
+        raise NotImplementedError
+
+    def reveal(self, kind: Kind, key: str) -> bool:
+        """Put the cursor on a thing; False when it is not here."""
+        raise NotImplementedError
+
+    def look_for(self, text: str) -> str:
+        """Do what is typed into the field below; returns what is wrong with it, "" when nothing is."""
+        raise NotImplementedError
+
+    @property
+    def placeholder(self) -> str:
+        """What the empty field says."""
+        raise NotImplementedError
+
+    # What is selected
 
     def kinds(self) -> tuple[Kind, ...]:
-        """Return the kinds of action that apply to the marked rows, or to the one under the cursor."""
-        marked = self.grid.marked_items
-        rows = marked or ([self.item] if self.item is not None else [])
-        if not rows:
-            return self.spec.kinds(None)
-        return tuple(dict.fromkeys(kind for row in rows for kind in self.spec.kinds(row)))
+        """Return the kinds of action that apply to the thing under the cursor."""
+        return self.spec.kinds(self.item)
 
     def targets(self, kind: Kind) -> list[Target]:
-        """Return what an action of `kind` applies to: the marked rows that are such, else the one under the cursor."""
-        rows = self.grid.marked_items or ([self.item] if self.item is not None else [])
-        return [self.spec.target(row) for row in rows if kind in self.spec.kinds(row)]
+        """Return what an action of `kind` applies to."""
+        return [self.spec.target(self.item)] if self.item is not None and kind in self.kinds() else []
 
     def hidden_marks(self) -> list[str]:
-        """Return the words of the marked rows that the filter hides; actions apply to them all the same."""
-        marked = self.grid.marked_items
-        shown = {self.spec.key(item) for item in self.grid.shown_items} if marked else set()
-        return [self.spec.words(item) for item in marked if self.spec.key(item) not in shown]
+        """Return the words of what is marked and cannot be seen; actions apply to it all the same."""
+        return []
 
     def journal_id(self) -> str | None:
         """Return the journal entry under the cursor, None in panes that show none."""
         return None if self.item is None else self.spec.journal_id(self.item)
 
     def looked_at(self) -> tuple[tuple[str, ...], str | None]:
-        """Return the keys of the rows in view, and the domain that is open in the detail."""
-        watched = (self.spec.watch(item) for item in self.grid.visible_items)
-        open_one = self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
-        return tuple(key for key in watched if key), open_one
+        """Return the domains in view, and the one that is open in the detail."""
+        return (), self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
+
+    def open_link(self) -> str | None:
+        """Return the key of the link that is open in the detail, if it is one's."""
+        return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
 
     # Detail
 
@@ -125,7 +137,7 @@ class PaneFrame(Horizontal):
         """Show the detail in full, or the list again."""
         self.set_class(on and self.item is not None, "-zoom")
         # At once, not by focus(), which leaves the keys that come next to what had the focus before.
-        self.screen.set_focus(self.detail if self.zoomed else self.grid)
+        self.screen.set_focus(self.detail if self.zoomed else self.main)
         self.draw_detail()
         self.post_message(self.Looked())
 
@@ -176,10 +188,10 @@ class PaneFrame(Horizontal):
         width = self.detail.size.width or self._view.detail_width
         self.detail.set_lines(current.lines(replace(self._view, detail_width=width), item))
 
-    # Filter
+    # The field below
 
     def open_filter(self) -> None:
-        """Open the filter line below the list."""
+        """Open the field below the list: a filter, or a search."""
         self.zoom(False)
         existing = self.query(".filter")
         if existing:
@@ -187,51 +199,39 @@ class PaneFrame(Horizontal):
             return
         from tui.widgets.entry import Entry
 
-        field = Entry(placeholder=f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50",
-                      compact=True, select_on_focus=False, classes="filter")  # fmt: skip
+        field = Entry(placeholder=self.placeholder, compact=True, select_on_focus=False, classes="filter")
         self.query_one(".list").mount(field)
         self.screen.set_focus(field)
 
     def close_filter(self, *, clear: bool) -> bool:
-        """Leave the filter line; with `clear` drop the filter. False when there was none."""
+        """Leave the field; with `clear` drop what was typed. False when there was none."""
         if not self.query(".filter"):
             return False
         from textual.widgets import Input
 
         field = self.query_one(".filter", Input)
         if clear or not field.value.strip():
-            self.grid.set_filter(None)
+            self.look_for("")
             field.remove()
-        self.screen.set_focus(self.grid)
+        self.screen.set_focus(self.main)
         return True
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        from tui.model.query import QueryError, parse
-
-        try:
-            self.grid.set_filter(parse(event.value, self.spec.facts))
-            event.input.remove_class("-bad")
-        except QueryError as error:
-            # Said when it turns bad, not again with every further letter.
-            if not event.input.has_class("-bad"):
-                self.post_message(self.FilterError(str(error)))
-            event.input.add_class("-bad")
-
-    class FilterError(Message):
-        """The filter cannot be understood; the list shows what the last good one let through."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+        problem = self.look_for(event.value)
+        # Said when it turns bad, not again with every further letter.
+        if problem and not event.input.has_class("-bad"):
+            self.post_message(self.Told(problem))
+        event.input.set_class(bool(problem), "-bad")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.close_filter(clear=False)
 
-    # Messages of the grid
+    # Messages
 
-    def on_grid_moved(self) -> None:
+    def rest(self) -> None:
+        """Draw the detail when the cursor rests."""
         if self._rest is not None:
             self._rest.stop()
         self._rest = self.set_timer(_REST_S, self._rested)
@@ -239,16 +239,6 @@ class PaneFrame(Horizontal):
     def _rested(self) -> None:
         self.draw_detail()
         self.post_message(self.Looked())
-
-    def on_grid_positioned(self) -> None:
-        self.post_message(self.Positioned())
-        self.post_message(self.Looked())
-
-    def on_grid_marks_changed(self) -> None:
-        self.post_message(self.Looked())
-
-    def on_grid_opened(self) -> None:
-        self.zoom(True)
 
     def on_lines_view_clicked(self, event: LinesView.Clicked) -> None:
         kind, _, what = event.action.partition(":")

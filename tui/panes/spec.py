@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tui.model.kind import Kind
     from tui.model.snapshot import HostSnapshot
     from tui.model.usage import DiskReading
+    from tui.panes.frame import PaneFrame
     from tui.widgets.grid_columns import Column
     from tui.widgets.grid_filter import Fact
     from tui.widgets.lines import SpanLine
@@ -57,42 +58,67 @@ def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class PaneSpec(Generic[T]):
-    """One pane; `rows` may keep what it made before, so that unchanged things stay the same objects."""
+def list_frame(pane: AnyPane, columns: Sequence[str]) -> PaneFrame:
+    """Return what draws a pane that is a list, with these columns, or its own where none are named."""
+    from tui.panes.grid_frame import GridFrame
+
+    return GridFrame(pane, columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pane(Generic[T]):
+    """One pane, whatever draws it; `T` is the thing under its cursor."""
 
     id: str
     digit: str
     title: str
-    columns: tuple[Column[T], ...]
-    key: Callable[[T], str]
-    rows: Callable[[], Callable[[View], Sequence[T]]]
-    """Makes the function that gives the rows of a view; called once per pane on the screen."""
-    fact: Callable[[T, str], Fact]
-    facts: tuple[str, ...]
     words: Callable[[T], str]
     tabs: tuple[Tab[T], ...]
-    empty: Callable[[View], str]
-    """What to say when there are no rows, and why."""
     kinds: Callable[[T | None], tuple[Kind, ...]]
-    """To what kinds of action the row is open; asked with None when there is no row."""
+    """To what kinds of action the thing is open; asked with None when there is none."""
     target: Callable[[T], Target]
     summary: Callable[[View], str] = lambda _view: ""
     """A few words behind the pane's name, e.g. how many run."""
     hints: tuple[tuple[str, str], ...] = ()
     """Keys that only this pane has, for the hint bar."""
     label: Callable[[T], str] | None = None
-    """What the row is called above its detail; None: by its words."""
+    """What the thing is called above its detail; None: by its words."""
     host_actions: str = "domain"
     """Which actions on the host itself belong here: those whose id begins so."""
     newest_first: bool = False
     """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
     journal_id: Callable[[T], str | None] = lambda _item: None
-    """The journal entry that the row is, for panes whose rows can be undone."""
+    """The journal entry that the thing is, for panes whose rows can be undone."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
+    wants_links: bool = False
+    """Whether counters and neighbours of links are read every interval while it is on the screen."""
+    wants_networks: bool = False
+    """Whether libvirt's networks are read every few seconds while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
-    """The domain that the detail of this row needs to be read."""
+    """The domain that the detail of this thing needs to be read."""
+    watch_link: Callable[[T], str | None] = lambda _item: None
+    """The link that the detail of this thing needs to be read (HostSnapshot.link_detail), by its key."""
+    holds: tuple[Kind, ...] = ()
+    """The kinds of thing that are rows here, by their own keys: where a jump to one of them leads."""
+    frame: Callable[[AnyPane, Sequence[str]], PaneFrame] = list_frame
+    """Makes what draws it, given the chosen columns."""
+    columns: tuple[Column[T], ...] = ()
+    """The columns that the configuration may name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaneSpec(Pane[T]):
+    """A pane that is a list; `rows` may keep what it made before, so that unchanged things stay the same objects."""
+
+    columns: tuple[Column[T], ...]
+    key: Callable[[T], str]
+    rows: Callable[[], Callable[[View], Sequence[T]]]
+    """Makes the function that gives the rows of a view; called once per pane on the screen."""
+    fact: Callable[[T, str], Fact]
+    facts: tuple[str, ...]
+    empty: Callable[[View], str]
+    """What to say when there are no rows, and why."""
 
 
 def offers(pane: AnyPane, action: Action, kinds: Sequence[Kind]) -> bool:
@@ -102,5 +128,5 @@ def offers(pane: AnyPane, action: Action, kinds: Sequence[Kind]) -> bool:
     return action.kind in kinds
 
 
-AnyPane = PaneSpec[Any]
+AnyPane = Pane[Any]
 Columns = Mapping[str, tuple[str, ...]]

@@ -77,5 +77,6 @@ PANE: PaneSpec[StorageRow] = PaneSpec(
     target=_target,
     summary=_summary,
     wants_storage=True,
+    holds=(Kind.POOL, Kind.VOLUME),
     host_actions="pool",
 )

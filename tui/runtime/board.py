@@ -26,6 +26,7 @@ class Board:
         self._lock = threading.Lock()
         self._publish = publish
         self._problems: dict[str, str] = {}
+        self._limits: dict[str, str] = {}
         now = time.time_ns()
         connection = Connection(uri, LinkState.CONNECTING, now, read_only)
         self._snapshot = HostSnapshot(sequence=0, taken_ns=now, connection=connection)
@@ -81,6 +82,13 @@ class Board:
         if before != problem:
             _log.warning("%s: %s", source, problem or "can be read again")
             self.update(problems=problems)
+
+    def note_limit(self, source: str, limit: str) -> None:
+        """Say what a source cannot see on this host and why."""
+        with self._lock:
+            self._limits[source] = limit
+            limits = tuple(self._limits.values())
+        self.update(limits=limits)
 
     def wait(self, ready: Callable[[HostSnapshot], bool], timeout_s: float) -> bool:
         """Block the caller until `ready` holds for the newest snapshot; False when `timeout_s` passed before."""

@@ -12,8 +12,10 @@ from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.fabric import FabricReader
+from tui.runtime.links import LinkWatcher
 from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.networks import NetworkWatcher
 from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
@@ -83,13 +85,22 @@ class Collector:
         )
         self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
+            "storage",
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
             watched=lambda: self._focus.storage,
             told=self._pool_hosts.nudge,
         )
+        self._networks = NetworkWatcher(
+            "networks",
+            self._monitor_link,
+            self.board,
+            owns_link=not self._shared,
+            watched=lambda: self._focus.networks,
+        )
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
+        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
         self._made_up = (
@@ -111,6 +122,7 @@ class Collector:
         self._pool_hosts.start()
         self._storage.start()
         self._start_network()
+        self._networks.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -121,7 +133,9 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
+        self._links.stop()
         self._storage.stop()
+        self._networks.stop()
         self._pool_hosts.stop()
         self._fabric.stop()
         self._ovs.stop()
@@ -138,16 +152,22 @@ class Collector:
                 self.monitors.nudge()
             if focus.storage and not before.storage:
                 self._storage.nudge()
+            if (focus.links, focus.link) != (before.links, before.link):
+                self._links.wake()
             if focus.links and not before.links:
                 self._nudge_network()
+            if focus.networks and not before.networks:
+                self._networks.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._links.nudge()
         self._storage.nudge()
         self._nudge_network()
+        self._networks.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -155,13 +175,16 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
+        self._links.nudge()
         self._storage.nudge()
+        self._networks.nudge()
         self._nudge_network()
 
     def _start_network(self) -> None:
         if self._made_up is not None:
             self._made_up.start()
         else:
+            self._links.start()
             self._fabric.start()
             self._ovs.start()
 

@@ -21,6 +21,10 @@ class Focus:
     """Whether pools and volumes are looked at."""
     links: bool = False
     """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
+    link: str | None = None
+    """The key of the link that is open in the detail."""
+    networks: bool = False
+    """Whether libvirt's networks are looked at."""
 
 
 class Desk:

@@ -140,7 +140,7 @@ class Jobs:
 
     def touched(self, step: Step) -> None:
         """Have the target of a step read again at once."""
-        self._nudge({step.target})
+        self._nudge({step.target, getattr(step.request, "domain", step.target)})
 
 
 class Run:

@@ -27,7 +27,8 @@ class Scanner:
     def start(self) -> None:
         """Start the thread, or note why there is nothing to scan."""
         if not self._local:
-            self._board.update(done="processes", limits=("processes: the host is not this machine",))
+            self._board.note_limit("processes", "processes: the host is not this machine")
+            self._board.update(done="processes")
             return
         run_forever("scanner", self._run, self._failed, lambda: self._stopped)
 

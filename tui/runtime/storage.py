@@ -2,118 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tui.runtime.threads import run_forever
-from tui.sources.connection import ConnectError, close, is_alive
-from tui.sources.errors import LibvirtError, words
-
-if TYPE_CHECKING:
-    from tui.runtime.board import Board
-    from tui.sources.storage import StorageReader
-    from tui.sources.storage_events import PoolEvents
-
-_WATCHED_S, _UNWATCHED_S = 5.0, 120.0
-# What reading may cost of one CPU while nobody looks; a host of thousands of volumes is read less often.
-_SHARE = 0.0005
-_AGAIN_S = 5.0
+from tui.runtime.watcher import Events, Reader, Watcher
 
 
-class StorageWatcher:
-    """Publishes the pools and volumes of one host: at once when asked, every few seconds while somebody looks, seldom
-    otherwise. Events tell of pools; of volumes that come and go there are none."""
+class StorageWatcher(Watcher):
+    """Publishes the pools and volumes of one host. Events tell of pools; of volumes that come and go there are none."""
 
-    def __init__(
-        self,
-        open_link: Callable[[], Any],
-        board: Board,
-        *,
-        owns_link: bool,
-        watched: Callable[[], bool],
-        told: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Make a watcher; `told` is called after each reading that was published."""
-        self._open_link = open_link
-        self._board = board
-        self._owns_link = owns_link
-        self._watched = watched
-        self._told = told
-        self._wake = threading.Event()
-        self._stopped = False
-        self._cost_s = 0.0
-        self._connection: Any | None = None
-        self._events: PoolEvents | None = None
-
-    def start(self) -> None:
-        """Start the thread."""
-        run_forever("storage reader", self._run, self._failed, lambda: self._stopped)
-
-    def stop(self) -> None:
-        """Ask the thread to leave; it does so after the call it is in."""
-        self._stopped = True
-        self._wake.set()
-
-    def nudge(self) -> None:
-        """Read at once."""
-        self._wake.set()
-
-    def _failed(self, problem: str) -> None:
-        self._board.note_problem("storage", problem)
-
-    def _run(self) -> None:
-        reader: StorageReader | None = None
-        while not self._stopped:
-            # Whoever asked before a reading begins is answered by it.
-            self._wake.clear()
-            try:
-                reader = reader or self._open()
-                self._read(reader)
-                pause_s = self._pause_s()
-            except (ConnectError, LibvirtError) as error:
-                # That the connection is lost the poller says; here it only means to open another.
-                if self._connection is not None and is_alive(self._connection):
-                    self._failed(
-                        f"storage cannot be read: {words(error) if isinstance(error, LibvirtError) else error}"
-                    )
-                reader, pause_s = None, _AGAIN_S
-                self._drop()
-            # To be stopped is never missed, whenever it came.
-            if not self._stopped:
-                self._wake.wait(pause_s)
-        del reader
-        self._drop()
-
-    def _open(self) -> StorageReader:
+    def make(self, connection: Any) -> tuple[Reader, Events]:
+        """Return the reader of a connection's storage, and its events."""
         from tui.sources.storage import StorageReader
         from tui.sources.storage_events import PoolEvents
 
-        self._connection = self._open_link()
-        self._events = PoolEvents(self.nudge, self._refreshed)
-        self._events.register(self._connection)
-        return StorageReader(self._connection)
-
-    def _refreshed(self) -> None:
-        """Somebody may have it refreshed every second; that is of interest to those who look at it."""
-        if self._watched():
-            self.nudge()
-
-    def _drop(self) -> None:
-        if self._connection is not None and self._events is not None:
-            self._events.deregister(self._connection)
-        if self._connection is not None and self._owns_link:
-            close(self._connection)
-        self._connection = None
-
-    def _read(self, reader: StorageReader) -> None:
-        before = time.thread_time()
-        found = reader.read(lambda: self._stopped)
-        self._cost_s = time.thread_time() - before
-        self._board.update(done="storage", storage=found)
-        self._told()
-        self._failed("")
-
-    def _pause_s(self) -> float:
-        return _WATCHED_S if self._watched() else max(_UNWATCHED_S, self._cost_s / _SHARE)
+        return StorageReader(connection), PoolEvents(self.nudge, self.nudge_if_watched)

@@ -131,8 +131,8 @@ def read_open_files(pid: int) -> OpenFiles | None:
         descriptors = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return None
-    links = {int(name): link for name in descriptors if (link := _link(f"/proc/{pid}/fd/{name}"))}
-    taps = {number: _tap_name(pid, number) for number, link in links.items() if link == "/dev/net/tun"}
+    links = {int(name): link for name in descriptors if (link := read_link(f"/proc/{pid}/fd/{name}"))}
+    taps = {number: tap_name(pid, number) for number, link in links.items() if link == "/dev/net/tun"}
     return OpenFiles(
         taps={number: name for number, name in taps.items() if name},
         kvm="anon_inode:kvm-vm" in links.values(),
@@ -150,13 +150,15 @@ def running_vcpu(pid: int, tid: int) -> int | None:
     return int(fields[1], 16)
 
 
-def _tap_name(pid: int, descriptor: int) -> str:
+def tap_name(pid: int, descriptor: int) -> str:
+    """Return the name of the link of an open tap, in the tap's namespace; source: /proc/PID/fdinfo; "" for none."""
     data = read_file(f"/proc/{pid}/fdinfo/{descriptor}") or b""
     found = re.search(rb"^iff:\s*(\S+)$", data, re.MULTILINE)
     return os.fsdecode(found[1]) if found else ""
 
 
-def _link(path: str) -> str:
+def read_link(path: str) -> str:
+    """Return what a symbolic link of /proc or /sys says; "" when it is gone or closed to us."""
     try:
         return os.readlink(path)
     except OSError:

@@ -14,7 +14,7 @@ from tui.widgets.grid_keys import KEYS, MOVES, SORTS
 from tui.widgets.grid_lines import GUTTER, GridLines
 from tui.widgets.grid_rows import Rows
 from tui.widgets.grid_view import View
-from tui.widgets.painting import Line, Painted, clip
+from tui.widgets.painting import Line, Steered, clip
 
 __all__ = ["KEYS", "Cell", "Column", "Fact", "Grid", "Matcher"]
 
@@ -24,7 +24,7 @@ WHEEL_ROWS = 3
 COUNT_LIMIT = 1_000_000
 
 
-class Grid(Painted, Generic[T]):
+class Grid(Steered, Generic[T]):
     """A table of items by key. The cursor, the marks and the place in view stay with the keys, whatever the order.
 
     Items are taken as immutable: an item that is the same object as before is neither rendered nor sorted again."""

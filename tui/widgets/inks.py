@@ -31,6 +31,7 @@ TOKEN_INKS: dict[str, Ink] = {
     "title": Ink("", "bold", "bold"),
     "key": Ink("text-accent", "bold", "bold"),
     "active": Ink("", "bold reverse", "bold reverse"),
+    "blurred": Ink("", "underline", "underline"),
 }
 """The inks of the tokens every painted widget knows; "" is the line's own."""
 

@@ -237,3 +237,20 @@ class Painted(Widget):
         if style is None:
             style = self._inks[base, token] = resolve(self, base, token)
         return style
+
+
+class Steered(Painted):
+    """Base of what fills a pane: it takes keys, counts before them, and says what part of it is in view."""
+
+    @property
+    def position(self) -> str:
+        """What part of how much is in view, as in `1-30/47`."""
+        raise NotImplementedError
+
+    def begin_count(self, digit: str) -> None:
+        """Take a digit of a count that the next movement repeats itself by."""
+        raise NotImplementedError
+
+    def press(self, key: str) -> bool:
+        """Do what `key` (its Textual name) means; False when it means nothing here."""
+        raise NotImplementedError

@@ -1,0 +1,126 @@
+"""A pane that is a list: its rows, its filter, its marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from tui.panes.frame import PaneFrame
+from tui.panes.spec import AnyPane, PaneSpec
+from tui.widgets.grid import Grid
+
+if TYPE_CHECKING:
+    from tui.actions.base import Target
+    from tui.model.kind import Kind
+    from tui.panes.spec import View
+
+
+class GridFrame(PaneFrame):
+    """Shows a PaneSpec; enter opens the detail in full."""
+
+    spec: PaneSpec[Any]
+
+    def __init__(self, spec: AnyPane, columns: Sequence[str]) -> None:
+        super().__init__(spec)
+        self.spec = spec = cast("PaneSpec[Any]", spec)
+        self._make = spec.rows()
+        self.grid: Grid[Any] = Grid(
+            spec.columns,
+            spec.key,
+            field=spec.fact,
+            fields=spec.facts,
+            text=spec.words,
+            counts=True,
+            classes="list-grid",
+        )
+        if columns:
+            shown = set(columns)
+            self.grid.set_columns(columns, {column.key for column in spec.columns} - shown)
+
+    @property
+    def main(self) -> Grid[Any]:
+        """The list."""
+        return self.grid
+
+    @property
+    def item(self) -> Any | None:
+        """The row under the cursor."""
+        return self.grid.cursor_item
+
+    def show(self, view: View) -> None:
+        """Draw `view`; what did not change costs nothing."""
+        self._view = view
+        rows = self._make(view)
+        if not rows:
+            self.grid.empty = self.spec.empty(view)
+        self.grid.set_items(rows)
+        self.draw_detail()
+
+    def reveal(self, kind: Kind, key: str) -> bool:
+        """Put the cursor on the row of a thing, which the filter may not hide any more; False when there is none."""
+        if self.grid.go_to(key):
+            return True
+        self.close_filter(clear=True)
+        self.grid.set_filter(None)
+        return self.grid.go_to(key)
+
+    # What is selected
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return the kinds of action that apply to the marked rows, or to the one under the cursor."""
+        marked = self.grid.marked_items
+        rows = marked or ([self.item] if self.item is not None else [])
+        if not rows:
+            return self.spec.kinds(None)
+        return tuple(dict.fromkeys(kind for row in rows for kind in self.spec.kinds(row)))
+
+    def targets(self, kind: Kind) -> list[Target]:
+        """Return what an action of `kind` applies to: the marked rows that are such, else the one under the cursor."""
+        rows = self.grid.marked_items or ([self.item] if self.item is not None else [])
+        return [self.spec.target(row) for row in rows if kind in self.spec.kinds(row)]
+
+    def hidden_marks(self) -> list[str]:
+        """Return the words of the marked rows that the filter hides; actions apply to them all the same."""
+        marked = self.grid.marked_items
+        shown = {self.spec.key(item) for item in self.grid.shown_items} if marked else set()
+        return [self.spec.words(item) for item in marked if self.spec.key(item) not in shown]
+
+    def looked_at(self) -> tuple[tuple[str, ...], str | None]:
+        """Return the domains whose rows are in view, and the one that is open in the detail."""
+        watched = (self.spec.watch(item) for item in self.grid.visible_items)
+        return tuple(key for key in watched if key), super().looked_at()[1]
+
+    # Filter
+
+    @property
+    def placeholder(self) -> str:
+        """What can be asked for."""
+        return f"words, or {', '.join(self.spec.facts[:6])} … as in state:running cpu>50"
+
+    def look_for(self, text: str) -> str:
+        """Filter the rows; returns why the text cannot be understood: the list stays as the last good one left it."""
+        if not text.strip():
+            self.grid.set_filter(None)
+            return ""
+        from tui.model.query import QueryError, parse
+
+        try:
+            self.grid.set_filter(parse(text, self.spec.facts))
+        except QueryError as error:
+            return str(error)
+        return ""
+
+    # Messages of the grid
+
+    def on_grid_moved(self) -> None:
+        self.rest()
+
+    def on_grid_positioned(self) -> None:
+        self.post_message(self.Positioned())
+        self.post_message(self.Looked())
+
+    def on_grid_marks_changed(self) -> None:
+        self.post_message(self.Looked())
+
+    def on_grid_opened(self) -> None:
+        self.zoom(True)

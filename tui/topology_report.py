@@ -1,0 +1,139 @@
+"""`virtdeck topology`: what is plugged into what, as the drawing of the screen or for other programs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tui.model.host import LinkState
+from tui.model.text import clean
+from tui.reports import CONNECT_S, GOOD, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tui.cli import Options
+    from tui.model.snapshot import HostSnapshot
+    from tui.model.topology import Graph
+
+USAGE = 2
+_WIDTH = 100
+_HOPS = 2
+# Firewalls are read namespace by namespace, once these are known.
+_FIREWALLS_S = 5.0
+_OF_HOST = frozenset({"links", "firewalls", "ovs", "dnsmasqs", "processes"})
+_OF_LIBVIRT = frozenset({"domains", "configs", "addresses", "networks"})
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="nodes and edges as JSON")
+    form.add_argument("--dot", action="store_true", help="in the language of Graphviz")
+    form.add_argument("--mermaid", action="store_true", help="as a Mermaid flowchart")
+    form.add_argument("--bus", action="store_true", help="the bus view, however much there is")
+    form.add_argument("--tree", action="store_true", help="the tree view")
+    parser.add_argument("--width", type=int, metavar="N", help="columns of the drawing (those of the terminal)")
+    parser.add_argument("--all", action="store_true", help="fold nothing")
+    parser.add_argument("--focus", metavar="NAME", help="only what is around a guest, link, bridge or namespace")
+    parser.add_argument("--hops", type=int, default=_HOPS, metavar="N", help=f"how far around it ({_HOPS})")
+
+
+def topology(options: Options, args: argparse.Namespace) -> int:
+    """Print the topology; returns the exit code. Without libvirt it is that of the links alone, and says so."""
+    snapshot = _read(options)
+    if snapshot is None:
+        return NO_CONNECTION
+    from tui.topology.graph import build
+
+    graph = build(snapshot)
+    focus = ""
+    if args.focus is not None:
+        found = _named(graph, args.focus)
+        if len(found) != 1:
+            _say_which(graph, args.focus, found)
+            return USAGE
+        focus = found[0]
+    _print(graph, args, focus)
+    return GOOD
+
+
+def _print(graph: Graph, args: argparse.Namespace, focus: str) -> None:
+    from tui.topology import write
+    from tui.topology.layout import Look, draw
+    from tui.topology.shape import around
+
+    if args.json or args.dot or args.mermaid:
+        shown = around(graph, focus, args.hops) if focus else graph
+        if args.json:
+            print_json(write.as_data(shown))
+        else:
+            print(write.as_dot(shown) if args.dot else write.as_mermaid(shown))
+        return
+    width = args.width or shutil.get_terminal_size((_WIDTH, 24)).columns
+    bus = True if args.bus else False if args.tree else None
+    opened = frozenset({"*"}) if args.all else frozenset[str]()
+    drawing = draw(graph, Look(width, bus, open=opened, focus=focus, hops=args.hops))
+    for note in drawing.notes:
+        print(f"virtdeck: {note}", file=sys.stderr)
+    print(drawing.text())
+
+
+def _read(options: Options) -> HostSnapshot | None:
+    """Return the host with all that its network is made of; None where neither libvirt nor links can be read."""
+    from tui.runtime.desk import Focus
+
+    collector = open_collector(options)
+    collector.focus(Focus(links=True, networks=True))
+    collector.start()
+    board = collector.board
+    collector.start_slow()
+    board.wait(settled, CONNECT_S)
+    live = board.snapshot.connection.state is LinkState.LIVE
+    collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))
+    wanted = _OF_HOST | _OF_LIBVIRT if live else _OF_HOST
+    board.wait(lambda seen: not seen.unread & wanted, READ_S)
+    board.wait(_firewalls_read, _FIREWALLS_S)
+    snapshot = board.snapshot
+    collector.stop()
+    if live:
+        return snapshot
+    if snapshot.links is None:
+        say_unreachable(snapshot)
+        return None
+    problem = snapshot.connection.problem or "it does not answer"
+    print(f"virtdeck: without libvirt, at {clean(snapshot.connection.uri)}: {problem}", file=sys.stderr)
+    return snapshot
+
+
+def _firewalls_read(seen: HostSnapshot) -> bool:
+    if seen.links is None:
+        return True
+    return all(key in seen.firewalls for key, netns in seen.links.namespaces.items() if not netns.problem)
+
+
+def _named(graph: Graph, name: str) -> list[str]:
+    """The nodes of an id, else of a name: guests and namespaces before links, those of our own namespace first."""
+    if name in graph.nodes:
+        return [name]
+    found = [node for node in graph.nodes.values() if node.name == clean(name)]
+    for group in (
+        [node for node in found if node.kind.value not in ("link", "nic", "ovs-port")],
+        [node for node in found if node.netns == "host"],
+        found,
+    ):
+        if group:
+            return [node.id for node in group]
+    return []
+
+
+def _say_which(graph: Graph, name: str, found: Sequence[str]) -> None:
+    if not found:
+        print(f"virtdeck: --focus: nothing here is called {clean(name)!r}", file=sys.stderr)
+        return
+    print(f"virtdeck: --focus: several are called {clean(name)!r}; name one by its id:", file=sys.stderr)
+    for id in found:
+        node = graph.nodes[id]
+        print(f"  {clean(id)}  {node.kind.value}{' in ' + node.netns if node.netns else ''}", file=sys.stderr)
