@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tui.sources.netlink.events import NO_PART, Dirty, EventSocket, Part
+from tui.sources.netlink.events import ALL_PARTS, NO_PART, Dirty, EventSocket, Part
 from tui.sources.netlink.picture import Picture
 
 if TYPE_CHECKING:
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from tui.runtime.desk import Focus
 
 _GATHER_S = 0.02
-# Of namespaces without a file and of br_netfilter's switches no event tells, and of neighbours too many do to hear them
-# while nobody looks. Looking after these may cost this share of one CPU.
+# No event tells of namespaces without a file, of br_netfilter's switches, and of aliases and bridge settings of links
+# that are down; of neighbours too many do to hear them while nobody looks. Looking after these may cost this share of
+# one CPU.
 _SHARE = 0.0005
 _SEARCH_S = 10.0
 _UNWATCHED_S = 60.0
@@ -103,11 +104,13 @@ class LinkFollower:
 
     def _add_what_is_due(self, dirty: Dirty, *, everything: bool, neighbours: bool) -> None:
         now_s = time.monotonic()
+        if everything:
+            self._picture.mark(dirty, ALL_PARTS)
         if everything or now_s >= self._search_due_s:
             dirty.namespaces = True
-            self._picture.mark(dirty, Part.SETTINGS)
+            self._picture.mark(dirty, Part.SETTINGS, links=True)
         due = now_s >= self._neighbours_due_s
-        if everything or neighbours or (due and not self._looked_at):
+        if neighbours or (due and not self._looked_at):
             self._picture.mark(dirty, Part.NEIGHBOURS)
             self._held.clear()
         elif due:

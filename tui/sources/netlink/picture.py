@@ -236,11 +236,13 @@ class Picture:
         if (space := self._spaces.get(netns)) is not None:
             dirty.of(space.target).links.add(int(index))
 
-    def mark(self, dirty: Dirty, parts: Part) -> None:
-        """Mark parts of all namespaces."""
+    def mark(self, dirty: Dirty, parts: Part, *, links: bool = False) -> None:
+        """Mark parts of all namespaces, and all links if wanted."""
         for space in self._spaces.values():
             if not space.netns.problem:
-                dirty.of(space.target).parts |= parts
+                marks = dirty.of(space.target)
+                marks.parts |= parts
+                marks.all_links |= links
 
     def usage(self) -> dict[str, LinkUsage]:
         """Return the counters of all links now, and their rates since the call before."""
