@@ -144,7 +144,7 @@ def print_json(data: object) -> None:
 
 def snapshot(options: Options) -> int:
     """Print everything that was seen of the host as JSON; returns the exit code."""
-    network = ("links", "firewalls", "ovs", "dnsmasqs")
+    network = ("networks", "links", "firewalls", "ovs", "dnsmasqs")
     read = read_host(options, ("domains", "configs", "usage", "addresses", "processes", "cpus", *network))
     if read is None:
         return NO_CONNECTION

@@ -32,6 +32,8 @@ from tui.ops import (
     memory,
     memory_devices,
     monitor,
+    networks,
+    nics,
     pins,
     pools,
     ports,
@@ -49,6 +51,13 @@ Build = Callable[[Twin, str, str], Request]
 
 
 _numbers = itertools.count()
+_MAC, _SPARE = "52:54:00:00:00:99", "52:54:00:00:00:96"
+
+
+def _nic(mac: str, network: str = "") -> str:
+    """A NIC in a network, or in QEMU's own."""
+    source = f"<source network='{network}'/>" if network else ""
+    return f"<interface type='{'network' if network else 'user'}'><mac address='{mac}'/>{source}</interface>"
 
 
 def _file(new: Twin) -> str:
@@ -128,8 +137,30 @@ class Prey:
             lab.define_pool("idle", folder / "idle", start=False),
         )
         lab.virsh("vol-create-as", "stock", "one.raw", "1M")
+        self.network, self.quiet = self._networks()
+        self.network_file = folder / "network.xml"
+        self.network_file.write_text("<network><name>other</name><bridge name='brother'/></network>")
         self.pool_file = folder / "pool.xml"
         self.pool_file.write_text(lab.virsh("pool-dumpxml", "stock").stdout)
+
+    def _networks(self) -> tuple[str, str]:
+        """The UUIDs of a network with a static host, a name and an orphaned tap, and of one that is inactive."""
+        lab, both = self.lab, ("--live", "--config")
+        subnet = f"10.77.{lab.define_network('office', bridge='br-office')}"
+        lab.define_network("quiet", bridge="br-quiet")
+        lab.virsh("net-destroy", "quiet")
+        self.address = f"{subnet}.6"
+        host = f"<host mac='52:54:00:00:00:98' ip='{subnet}.5'/>"
+        lab.virsh("net-update", "office", "add", "ip-dhcp-host", host, *both)
+        name = "<host ip='10.9.9.9'><hostname>printer</hostname></host>"
+        lab.virsh("net-update", "office", "add", "dns-host", name, *both)
+        path = self.folder / "nic.xml"
+        path.write_text(_nic(_MAC, "office"))
+        lab.virsh("attach-device", "on", str(path), *both)
+        lab.virsh("net-destroy", "office")
+        lab.virsh("net-start", "office")
+        uuids = [lab.virsh("net-uuid", name).stdout.strip() for name in ("office", "quiet")]
+        return uuids[0], uuids[1]
 
     def request(self, kind: type[Request]) -> Request:
         """A request of that type that would change something here."""
@@ -166,8 +197,27 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     volumes.DeleteVolume: lambda prey: volumes.DeleteVolume(prey.pool, "one.raw"),
     volume_streams.UploadVolume: lambda prey: volume_streams.UploadVolume(prey.pool, "one.raw", str(prey.pool_file)),
     volume_streams.DownloadVolume: lambda prey: volume_streams.DownloadVolume(prey.pool, "one.raw", _file(prey.new)),
+    nics.AttachNic: lambda prey: nics.AttachNic(prey.rich.uuid, False, _SPARE, _nic(_SPARE), _file(prey.new)),
+    nics.DetachNic: lambda prey: nics.DetachNic(prey.on.uuid, False, _MAC),
+    nics.PlugNic: lambda prey: nics.PlugNic(prey.on.uuid, False, _MAC, _PLUG, "", _file(prey.new)),
+    nics.ReplugNic: lambda prey: nics.ReplugNic(prey.on.uuid, _MAC, _PLUG, "", _file(prey.new)),
+    nics.SetNicLink: lambda prey: nics.SetNicLink(prey.on.uuid, False, _MAC, False),
+    nics.SetNicLimits: lambda prey: nics.SetNicLimits(prey.on.uuid, False, _MAC, (("inbound.average", 100),)),
+    networks.StartNetwork: lambda prey: networks.StartNetwork(prey.quiet),
+    networks.DestroyNetwork: lambda prey: networks.DestroyNetwork(prey.network, unused=False),
+    networks.SetNetworkAutostart: lambda prey: networks.SetNetworkAutostart(prey.network, True),
+    networks.DefineNetwork: lambda prey: networks.DefineNetwork(str(prey.network_file)),
+    networks.CreateNetwork: lambda prey: networks.CreateNetwork(str(prey.network_file)),
+    networks.EditNetwork: lambda prey: networks.EditNetwork(
+        prey.network, (("mtu", "1400"),), _file(prey.new), _file(prey.new)
+    ),
+    networks.UndefineNetwork: lambda prey: networks.UndefineNetwork(prey.network, _file(prey.new)),
+    networks.UpdateNetwork: lambda prey: networks.UpdateNetwork(
+        prey.network, False, "add-last", "dns-host", -1, "<host ip='10.9.9.8'><hostname>x</hostname></host>"
+    ),
     block_scheduler.SetIoScheduler: lambda _prey: block_scheduler.SetIoScheduler("none-such", "none"),
 }
+_PLUG = "<interface type='bridge'><source bridge='br9'/></interface>"
 _VOLUME = "<volume><name>new.raw</name><capacity>1024</capacity><target><format type='raw'/></target></volume>"
 # Written by the kernel, or only read: a connection of libvirt's does not refuse them.
 _WITHOUT_LIBVIRT = (*process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume)
@@ -196,6 +246,7 @@ def _rich_xml(lab: LabHost, image: Path) -> ET.Element:
     for balloon in devices.findall("memballoon"):
         balloon.set("model", "virtio")
     drive = element("disk", element("target", dev="sda", bus="sata"), element("readonly"), type="file", device="cdrom")
+    devices.append(ET.fromstring(_nic("52:54:00:00:00:97")))
     devices.extend([ET.fromstring(DIMM), ET.fromstring(VIRTIO), drive])
     return root
 
@@ -242,6 +293,18 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.disk-resize": {"device": "vda", "size": "8M"},
         "domain.disk-tune": {"device": "vda", "total_iops": "100"},
         "domain.media": {"device": "sda", "source": str(prey.spare)},
+        "domain.nic-attach": {"source": "office"},
+        "domain.nic-detach": {"nic": _MAC},
+        "domain.nic-link": {"nic": _MAC},
+        "domain.nic-plug": {"nic": _MAC, "to": "bridge", "source": "br9", "where": "persistent"},
+        "domain.nic-limits": {"nic": _MAC, "inbound_average": "1M"},
+        "network.define": {"name": "other", "address": "10.91.0.1/24"},
+        "network.create": {"name": "other", "address": "10.91.0.1/24"},
+        "network.edit": {"mtu": "1400"},
+        "network.host-add": {"client": _MAC, "address": prey.address},
+        "network.host-remove": {"host": "52:54:00:00:00:98"},
+        "network.dns-remove": {"name": "printer"},
+        "network.dns-add": {"address": "10.9.9.8", "names": "x"},
         "pool.define": {"name": "other", "target": str(prey.folder / "other")},
         "pool.scheduler": {"scheduler": "none"},
         "volume.create": {"name": "new.raw", "capacity": "1M"},
@@ -262,7 +325,7 @@ def test_every_request_is_tried() -> None:
 def test_the_prey_would_change(prey: Prey, tmp_path: Path) -> None:
     """What the other tests rest upon: without --read-only these actions have plans and these requests are taken."""
     with Deck(prey.lab.uri, tmp_path) as deck:
-        seen = deck.read("storage", processes=True)
+        seen = deck.read("storage", "networks", processes=True)
         refused = {action.id for action in ACTIONS if not _plans(deck, seen, action, prey)}
         # Whether the disk below a pool has a choice of schedulers is the machine's.
         assert refused - {"pool.scheduler"} == {"domain.resume"}, "nothing is paused here"
@@ -287,13 +350,15 @@ def targets_of(action: Action, prey: Prey) -> list[list[str]]:
         return [["stock"], ["idle"]]
     if action.kind is Kind.VOLUME:
         return [["stock/one.raw"]]
+    if action.kind is Kind.NETWORK:
+        return [["office"], ["quiet"]]
     return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]
 
 
 def test_no_action_makes_a_plan(prey: Prey, tmp_path: Path) -> None:
     for uri in (prey.lab.uri, prey.lab.uri_readonly):
         with Deck(uri, tmp_path, read_only=True) as deck:
-            seen = deck.read("storage", processes=True)
+            seen = deck.read("storage", "networks", processes=True)
             assert seen.connection.read_only
             assert set(prey.domains) <= {domain.raw_name for domain in seen.domains.values()}
             for action in ACTIONS:

@@ -18,7 +18,7 @@ import pytest
 from tests.lab.actions import Deck, Seen, run_commands, same
 from tests.lab.host import LabHost
 from tests.lab.namespaces import is_alive, wait_until
-from tests.lab.twin_cases import CASES, tuning
+from tests.lab.twin_cases import CASES, nics, tuning
 from tests.lab.twins import OFF, RUNNING, Case, Make, Twin, any_reason, saved, twins
 from tui import ops
 from tui.actions import ACTIONS
@@ -30,6 +30,7 @@ from tui.ops.define import Define, Undefine
 from tui.ops.disks import AttachDisk
 from tui.ops.lifecycle import SetAutostart
 from tui.ops.memory_devices import AttachMemory, DetachMemory, ResizeMemory, SetMemorySlots
+from tui.ops.nics import AttachNic, PlugNic
 from tui.ops.ports import SetRootPorts
 from tui.ops.vcpu_layout import ReshapeVcpus
 from tui.runtime.jobs import Job
@@ -99,7 +100,10 @@ def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
             files[request.backup] = twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout
         if isinstance(request, (SetMemorySlots, SetRootPorts)):
             files[request.file] = request.edited(files[request.backup])
-        elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory, AttachDisk)) and request.file:
+        elif isinstance(request, PlugNic):
+            side = [] if request.live else ["--inactive"]
+            files[request.file] = request.edited(twin.lab.virsh("dumpxml", step.target, *side).stdout)
+        elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory, AttachDisk, AttachNic)) and request.file:
             files[request.file] = request.xml
         for path, xml in files.items():
             Path(path).parent.mkdir(exist_ok=True)
@@ -298,9 +302,10 @@ def test_every_action_and_every_value_has_a_twin() -> None:
         *((case.action, case.values) for case in PROCESS_CASES),
         ("process.affinity", {"role": "vhost"}),
         *tuning.ELSEWHERE,
+        *nics.ELSEWHERE,
     ]
-    # Pools and volumes have twins of their own, in test_pools.py and test_volumes.py.
-    here = [action for action in ACTIONS if action.id.partition(".")[0] not in ("pool", "volume")]
+    # Those have twins of their own, in test_pools.py, test_volumes.py and test_network_twins.py.
+    here = [action for action in ACTIONS if action.id.partition(".")[0] not in ("pool", "volume", "network")]
     assert {action for action, _values in cases} == {action.id for action in here}
     for action in here:
         for asked in action.fields:

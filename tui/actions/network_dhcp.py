@@ -97,10 +97,12 @@ def _is_name(text: str) -> bool:
 def _client(context: Context, network: Network, text: str, address: Address) -> tuple[str, str | None]:
     """The MAC that a text says, or that of the guest that it names, and the guest's name; an IPv6 client by its
     DUID."""
-    if is_mac(text.lower().replace("-", ":")):
+    mac = text.lower().replace("-", ":")
+    if is_mac(mac):
         if address.version == 6:
             raise FieldError("client", "a DHCPv6 client is known by its DUID, not by its MAC; or leave it to its name")
-        return text.lower().replace("-", ":"), None
+        owners = [one for one in guests_of(context.snapshot, network) if one.nic.mac.lower() == mac]
+        return mac, owners[0].domain.raw_name if owners else None
     ones = [one for one in guests_of(context.snapshot, network) if one.domain.raw_name == text and text]
     if address.version == 6:
         return ("", text) if ones else (_duid(text), None)

@@ -20,6 +20,7 @@ from tui.ops.networks import EditNetwork
 
 _MODES = ("isolated", "nat", "route", "open")
 _NONE = form.NONE
+_DEFAULT = "default"
 _OF_HOST_BRIDGE = ("bridge",)
 
 
@@ -45,7 +46,7 @@ def now(config: NetworkConfig) -> dict[str, str]:
         "bridge": config.bridge,
         "domain": config.domain,
         "mtu": str(config.mtu or ""),
-        "stp": {True: "on", False: "off", None: ""}[config.stp],
+        "stp": {True: "on", False: "off", None: _DEFAULT}[config.stp],
         "delay": "" if config.delay_s is None else str(config.delay_s),
         "range": _range(config, ipv6=False),
         "range6": _range(config, ipv6=True),
@@ -96,7 +97,7 @@ def _checked(context: Context, network: Network, config: NetworkConfig, name: st
         "range": lambda: _checked_range(config, "range", value),
         "range6": lambda: _checked_range(config, "range6", value),
     }
-    if name == "stp" and value == "":
+    if name == "stp" and value == _DEFAULT:
         raise FieldError("stp", "must be on or off")
     return checks[name]()
 
@@ -177,7 +178,7 @@ ACTION = Action(
         _field("bridge", "Bridge"),
         _field("domain", "DNS domain", "empty: none"),
         _field("mtu", "MTU", "empty: the usual one"),
-        _field("stp", "STP", "", ("on", "off", "")),
+        _field("stp", "STP", "", ("on", "off", _DEFAULT)),
         _field("delay", "Forward delay", "seconds"),
         _field("range", "DHCP range", "FIRST-LAST, or none"),
         _field("range6", "DHCPv6 range", "FIRST-LAST, or none"),

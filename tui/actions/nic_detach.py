@@ -47,6 +47,8 @@ def _notes(_context: Context, target: Target, values: Values) -> Sequence[str]:
     found = chosen(domain, values)
     nic = found[0].nic
     notes = [f"{domain.name}: {nic.mac} is in {' '.join(filter(None, (nic.kind, nic.source)))}"]
+    if any("<boot " in one.nic.xml for one in found):
+        notes.append(f"{domain.name}: undo does not bring back the place of {nic.mac} in the boot order")
     if len(found) < len(sides(domain, values)):
         lacks = "persistent configuration" if found[0].side.live else "running guest"
         notes.append(f"{domain.name}: its {lacks} does not have it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from xml.etree import ElementTree as ET
 
 from tui.actions.base import Action, Context, FieldError, Reason, Target, TargetError, Values
 from tui.actions.define import kept_path
@@ -15,7 +14,7 @@ from tui.model.domain import Domain
 from tui.model.domain_config import Nic
 from tui.model.kind import Kind
 from tui.model.network import Network
-from tui.model.nic_xml import Plug, plug_of
+from tui.model.nic_xml import Plug, plug_of, same_plug
 from tui.model.plan import Step
 from tui.model.text import clean
 from tui.model.virsh import domain_word
@@ -38,7 +37,7 @@ def _plug(context: Context, target: Target, values: Values) -> Sequence[Step]:
     steps = []
     for one in found:
         before = plug_of(one.nic.xml)
-        if _same(before, wanted):
+        if same_plug(before, wanted):
             continue
         if one.side.live:
             _check_live(context, one.nic, plug)
@@ -46,10 +45,6 @@ def _plug(context: Context, target: Target, values: Values) -> Sequence[Step]:
     if not steps:
         raise TargetError("source", f"{found[0].nic.mac} is plugged in there already")
     return steps
-
-
-def _same(one: str, other: str) -> bool:
-    return ET.canonicalize(one, strip_text=True) == ET.canonicalize(other, strip_text=True)
 
 
 def _check_live(context: Context, nic: Nic, plug: Plug) -> None:

@@ -18,7 +18,7 @@ LIMITS = ("average", "peak", "burst")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _KVM_PREFIX = "52:54:00"
 # What says where a NIC is plugged in; all else of it stays when that changes.
-_PLUG_PARTS = ("source", "virtualport", "vlan")
+_PLUG_PARTS = ("source", "vlan", "virtualport")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,23 @@ def plug_of(xml: str) -> str:
     made = ET.Element("interface", type=nic.get("type", ""))
     for part in _PLUG_PARTS:
         made.extend(nic.findall(part))
-    for port in made.iterfind("virtualport"):
-        # Open vSwitch's number of the port that was.
-        port[:] = [parameters for parameters in port if "interfaceid" not in parameters.attrib]
     _strip(made)
     return ET.tostring(made, encoding="unicode")
+
+
+def same_plug(one: str, other: str) -> bool:
+    """Return whether two of what `plug_of` returns are the same place, whatever id the port of an Open vSwitch got.
+    Raises ParseError."""
+    return _without_ids(one) == _without_ids(other)
+
+
+def _without_ids(plug: str) -> str:
+    made = ET.fromstring(plug)
+    for parameters in made.iterfind("virtualport/parameters"):
+        parameters.attrib.pop("interfaceid", None)
+    for port in made.iterfind("virtualport"):
+        port[:] = [child for child in port if child.attrib]
+    return ET.canonicalize(ET.tostring(made, encoding="unicode"), strip_text=True)
 
 
 def with_plug(nic: ET.Element, plug: str) -> str:
@@ -138,12 +150,13 @@ def with_plug(nic: ET.Element, plug: str) -> str:
 
 def plain(xml: str) -> str:
     """Return the XML of a NIC of a running domain without what libvirt finds out anew when it is attached again: its
-    own alias, its tap, the port of its network. Raises ParseError."""
+    own alias, its tap, the port of its network; and without its place in the boot order, which libvirt takes no more
+    once the last device that has one is gone. Raises ParseError."""
     nic = ET.fromstring(with_plug(ET.fromstring(xml), plug_of(xml)))
     for child in list(nic):
         alias = child.tag == "alias" and not child.get("name", "").startswith("ua-")
         tap = child.tag == "target" and child.get("dev", "").startswith(("vnet", "macvtap"))
-        if alias or tap:
+        if alias or tap or child.tag == "boot":
             nic.remove(child)
     return ET.tostring(nic, encoding="unicode").strip()
 

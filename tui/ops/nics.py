@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from tui.model.nic_xml import bandwidth_of, find_nics, plug_of, with_plug
+from tui.model.nic_xml import bandwidth_of, find_nics, plug_of, same_plug, with_plug
 from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome, Progress
@@ -59,7 +59,7 @@ class PlugNic(Request):
         """Return the new `<interface>` of that of a domain XML; raises ParseError, and ValueError when the domain does
         not have it, or it is plugged in elsewhere."""
         nic = _only(ET.fromstring(xml), self.mac)
-        if self.was and not _same(plug_of(ET.tostring(nic, encoding="unicode")), self.was):
+        if self.was and not same_plug(plug_of(ET.tostring(nic, encoding="unicode")), self.was):
             raise ValueError(f"its NIC {self.mac} is plugged in elsewhere by now")
         return with_plug(nic, self.plug)
 
@@ -124,10 +124,6 @@ def _only(root: ET.Element, mac: str) -> ET.Element:
     if len(found) != 1:
         raise ValueError(f"it has {len(found) or 'no'} NICs with the MAC {mac}")
     return found[0]
-
-
-def _same(one: str, other: str) -> bool:
-    return ET.canonicalize(one, strip_text=True) == ET.canonicalize(other, strip_text=True)
 
 
 def _nic(handle: Any, mac: str, what: str, *, live: bool) -> ET.Element:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from tui.model import units
@@ -203,10 +202,7 @@ def _addresses_of(view: View, network: Network, one: Plugged) -> list[str]:
 
 
 def _until(expires_s: int | None) -> str:
-    if expires_s is None:
-        return ""
-    left = expires_s - time.time()
-    return f" for {units.span(left)}" if left > 0 else ", run out"
+    return "" if expires_s is None else f" until {units.moment(expires_s)}"
 
 
 # Leases, static hosts, DNS
