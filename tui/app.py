@@ -265,15 +265,16 @@ class VirtdeckApp(App[int]):
         visible, detail = self.frame.looked_at()
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
-        self._store.look_at((*visible, *((detail,) if detail else ())))
         pane = self.pane
+        links = pane.wants_links or (live is not None and live.wants_links)
+        self._store.look_at((*visible, *((detail,) if detail else ())))
         self.collector.focus(
             Focus(
                 visible,
                 watched or detail,
                 host,
                 storage=pane.wants_storage,
-                links=pane.wants_links,
+                links=links,
                 link=self.frame.open_link(),
                 networks=pane.wants_networks,
             )

@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
 
     add_options(command("topology", "draw what is plugged into what: guests, bridges, namespaces, tunnels"))
     command("keys", "print the keys as a Markdown table")
+    trace = command("trace", "follow a guest's packets to an address and say where they are lost")
+    trace.add_argument(
+        "source", nargs="?", metavar="DOMAIN[/NIC]", help="domain, QEMU process by name or pid, or a MAC"
+    )
+    trace.add_argument("--link", metavar="NAME[@NETNS]", help="a link of the host in place of a guest")
+    trace.add_argument("--to", metavar="ADDR", help="address, or name of a guest; outside if not given")
+    trace.add_argument("--json", action="store_true", help="as JSON")
     do = command("do", "carry out an action without the screen")
     do.add_argument("action", nargs="?", metavar="ACTION", help="id of the action, see --list")
     do.add_argument("targets", nargs="*", metavar="TARGET", help="names, UUIDs, ids; processes by pid")
@@ -144,6 +151,10 @@ def _dispatch(args: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         from tui.topology_report import topology
 
         return topology(options, args)
+    if args.command == "trace":
+        from tui.trace_report import trace_report
+
+        return trace_report(options, args)
     if args.command == "do":
         from tui.do import do
 

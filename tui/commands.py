@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "u": "undo",
     "H": "host",
     "J": "jump",
+    "T": "trace",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
@@ -54,6 +55,7 @@ class Commands:
             "undo": lambda: app.changes.undo(app.frame.journal_id()),
             "host": self._host,
             "jump": self._jump,
+            "trace": self._trace,
         }
 
     def press(self, name: str, key: str) -> bool:
@@ -149,6 +151,13 @@ class Commands:
         dialog = HostDialog(snapshot)
         app.push_screen(dialog, lambda _none: app.keep_live(None))
         app.keep_live(dialog)
+        return True
+
+    def _trace(self) -> bool:
+        """Follow the packets of the guest under the cursor."""
+        from tui.tracer import open_trace
+
+        open_trace(self._app)
         return True
 
     def _quit(self) -> bool:

@@ -35,6 +35,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("t", "in the topology: buses side by side, or a tree"),
     ("space", "in the topology: open or fold a folded line; in the tree a bridge or namespace"),
     ("n N", "in the topology: next, previous thing that `/` finds"),
+    ("T", "on a domain or process: trace the way of its packets, hop by hop"),
     ("u", "in the journal: undo the change under the cursor"),
     ("c", "in the journal: cancel the change under the cursor that is under way"),
     ("↓ ↑ ← → enter y", "in a dialog: next field, next choice, go ahead; `esc` leaves it"),

@@ -13,12 +13,15 @@ T = TypeVar("T")
 
 
 class LiveScreen(ModalScreen[T]):
-    """Base of the screens that are told of every snapshot; `watched` and `wants_host` are what they need read."""
+    """Base of the screens that are told of every snapshot; `watched` and the `wants_` are what they need read."""
 
     watched: str | None = None
     """The UUID of the domain whose detail has to be read."""
     wants_host = False
     """Whether the host's CPUs and memory have to be read."""
+
+    wants_links = False
+    """Whether links, firewalls and what else belongs to the network have to be read."""
 
     def show_snapshot(self, snapshot: HostSnapshot) -> None:
         """Take news of the host."""

@@ -1,0 +1,135 @@
+"""The path trace against real guests: what is broken on purpose is what it names, and a guest's ping is the truth."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.lab.host import LabHost
+from tests.lab.namespaces import wait_until
+from tests.lab.routed import FAR, RoutedNetwork
+from tests.lab.trace_faults import FAULTS, GUEST, TAP, TWO_AT_ONCE, Fault, Stage
+
+_PROGRAM = (sys.executable, "-m", "tui")
+
+
+@dataclass(slots=True)
+class Lab:
+    """The routed network with two guests, and the program in it."""
+
+    stage: Stage
+
+    @property
+    def net(self) -> RoutedNetwork:
+        """The network."""
+        return self.stage.net
+
+    def trace(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """The exit code and the JSON of a trace by the program, run inside."""
+        code, out, errors = self.net.virtdeck(_PROGRAM, "trace", *words, "--json")
+        assert out, errors
+        return code, json.loads(out)
+
+    def pings(self, *, guest_lives: bool = True, to: str = FAR) -> bool:
+        """Whether a ping of the guest is answered; of a guest that cannot run, whether it answers one."""
+        if not guest_lives:
+            words = ["ip", "netns", "exec", "r1", "ping", "-c", "2", "-W", "1", self.stage.address]
+            return self.stage.lab.run(words, check=False).returncode == 0
+        with self.stage.lab.console(GUEST) as console:
+            return console.run(f"ping -c 2 -W 1 {to}", timeout=60)[0] == 0
+
+    def heal(self, fault: Fault) -> None:
+        """Undo a fault and wait until the guest's ping is answered again."""
+        fault.undo(self.stage)
+        with suppress(RuntimeError):
+            self.net.heal()
+        self.net.heal()
+        wait_until(self.pings, f"the network to be well again after: {fault.name}", timeout=60)
+
+
+@pytest.fixture
+def routed(lab: LabHost) -> Iterator[Lab]:
+    """A healthy network with two guests."""
+    net = RoutedNetwork(lab)
+    net.build()
+    for name in (GUEST, "g2"):
+        net.add_guest(name)
+    address = lab.console_log(GUEST).rpartition("LEASE eth0 ")[2].split()[0]
+    made = Lab(Stage(lab, net, address))
+    wait_until(made.pings, "the guest's ping to be answered")
+    yield made
+    lab.run(["sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0"], check=False)
+    lab.run(["nft", "flush", "ruleset"], check=False)
+
+
+def _bad_facts(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(hop, cause, verdict) of all that is broken or warned of."""
+    return [
+        (hop["name"], fact["cause"], fact["verdict"])
+        for hop in found["hops"]
+        for fact in hop["facts"]
+        if fact["verdict"] in ("broken", "warning")
+    ]
+
+
+def _named(found: dict[str, Any]) -> tuple[str, str] | None:
+    """The hop and the cause that the trace names; where nothing is broken, those of its only warning."""
+    if found["cause"] is not None:
+        return found["cause"]["name"], found["cause"]["cause"]
+    warned = _bad_facts(found)
+    return warned[0][:2] if len(warned) == 1 else None
+
+
+def test_faults_are_named_at_the_right_hop(routed: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    table, wrong, unknown = [], [], []
+    for fault in FAULTS:
+        fault.inject(routed.stage)
+        passes = routed.pings(guest_lives=fault.guest_lives)
+        code, found = routed.trace(GUEST, "--to", FAR)
+        expected = (routed.stage.tap if fault.hop == TAP else fault.hop, fault.cause)
+        named = _named(found)
+        right = named == expected and passes is fault.passes and code == (0 if fault.passes else 1)
+        verdict = "ok" if right else "unknown" if named is None and code == 4 else "WRONG"
+        ping = "answered" if passes else "lost"
+        table.append(
+            f"{fault.name:36} {ping:9} {_words(expected):44} {_words(named):44} {found['verdict']:9} {verdict}"
+        )
+        if verdict == "WRONG":
+            wrong.append((fault.name, passes, named, _bad_facts(found)))
+        if verdict == "unknown":
+            unknown.append((fault.name, json.dumps(found["hops"], indent=1)))
+        routed.heal(fault)
+    with capsys.disabled():
+        print("", *table, f"{len(table) - len(wrong) - len(unknown)} of {len(table)} named", sep="\n")
+    assert not wrong, wrong
+    assert len(unknown) <= 0.05 * len(FAULTS), unknown
+
+
+def _words(named: tuple[str, str] | None) -> str:
+    return "nothing" if named is None else ": ".join(named)
+
+
+def test_of_two_faults_both_are_found_and_the_nearer_is_named(routed: Lab) -> None:
+    for fault, (hop, cause) in TWO_AT_ONCE:
+        fault.inject(routed.stage)
+        assert not routed.pings()
+        code, found = routed.trace(GUEST, "--to", FAR)
+        expected = (routed.stage.tap if fault.hop == TAP else fault.hop, fault.cause)
+        assert (code, _named(found)) == (1, expected), (fault.name, _bad_facts(found))
+        assert (hop, cause, "broken") in _bad_facts(found), (fault.name, _bad_facts(found))
+        routed.heal(fault)
+
+
+def test_a_healthy_way_is_good(routed: Lab) -> None:
+    for words in ((GUEST,), (GUEST, "--to", FAR), (GUEST, "--to", "g2"), ("g2", "--to", routed.stage.address)):
+        code, found = routed.trace(*words)
+        assert not _bad_facts(found), words
+        assert (code, found["verdict"]) == (0, "good"), (words, found)
+    names = [hop["name"] for hop in found["hops"]]
+    assert names == ["g2/net0", routed.net.taps["g2"], "br-in", routed.stage.tap, "g1/net0"]

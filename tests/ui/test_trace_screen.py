@@ -1,0 +1,128 @@
+"""The trace on the screen: hops and facts, what is broken first, mended while one watches."""
+
+from __future__ import annotations
+
+from tests.ui.conftest import OpenDeck
+from tests.ui.words import Deck
+from tests.unit.network_scene import Net, routed
+from tests.unit.test_filtering import chain, rule
+from tui.dialogs.trace import Subject, TraceScreen
+from tui.model.finding import Hop
+from tui.model.snapshot import HostSnapshot
+
+FAR = "203.0.113.9"
+
+
+class Scripted:
+    """A trace screen on a network that the test makes and breaks."""
+
+    def __init__(self, deck: Deck) -> None:
+        self.deck = deck
+        self.net: Net = routed()
+        self.net.filter("r1", chain("postrouting", rule("masquerade", oif="r1-ex"), kind="nat"))
+        self.asked: list[Subject] = []
+        self.left: list[Hop | None] = []
+        self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask)
+
+    def _ask(self, _snapshot: HostSnapshot, subject: Subject) -> None:
+        self.asked.append(subject)
+        self.screen.show_trace(self.net.trace(subject.guest, subject.to) if subject.nic == 0 else "no such NIC")
+
+    async def open(self) -> None:
+        """Put it on the screen."""
+        self.deck.app.push_screen(self.screen, self.left.append)
+        await self.deck.until(lambda: self.screen.grid.total > 0, "the hops are shown")
+
+    async def news(self) -> None:
+        """Tell it of a new snapshot, as the collector does."""
+        self.screen.show_snapshot(self.net.snapshot())
+        await self.deck.settle()
+
+    def cursor(self) -> str:
+        """The name of the hop under the cursor."""
+        row = self.screen.grid.cursor_item
+        return row.hop.name if row is not None else ""
+
+
+async def test_the_cause_is_said_first_and_the_cursor_is_on_it(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        scripted.net.change("p-in", up=False, carrier=False)
+        await scripted.open()
+        assert scripted.cursor() == "p-in"
+        text = deck.text()
+        assert "vm1/net0 to 203.0.113.9" in text
+        assert "✖ veth p-in: p-in is set down" in text
+        assert "ip link set p-in up" in text, "what mends it"
+        assert "IFLA_IFINFO flags" in text, "and where it was read"
+
+
+async def test_mended_while_one_watches_it_turns_good(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        scripted.net.change("p-in", up=False, carrier=False)
+        await scripted.open()
+        scripted.net.change("p-in", up=True, carrier=True)
+        await scripted.news()
+        assert "● the way is good, there and back" in deck.text()
+        assert scripted.cursor() == "p-in", "the cursor stays where it was"
+        assert "✖" not in deck.text()
+
+
+async def test_j_and_k_walk_the_hops_and_enter_gives_the_one_to_go_to(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        await scripted.open()
+        assert scripted.cursor() == "vm1/net0"
+        await deck.press("j", "j")
+        assert scripted.cursor() == "br-in"
+        await deck.press("k")
+        assert "port of br-in, forwarding" in deck.text()
+        await deck.press("enter")
+        assert [hop.name for hop in scripted.left if hop is not None] == ["vnet1"]
+
+
+async def test_another_destination_and_another_nic(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        await scripted.open()
+        await deck.press("t")
+        for _ in FAR:
+            await deck.press("backspace")
+        await deck.type("10.0.0.52")
+        await deck.press("enter")
+        assert "vm1/net0 to 10.0.0.52" in deck.text()
+        assert "vm2/net0" in deck.text()
+        await deck.press("n")
+        assert scripted.asked[-1] == Subject("vm1", 2, 1, to="10.0.0.52")
+        assert "no such NIC" in deck.text()
+        await deck.press("escape")
+        assert scripted.left == [None]
+
+
+async def test_leaving_the_destination_keeps_the_trace(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        await scripted.open()
+        await deck.press("t", "escape")
+        assert scripted.left == []
+        assert "vm1/net0 to 203.0.113.9" in deck.text()
+
+
+async def test_it_fits_80x24(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24)) as deck:
+        scripted = Scripted(deck)
+        scripted.net.change("p-in", up=False, carrier=False)
+        await scripted.open()
+        assert "✖ veth p-in: p-in is set down" in deck.text()
+        assert "wan0" in deck.text() or scripted.screen.grid.total > len(scripted.screen.grid.visible_items)
+
+
+async def test_the_key_opens_it_on_a_domain_and_says_where_there_is_none(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        await deck.focus("web-01")
+        await deck.press("T")
+        await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
+        await deck.press("escape")
+        await deck.press("7", "T")
+        await deck.expect_toast("no domain or process with a NIC is selected here")

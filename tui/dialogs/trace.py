@@ -1,0 +1,288 @@
+"""The way of a guest's packets, hop by hop, as it is now: mend what is broken and watch it turn good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Input
+
+from tui.dialogs.live import LiveScreen
+from tui.model.finding import Verdict
+from tui.model.text import clean, wrapped
+from tui.widgets.entry import Entry
+from tui.widgets.grid import Cell, Column, Grid
+from tui.widgets.lines import FILL, LinesView, Span, SpanLine
+
+if TYPE_CHECKING:
+    from tui.model.finding import Fact, Hop, Remedy, Trace
+    from tui.model.snapshot import HostSnapshot
+
+SIGNS = {
+    Verdict.GOOD: ("●", "good"),
+    Verdict.BROKEN: ("✖", "bad"),
+    Verdict.WARNING: ("⚠", "warn"),
+    Verdict.UNKNOWN: ("?", "unknown"),
+    Verdict.NOT_SIMULATED: ("~", "unknown"),
+}
+_EDGES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is traced: a NIC of a guest by its number, or a link; "" for the other."""
+
+    guest: str
+    nics: int
+    """How many NICs the guest has."""
+    nic: int = 0
+    link: str = ""
+    to: str = ""
+    """An address or the name of a guest; "" for outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    at: int
+    hop: Hop
+    cause: bool
+
+
+Asker = Callable[["HostSnapshot", Subject], None]
+"""Has a trace made; what comes of it is given to `show_trace`, on any thread."""
+
+
+class TraceScreen(LiveScreen["Hop | None"]):
+    """Shows a trace until esc; enter gives the hop to jump to."""
+
+    wants_links = True
+
+    class News(Message):
+        """A trace was made, or could not be: then why."""
+
+        def __init__(self, found: Trace | str) -> None:
+            super().__init__()
+            self.found = found
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, TraceScreen.News)
+
+    def __init__(self, snapshot: HostSnapshot, subject: Subject, ask: Asker) -> None:
+        super().__init__()
+        self._snapshot = snapshot
+        self._subject = subject
+        self._ask = ask
+        self._trace: Trace | None = None
+        self._problem = ""
+        self._heading = LinesView()
+        self._cause = LinesView()
+        self._facts = LinesView(classes="grow", can_focus=True)
+        self._entry = Entry(id="to", compact=True)
+        self._prompt = Horizontal(
+            LinesView([[Span("to", "dim")]], classes="prompt-label"), self._entry, classes="prompt"
+        )
+        self.grid: Grid[_Row] = Grid(
+            (
+                Column("sign", "", 1, lambda row: Cell(*SIGNS[row.hop.verdict])),
+                Column("kind", "Hop", 8, lambda row: Cell(row.hop.kind, "dim")),
+                Column("name", "Name", 14, lambda row: Cell(row.hop.name, "bad" if row.cause else "")),
+                Column("netns", "Netns", 8, lambda row: Cell(row.hop.netns, "dim"), priority=1),
+                Column("words", "What was found", 20, lambda row: _words_of(row.hop), grow=1),
+            ),
+            lambda row: str(row.at),
+            empty="tracing ...",
+            classes="hops",
+        )
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -tall -trace"):
+            yield self._heading
+            yield self._cause
+            yield self.grid
+            yield self._facts
+            yield self._prompt
+
+    def on_mount(self) -> None:
+        self._prompt.display = False
+        self.grid.focus()
+        self._draw()
+        self._ask(self._snapshot, self._subject)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    # News
+
+    def show_snapshot(self, snapshot: HostSnapshot) -> None:
+        """Trace anew."""
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._ask(snapshot, self._subject)
+
+    def show_trace(self, found: Trace | str) -> None:
+        """Take a trace, or why there is none; may be called on any thread."""
+        self.post_message(self.News(found))
+
+    def on_trace_screen_news(self, event: News) -> None:
+        event.stop()
+        if isinstance(event.found, str):
+            self._problem, self._trace = event.found, None
+        elif event.found == self._trace and not self._problem:
+            return
+        else:
+            self._problem, self._trace = "", event.found
+        self._show_hops()
+        self._draw()
+
+    def _show_hops(self) -> None:
+        trace = self._trace
+        cause = trace.cause[0] if trace is not None and trace.cause is not None else None
+        before, first = self.grid.cursor_key, self.grid.total == 0
+        hops = trace.hops if trace is not None else ()
+        self.grid.set_items([_Row(at, hop, at == cause) for at, hop in enumerate(hops)])
+        if first and cause is not None:
+            self.grid.go_to(str(cause))
+        elif before is not None:
+            self.grid.go_to(before)
+
+    # Drawing
+
+    def _draw(self) -> None:
+        width = max(self._heading.size.width or self.app.size.width - _EDGES, 10)
+        self._heading.set_lines([self._title()])
+        self._cause.set_lines(self._cause_lines(width))
+        self._draw_facts()
+
+    def _title(self) -> SpanLine:
+        trace, subject = self._trace, self._subject
+        what = f"{trace.source} to {trace.destination}" if trace is not None else "Trace"
+        more = [Span("n", "key", "nic"), Span(" next NIC  ", "", "nic")] if subject.nics > 1 else []
+        keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
+        return [Span(clean(what), "title"), FILL, *keys]
+
+    def _cause_lines(self, width: int) -> list[SpanLine]:
+        trace = self._trace
+        if trace is None:
+            return [[Span(part, "warn")] for part in wrapped(self._problem, width)] if self._problem else []
+        sign, style = SIGNS[trace.verdict]
+        if trace.cause is None:
+            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}", style)]]
+        hop = trace.hops[trace.cause[0]]
+        words = f"{sign} {hop.kind} {hop.name}: {hop.facts[trace.cause[1]].words}"
+        return [[Span(part, style)] for part in wrapped(words, width)]
+
+    def _draw_facts(self) -> None:
+        row = self.grid.cursor_item
+        width = max(self._facts.size.width, 20)
+        self._facts.set_lines(fact_lines(row.hop.facts, width) if row is not None else [])
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        event.stop()
+        self._facts.scroll_to_line(0)
+        self._draw_facts()
+
+    # Keys
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        event.stop()
+        row = self.grid.cursor_item
+        self.dismiss(row.hop if row is not None else None)
+
+    def on_key(self, event: events.Key) -> None:
+        if self._entry.has_focus:
+            if event.key == "escape":
+                self._close_entry()
+                event.stop()
+            return
+        if event.key in ("escape", "q", "T") or event.character == "T":
+            self.dismiss(None)
+        elif event.character == "t":
+            self._open_entry()
+        elif event.character == "n" and self._subject.nics > 1:
+            self._next_nic()
+        elif event.key in ("pageup", "pagedown"):
+            self._facts.press(event.key)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_lines_view_clicked(self, event: LinesView.Clicked) -> None:
+        event.stop()
+        match event.action:
+            case "to":
+                self._open_entry()
+            case "nic":
+                self._next_nic()
+            case _:
+                self.dismiss(None)
+
+    def _next_nic(self) -> None:
+        subject = self._subject
+        self._look_at(Subject(subject.guest, subject.nics, (subject.nic + 1) % subject.nics, to=subject.to))
+
+    def _open_entry(self) -> None:
+        self._prompt.display = True
+        self._entry.value = self._subject.to
+        self._entry.focus()
+
+    def _close_entry(self) -> None:
+        self._prompt.display = False
+        self.grid.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        subject = self._subject
+        self._close_entry()
+        self._look_at(Subject(subject.guest, subject.nics, subject.nic, subject.link, event.value.strip()))
+
+    def _look_at(self, subject: Subject) -> None:
+        self._subject = subject
+        self._trace, self._problem = None, ""
+        self._show_hops()
+        self._draw()
+        self._ask(self._snapshot, subject)
+
+
+_VERDICTS = {
+    Verdict.GOOD: "the way is good, there and back",
+    Verdict.WARNING: "the way is good, with a warning",
+    Verdict.UNKNOWN: "nothing is broken as far as it can be told",
+    Verdict.NOT_SIMULATED: "nothing is broken as far as it can be told",
+    Verdict.BROKEN: "the way is broken",
+}
+
+
+def _words_of(hop: Hop) -> Cell:
+    fact = next((fact for fact in hop.facts if fact.verdict is hop.verdict), None)
+    if fact is None:
+        return Cell("nothing was found out", "unknown")
+    return Cell(fact.words, "" if hop.verdict is Verdict.GOOD else SIGNS[hop.verdict][1])
+
+
+def fact_lines(facts: Sequence[Fact], width: int) -> list[SpanLine]:
+    """Return the facts of a hop in lines of at most `width` cells: each with its source, and what mends it."""
+    lines: list[SpanLine] = []
+    for fact in facts:
+        sign, style = SIGNS[fact.verdict]
+        first, *rest = wrapped(fact.words, max(width - 2, 8))
+        lines.append([Span(f"{sign} ", style), Span(first)])
+        lines += [[Span(f"  {part}")] for part in rest]
+        if fact.source:
+            lines.append([Span(f"    {fact.source}", "dim")])
+        for remedy in fact.remedies:
+            lines += _remedy_lines(remedy, width)
+    return lines
+
+
+def _remedy_lines(remedy: Remedy, width: int) -> list[SpanLine]:
+    import shlex
+
+    lines: list[SpanLine] = [[Span(f"    {part}", "accent")] for part in wrapped(remedy.words, max(width - 4, 8))]
+    command = clean(shlex.join(remedy.command)) if remedy.command else remedy.action
+    return lines + [[Span(f"      {part}", "key")] for part in wrapped(command, max(width - 6, 8)) if command]

@@ -1,0 +1,219 @@
+"""What the firewalls on the way do with a packet and its answer, and who rewrites its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from tui.model.finding import Fact, Hop, Layer
+from tui.model.firewall_facts import nat_of
+from tui.topology.filtering import Outcome, Packet, base_chains, judge, matches
+from tui.topology.trace_facts import broken, good, inside, mend, not_simulated, unknown, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tui.model.finding import Remedy
+    from tui.model.firewall import Firewall
+    from tui.model.link import Link
+    from tui.topology.filtering import Judgement
+    from tui.topology.trace_scene import Flow, Scene
+
+_SOURCES = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save", "iptables-legacy": "iptables-legacy-save"}
+_FILTERS = ("filter", "route")
+
+
+def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, flow: Flow) -> Hop:
+    """Return what the filters of a namespace do with a packet: passed on from one link to another, coming in for it
+    (`oif` None) or sent by it (`inl` None)."""
+    there = Packet(_raw(inl), _raw(oif), flow.source, flow.destination)
+    back = Packet(_raw(oif), _raw(inl), flow.destination, flow.source, reply=True)
+    hook = "output" if inl is None else "input" if oif is None else "forward"
+    back_hook = {"output": "input", "input": "output", "forward": "forward"}[hook]
+    families = ("ip6" if flow.version == 6 else "ip", "inet")
+    hooks = [*(["prerouting"] if inl is not None else []), hook, *(["postrouting"] if oif is not None else [])]
+    facts = _hook_facts(scene, netns, hooks, families, there)
+    back_hooks = [h for h in (back_hook, "prerouting", "postrouting") if h == back_hook or h in hooks]
+    facts += _hook_facts(scene, netns, back_hooks, families, back)
+    return Hop("filter", hook, scene.wiring.netns_name(netns), netns, _summed(scene, netns, facts))
+
+
+def bridge_hop(scene: Scene, bridge: Link, into: Link, out: Link, flow: Flow) -> Hop | None:
+    """Return what filters do with a frame that crosses a bridge: nft's of the family bridge, and where br_netfilter
+    calls them those for IP; None where there are none that hear of it."""
+    netns = scene.netns(bridge.netns)
+    settings = netns.settings if netns is not None else None
+    own = bridge.bridge.nf_iptables if bridge.bridge is not None else None
+    called = bool(own) or (settings is not None and bool(settings.bridge_nf_iptables))
+    there = Packet(into.raw_name, out.raw_name, flow.source, flow.destination)
+    back = Packet(out.raw_name, into.raw_name, flow.destination, flow.source, reply=True)
+    facts: list[Fact] = []
+    for packet in (there, back):
+        facts += _hook_facts(scene, bridge.netns, ("prerouting", "forward", "postrouting"), ("bridge",), packet)
+        if called and flow.version == 4:
+            as_routed = replace(packet, iif=bridge.raw_name, oif=bridge.raw_name)
+            facts += _hook_facts(scene, bridge.netns, ("forward",), ("ip", "inet"), as_routed, bridge.name)
+    if not facts:
+        return None
+    name = f"{bridge.name}: bridge-nf-call-iptables" if called else f"{bridge.name}: bridge filter"
+    where = scene.wiring.netns_name(bridge.netns)
+    return Hop("filter", name, where, bridge.netns, _summed(scene, bridge.netns, facts))
+
+
+def ingress_facts(scene: Scene, link: Link, flow: Flow) -> list[Fact]:
+    """Return what nft's chains on the link itself do with a packet that comes in by it."""
+    firewall = scene.firewall(link.netns)
+    if firewall is None or firewall.problem:
+        return []
+    packet = Packet(link.raw_name, "", flow.source, flow.destination)
+    chains = [c for c in base_chains(firewall, "ingress", ("netdev", "inet"), _FILTERS)
+              if link.raw_name in c.device.split(",")]  # fmt: skip
+    return [_fact(scene, firewall, judge(firewall, chain, packet), packet) for chain in chains]
+
+
+def _raw(link: Link | None) -> str:
+    return link.raw_name if link is not None else ""
+
+
+def _hook_facts(
+    scene: Scene, netns: str, hooks: Iterable[str], families: tuple[str, ...], packet: Packet, bridge: str = ""
+) -> list[Fact]:
+    firewall = scene.firewall(netns)
+    if firewall is None or firewall.problem:
+        return []
+    facts: list[Fact] = []
+    for hook in hooks:
+        # Of what is not known yet or any more at a hook no rule can ask.
+        here = replace(packet, oif="" if hook in ("prerouting", "input") else packet.oif,
+                       iif="" if hook == "output" else packet.iif)  # fmt: skip
+        for chain in base_chains(firewall, hook, families, _FILTERS):
+            facts.append(_fact(scene, firewall, judge(firewall, chain, here), here, bridge))
+    return facts
+
+
+def _summed(scene: Scene, netns: str, facts: list[Fact]) -> tuple[Fact, ...]:
+    """The facts, or why there are none."""
+    firewall = scene.firewall(netns)
+    if firewall is None:
+        return (unknown("its firewall was not read", "nft list ruleset"),)
+    if firewall.problem:
+        return (unknown(f"its firewall cannot be read: {firewall.problem}", "nft list ruleset"),)
+    return tuple(dict.fromkeys(facts)) or (good("has no rule for this", "nft list ruleset"),)
+
+
+def _fact(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, bridge: str = "") -> Fact:
+    source = _SOURCES.get(found.chain.origin, found.chain.origin)
+    what = "the answer" if packet.reply else "the packet"
+    where = f"{found.chain.hook} ({found.place})"
+    if found.outcome is Outcome.ACCEPT:
+        return good(f"{where} lets {what} pass", source)
+    if found.outcome is Outcome.UNCLEAR:
+        rule = f": {found.rule.text}" if found.rule is not None else ""
+        return not_simulated(f"{where} has a rule that is not understood{rule}", source)
+    cause = "filter-drop" if found.rule is not None else "policy-drop"
+    by = f"the rule: {found.rule.text}" if found.rule is not None else f"the policy of {found.chain.name}"
+    if bridge:
+        cause = "bridge-nf-drop"
+        by += f"; bridge-nf-call-iptables has frames on {bridge} filtered as well"
+    remedies = _remedies(scene, firewall, found, packet, bridge)
+    return broken(f"{where} drops {what} by {by}", source, cause, Layer.FILTER, *remedies)
+
+
+def _remedies(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, bridge: str) -> tuple[Remedy, ...]:
+    netns = scene.netns(firewall.netns)
+    chain, rule = found.within or found.chain, found.rule
+    first: tuple[Remedy, ...] = ()
+    if bridge:
+        off = ("sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0")
+        first = (mend("keep bridged frames away from iptables", *inside(netns, *off)),)
+    if chain.origin != "nft":
+        iif, oif = (("-i", packet.iif) if packet.iif else ()), (("-o", packet.oif) if packet.oif else ())
+        accept = ("iptables", "-I", found.chain.name, *iif, *oif, "-j", "ACCEPT")
+        return (*first, mend("let it pass", *inside(netns, *accept)))
+    place = (chain.family, chain.table, chain.name)
+    if rule is not None and rule.handle is not None:
+        delete = ("nft", "delete", "rule", *place, "handle", str(rule.handle))
+        return (*first, mend("delete the rule", *inside(netns, *delete)))
+    iif, oif = (("iifname", packet.iif) if packet.iif else ()), (("oifname", packet.oif) if packet.oif else ())
+    return (*first, mend("let it pass", *inside(netns, "nft", "insert", "rule", *place, *iif, *oif, "accept")))
+
+
+# NAT
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What NAT makes of the source of packets."""
+
+    hop: Hop
+    source: str
+    """"" where it cannot be told."""
+    done: bool
+    """Whether some rule rewrites it, or may."""
+
+
+def nat_hop(scene: Scene, netns: str, inl: Link | None, oif: Link, flow: Flow, gateway: str) -> Rewritten:
+    """Return what the NAT rules of a namespace do with a packet that leaves by a link."""
+    name = scene.wiring.netns_name(netns)
+    firewall = scene.firewall(netns)
+    if firewall is None or firewall.problem:
+        fact = unknown("its NAT rules were not read", "nft list ruleset")
+        return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), "", True)
+    packet = Packet("", oif.raw_name, flow.source, flow.destination)
+    for nat in nat_of(firewall):
+        if nat.family not in (("ip6", "inet") if flow.version == 6 else ("ip", "inet")):
+            continue
+        rule = replace(nat.rule, **_asked(nat))  # type: ignore[arg-type]
+        match = matches(rule, packet)
+        if match is False:
+            continue
+        if match is None:
+            fact = not_simulated(
+                f"a rule that is not understood may rewrite the source: {nat.rule.text}", "nft list ruleset"
+            )
+            return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), "", True)
+        own = scene.own_address(oif, flow.version, gateway) if nat.kind == "masquerade" else _first_of(nat.to)
+        fact = good(f"leaves as {own or '?'} ({nat.kind})", "nft list ruleset")
+        return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), own, True)
+    fact = good(f"the source {flow.source or ''} is not rewritten".replace("  ", " "), "nft list ruleset")
+    return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), flow.source, False)
+
+
+def _asked(nat: object) -> dict[str, object]:
+    """What a NAT rule and the jumps that lead to it ask for, as one rule."""
+    asked = {name: str(getattr(nat, name)) for name in ("iif", "oif", "source", "destination")}
+    negated = frozenset(name for name, value in asked.items() if value.startswith("!"))
+    return {name: value.removeprefix("!") for name, value in asked.items()} | {"negated": negated}
+
+
+def _first_of(to: str) -> str:
+    """The first address that SNAT rewrites to: of a range, or with a port."""
+    first = to.partition("-")[0]
+    return first.partition(":")[0] if first.count(":") == 1 else first
+
+
+def without_nat(scene: Scene, hop: Hop, flow: Flow, oif: Link, *, proven: bool) -> Hop:
+    """Return the NAT hop of a packet that leaves with a private source: a question, or an error where the next router
+    has been seen to know no way back."""
+    if not is_private(flow.source) or (scene.shares(oif, flow.source) and not proven):
+        return hop
+    netns = next((n for n in scene.wiring.namespaces.values() if n.key == hop.key), None)
+    words = f"{flow.source} is a private address and leaves by {oif.name} as it is"
+    rule = ("nft", "add", "rule", "ip", "nat", "postrouting", "oifname", oif.raw_name, "masquerade")
+    remedy = mend("rewrite it (masquerade), or give the next router a route back", *inside(netns, *rule))
+    if proven:
+        fact = broken(
+            f"{words}, and the next router knows no way back to it", "RTM_GETROUTE", "no-nat", Layer.L3, remedy
+        )
+    else:
+        fact = warning(f"{words}: is there a way back?", "nft list ruleset", "no-nat", Layer.L3, remedy)
+    return replace(hop, facts=(fact,))
+
+
+def is_private(address: str) -> bool:
+    """Whether an address is of a private network."""
+    try:
+        return ip_address(address).is_private
+    except ValueError:
+        return False

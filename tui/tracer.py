@@ -1,0 +1,111 @@
+"""The trace on the screen: a thread that makes it anew with every snapshot, and the way to what it names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tui.dialogs.trace import Subject, TraceScreen
+from tui.model.kind import Kind
+from tui.panes import PANES
+from tui.runtime.threads import run_forever
+from tui.topology.trace_scene import Query
+from tui.tracing import QueryError, target_of, traced
+
+if TYPE_CHECKING:
+    from tui.app import VirtdeckApp
+    from tui.model.finding import Hop, Trace
+    from tui.model.snapshot import HostSnapshot
+
+
+class Tracer:
+    """Makes traces on a thread of its own, of the newest snapshot alone."""
+
+    def __init__(self, told: Callable[[Trace | str], None]) -> None:
+        """`told` is called on the thread."""
+        self._told = told
+        self._news = threading.Condition()
+        self._asked: tuple[HostSnapshot, Subject] | None = None
+        self._stopped = False
+        run_forever("tracer", self._run, told, lambda: self._stopped)
+
+    def ask(self, snapshot: HostSnapshot, subject: Subject) -> None:
+        """Have a trace made; returns at once."""
+        with self._news:
+            self._asked = snapshot, subject
+            self._news.notify()
+
+    def stop(self) -> None:
+        """Ask the thread to leave."""
+        with self._news:
+            self._stopped = True
+            self._news.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._asked is not None or self._stopped)
+                if self._stopped or self._asked is None:
+                    return
+                (snapshot, subject), self._asked = self._asked, None
+            self._told(_made(snapshot, subject))
+
+
+def _made(snapshot: HostSnapshot, subject: Subject) -> Trace | str:
+    if snapshot.links is None:
+        return "the links of this host are not read yet" if "links" in snapshot.unread else "links cannot be seen here"
+    try:
+        query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
+    except QueryError as error:
+        return str(error)
+    return traced(snapshot, query)
+
+
+def open_trace(app: VirtdeckApp) -> None:
+    """Trace the guest under the cursor, on a screen that follows what happens; without one say so."""
+    snapshot = app.snapshot
+    subject = _subject(app)
+    if snapshot is None or subject is None:
+        app.toast("Trace: no domain or process with a NIC is selected here", "warning")
+        return
+    tracer = Tracer(lambda found: screen.show_trace(found))
+    screen = TraceScreen(snapshot, subject, tracer.ask)
+
+    def done(hop: Hop | None) -> None:
+        tracer.stop()
+        app.keep_live(None)
+        if hop is not None:
+            jump(app, hop)
+
+    app.clear_notifications()
+    app.push_screen(screen, done)
+    app.keep_live(screen)
+
+
+def _subject(app: VirtdeckApp) -> Subject | None:
+    item = app.frame.grid.cursor_item
+    if item is None:
+        return None
+    kinds = app.pane.kinds(item)
+    target = app.pane.target(item)
+    if target is None:
+        return None
+    if Kind.LINK in kinds:
+        return Subject("", 0, link=target.key)
+    if Kind.DOMAIN not in kinds and Kind.PROCESS not in kinds:
+        return None
+    config = getattr(target, "config", None)
+    nics = config.nics if config is not None else getattr(target, "nics", ())
+    return Subject(target.key, len(nics)) if nics else None
+
+
+def jump(app: VirtdeckApp, hop: Hop) -> None:
+    """Go to the thing of a hop: a guest, or a link where there is a pane of links."""
+    wanted = "domains" if hop.kind == "guest" else "interfaces"
+    pane = next((pane for pane in PANES if pane.id == wanted), None)
+    if pane is None or not hop.key:
+        app.toast(f"{hop.kind} {hop.name}: no pane shows it", "warning")
+        return
+    app.open_pane(pane)
+    app.call_after_refresh(app.frame.grid.go_to, hop.key)
