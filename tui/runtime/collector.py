@@ -103,7 +103,6 @@ class Collector:
         self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
         self._ovs = OvsWatcher(self.board, local=is_local(uri))
-        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
         self._made_up = (
             MadeUpNetwork(self.board, network, interval_s=interval_s, watched=lambda: self._focus.links)
             if network is not None
