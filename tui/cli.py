@@ -79,6 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("--link", metavar="NAME[@NETNS]", help="a link of the host in place of a guest")
     trace.add_argument("--to", metavar="ADDR", help="address, or name of a guest; outside if not given")
     trace.add_argument("--json", action="store_true", help="as JSON")
+    triage = command("triage", "say what is wrong on this host; exit code 1 if anything is")
+    triage.add_argument("--json", action="store_true", help="as JSON")
+    triage.add_argument(
+        "--min-severity",
+        type=_severity,
+        default="warning",
+        metavar="S",
+        help="leave out what is less: info, warning (if not given), error, critical",
+    )
     do = command("do", "carry out an action without the screen")
     do.add_argument("action", nargs="?", metavar="ACTION", help="id of the action, see --list")
     do.add_argument("targets", nargs="*", metavar="TARGET", help="names, UUIDs, ids; processes by pid")
@@ -93,6 +102,15 @@ def _parser() -> argparse.ArgumentParser:
         "--confirm", metavar="TEXT", help="with --yes: what the screen would want typed, such as the domain's name"
     )
     return parser
+
+
+def _severity(word: str) -> int:
+    from tui.model.finding import Severity
+
+    found = {severity.word: severity for severity in Severity}.get(word)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must be one of: {', '.join(severity.word for severity in Severity)}")
+    return found
 
 
 def _seconds(text: str) -> float:
@@ -155,6 +173,10 @@ def _dispatch(args: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         from tui.trace_report import trace_report
 
         return trace_report(options, args)
+    if args.command == "triage":
+        from tui.triage_report import triage_report
+
+        return triage_report(options, args)
     if args.command == "do":
         from tui.do import do
 

@@ -84,7 +84,7 @@ def open_trace(app: VirtdeckApp) -> None:
 
 
 def _subject(app: VirtdeckApp) -> Subject | None:
-    item = app.frame.grid.cursor_item
+    item = app.frame.item
     if item is None:
         return None
     kinds = app.pane.kinds(item)
@@ -108,4 +108,4 @@ def jump(app: VirtdeckApp, hop: Hop) -> None:
         app.toast(f"{hop.kind} {hop.name}: no pane shows it", "warning")
         return
     app.open_pane(pane)
-    app.call_after_refresh(app.frame.grid.go_to, hop.key)
+    app.call_after_refresh(app.frame.reveal, Kind.DOMAIN if hop.kind == "guest" else Kind.LINK, hop.key)

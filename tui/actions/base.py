@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
+from tui.model.finding import Finding
 from tui.model.kind import Kind
 from tui.model.link import Link
 from tui.model.network import Network
@@ -43,7 +45,7 @@ class FieldKind(StrEnum):
 Values = Mapping[str, str]
 """Field values as typed; flags are "yes" or "no"."""
 
-Target = Domain | QemuProcess | Pool | Volume | Network | Link | None
+Target = Domain | QemuProcess | Pool | Volume | Network | Link | Finding | None
 """The thing an action is applied to; None for actions on the host itself."""
 
 
@@ -76,6 +78,8 @@ class Context:
 
     snapshot: HostSnapshot
     kept_dir: Path
+    muted_file: Path = Path(os.devnull)
+    """Where muted findings go."""
     missing: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING)
     """Why this connection cannot carry out an action on what is in some state, by action id and state, as far as it
     was tried: to resume is one call for what is paused, another for what sleeps."""
@@ -142,7 +146,7 @@ class Action:
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
         for every action; then what the connection was found not to have."""
-        state = "" if target is None or isinstance(target, (Volume, Link)) else target.state
+        state = "" if target is None or isinstance(target, (Volume, Link, Finding)) else target.state
         missing = context.missing.get((self.id, state))
         return _common_reason(context, self.kind) or missing or self.unavailable(context, target)
 
@@ -170,7 +174,9 @@ def name_of(target: Target) -> str:
 
 
 def key_of(target: Target) -> str:
-    """Return the stable key of a target."""
+    """Return the stable key of a target; of a finding its id, since its key is that of what it is about."""
+    if isinstance(target, Finding):
+        return target.id
     return target.key if target is not None else "host"
 
 
@@ -183,6 +189,7 @@ def kind_of(target: Target) -> Kind:
         Volume: Kind.VOLUME,
         Network: Kind.NETWORK,
         Link: Kind.LINK,
+        Finding: Kind.FINDING,
     }
     return Kind.HOST if target is None else kinds[type(target)]
 

@@ -60,7 +60,8 @@ class Finding:
     @property
     def id(self) -> str:
         """The same for as long as it is the same finding: what a mute names."""
-        return f"{self.check}:{self.key or self.subject}"
+        # A link has another key whenever it or its namespace is made anew.
+        return f"{self.check}:{self.subject if self.kind == 'link' else self.key or self.subject}"
 
     @property
     def name(self) -> str:

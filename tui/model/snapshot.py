@@ -91,7 +91,7 @@ class HostSnapshot:
     unread: frozenset[str] = frozenset(
         {
             "domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs",
-            "networks",
+            "networks", "health", "images",
         }
     )  # fmt: skip
     """Sources that have not finished their first pass."""

@@ -9,6 +9,7 @@ from tui.ops import (
     block_scheduler,
     define,
     disks,
+    findings,
     lifecycle,
     memory,
     memory_devices,
@@ -45,6 +46,7 @@ FAMILIES = (
     block_scheduler.OPS,
     define.OPS,
     process.OPS,
+    findings.OPS,
 )
 
 _OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {

@@ -12,6 +12,7 @@ from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
 from tui.runtime.fabric import FabricReader
+from tui.runtime.health import HealthReader, ImageReader
 from tui.runtime.links import LinkWatcher
 from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
@@ -21,9 +22,12 @@ from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
 from tui.runtime.storage import StorageWatcher
+from tui.runtime.triage import TriageThread
 from tui.sources.connection import ConnectError, close, driver_of, is_alive, is_local, is_shared_only, open_within
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tui.model.snapshot import HostSnapshot
     from tui.model.usage import DomainUsage
 
@@ -51,13 +55,17 @@ class Collector:
         one_by_one: UsageReader | None = None,
         prepare: Callable[[Any], None] | None = None,
         network: NetworkMaker | None = None,
+        muted_file: Path | None = None,
     ) -> None:
         """Make a collector for the host behind `uri`; `prepare` is called with every polling connection before it is
         read, for hosts that a file alone cannot describe (the demo host), and `network` makes up what such a host has
-        of links, firewalls and the like."""
+        of links, firewalls and the like. `muted_file` says which findings nobody wants to be told."""
         self.uri = uri
         self.read_only = read_only
-        self.board = Board(uri, read_only=read_only, publish=publish)
+        self.muted_file = muted_file
+        self.board = Board(uri, read_only=read_only, publish=self._published)
+        self._publish = publish
+        self._triage = TriageThread(self.board, muted_file, uri)
         self._focus = Focus()
         self._shared = is_shared_only(uri)
         self._stop = threading.Event()
@@ -99,6 +107,8 @@ class Collector:
             owns_link=not self._shared,
             watched=lambda: self._focus.networks,
         )
+        self._health = HealthReader(self.board, local=is_local(uri))
+        self._images = ImageReader(self.board, local=is_local(uri), uri=uri)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
         self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
         self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
@@ -123,6 +133,9 @@ class Collector:
         self._storage.start()
         self._start_network()
         self._networks.start()
+        self._health.start()
+        self._images.start()
+        self._triage.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -139,6 +152,8 @@ class Collector:
         self._pool_hosts.stop()
         self._fabric.stop()
         self._ovs.stop()
+        for reader in (self._health, self._images, self._triage):
+            reader.stop()
         if self._made_up is not None:
             self._made_up.stop()
 
@@ -168,6 +183,9 @@ class Collector:
         self._storage.nudge()
         self._nudge_network()
         self._networks.nudge()
+        self._health.nudge()
+        self._images.nudge()
+        self._triage.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -179,6 +197,12 @@ class Collector:
         self._storage.nudge()
         self._networks.nudge()
         self._nudge_network()
+        self._images.nudge()
+        self._triage.nudge()
+
+    def _published(self, snapshot: HostSnapshot) -> None:
+        self._publish(snapshot)
+        self._triage.notice(snapshot)
 
     def _start_network(self) -> None:
         if self._made_up is not None:
