@@ -131,6 +131,9 @@ def _remedy(remedy: Remedy, width: int, key: str) -> list[SpanLine]:
     words = paragraph(remedy.words[:1].upper() + remedy.words[1:], width=width - 2)
     mark = Span(key or "-", "key" if key else "dim")
     lines: list[SpanLine] = [[mark if at == 0 else Span(" "), Span(" "), *part] for at, part in enumerate(words)]
+    if remedy.action:
+        given = " ".join((remedy.action, *(f"{name}={value}" for name, value in remedy.values)))
+        lines += [[Span("  "), *part] for part in paragraph(given, "dim", width - 2)]
     if remedy.command:
         lines += [[Span("  "), *part] for part in paragraph(clean(shlex.join(remedy.command)), "accent", width - 2)]
     return lines
