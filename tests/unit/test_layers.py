@@ -41,7 +41,9 @@ def test_the_probe_sees_what_is_imported() -> None:
     assert {"textual", "libvirt"} <= packages(loaded)
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["domains"], ["snapshot", "--json"], ["triage"], ["keys"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["domains"], ["snapshot", "--json"], ["triage"], ["keys"]]
+)
 def test_reports_never_load_the_screen(arguments: list[str]) -> None:
     loaded = packages(modules_loaded_by("-m", "tui", *arguments))
     assert "tui" in loaded
