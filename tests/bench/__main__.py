@@ -24,6 +24,7 @@ from tests.bench.memory import memory
 from tests.bench.program import Bench, installed_program
 from tests.bench.storage_pane import storage_pane
 from tests.bench.streams import streams
+from tests.bench.triage import triage
 
 BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     first_paint,
@@ -34,6 +35,7 @@ BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     collector_cost,
     streams,
     storage_pane,
+    triage,
 )
 _SWITCH_INTERVAL_S = 0.0002
 """How soon the thread that stamps the bytes gets its turn while the screen is being drawn."""

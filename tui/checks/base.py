@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,8 +13,10 @@ from tui.model.kind import Kind
 if TYPE_CHECKING:
     from tui.checks.history import History
     from tui.model.domain import Domain
+    from tui.model.link import Link
     from tui.model.snapshot import HostSnapshot
-    from tui.topology.guests import Guests
+    from tui.model.used_by import Use
+    from tui.topology.guests import GuestNic, Guests
     from tui.topology.trace_scene import Scene as Traced
     from tui.topology.wiring import Wiring
 
@@ -39,15 +41,34 @@ class Scene:
 
         return Traced(self.snapshot, {})
 
-    @property
+    @cached_property
     def wiring(self) -> Wiring:
         """The plugs of the network."""
         return self.traced.wiring
 
-    @property
+    @cached_property
     def guests(self) -> Guests:
         """The NICs of the guests."""
         return self.traced.guests
+
+    @cached_property
+    def uses(self) -> Mapping[str, tuple[Use, ...]]:
+        """Who uses which image, by its raw path."""
+        from tui.model.used_by import used_by
+
+        return used_by(self.snapshot.domains.values(), self.snapshot.storage)
+
+    @cached_property
+    def bridges(self) -> list[tuple[Link, list[Link], list[GuestNic]]]:
+        """Each bridge that guests are plugged into, its ports, and those guests."""
+        found, wiring, by_tap = [], self.wiring, self.guests.by_tap
+        for bridge in wiring.links.values():
+            if bridge.kind == "bridge":
+                ports = [wiring.links[key] for key in wiring.ports.get(bridge.key, ()) if key in wiring.links]
+                nics = [by_tap[port.key] for port in ports if port.key in by_tap]
+                if nics:
+                    found.append((bridge, ports, nics))
+        return found
 
 
 Find = Callable[[Scene], Iterable[Finding]]

@@ -20,7 +20,7 @@ from tui.checks.base import (
 )
 from tui.model.domain import DomainState
 from tui.model.text import clean
-from tui.model.used_by import chain, used_by
+from tui.model.used_by import chain
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
@@ -48,7 +48,7 @@ _UNSAFE = Rule(
 
 
 def _shared(scene: Scene) -> Iterable[Finding]:
-    for path, uses in used_by(scene.snapshot.domains.values(), scene.snapshot.storage).items():
+    for path, uses in scene.uses.items():
         if not path:
             continue
         running = [use for use in uses if use.running and use.live]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -54,17 +54,6 @@ def _names(nics: Iterable[GuestNic]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _bridges(scene: Scene) -> Iterator[tuple[Link, list[Link], list[GuestNic]]]:
-    """Each bridge that guests are plugged into, its ports, and the guests."""
-    for bridge in scene.wiring.links.values():
-        if bridge.kind != "bridge":
-            continue
-        ports = [link for key in scene.wiring.ports.get(bridge.key, ()) if (link := scene.wiring.link(key)) is not None]
-        nics = [nic for port in ports if (nic := scene.guests.by_tap.get(port.key)) is not None]
-        if nics:
-            yield bridge, ports, nics
-
-
 def _of_libvirt(scene: Scene) -> set[str]:
     """The bridges that libvirt's networks have made: what is wrong with those is said of the network."""
     networks = scene.snapshot.networks
@@ -73,7 +62,7 @@ def _of_libvirt(scene: Scene) -> set[str]:
 
 def _bridge(scene: Scene) -> Iterable[Finding]:
     own = _of_libvirt(scene)
-    for bridge, ports, nics in _bridges(scene):
+    for bridge, ports, nics in scene.bridges:
         if bridge.raw_name in own:
             continue
         if not bridge.up:
@@ -108,12 +97,12 @@ def _leads_on(scene: Scene, port: Link) -> bool:
 
 def _ports(scene: Scene) -> Iterable[Finding]:
     """A port that spanning tree closes because there are two ways is as it should be; a guest's is not."""
-    for bridge, ports, _nics in _bridges(scene):
+    for bridge, ports, _nics in scene.bridges:
         forwarding = [port for port in ports if port.port is not None and port.port.state is PortState.FORWARDING]
         for port in ports:
-            if port.port is None or not (port.up and port.carrier and bridge.up) or port in forwarding:
+            state = port.port.state if port.port is not None else PortState.FORWARDING
+            if state is PortState.FORWARDING or not (port.up and port.carrier and bridge.up):
                 continue
-            state = port.port.state
             nic = scene.guests.by_tap.get(port.key)
             if state is PortState.BLOCKING and nic is None and any(_leads_on(scene, other) for other in forwarding):
                 continue
@@ -137,7 +126,7 @@ def _lasts(scene: Scene, port: Link) -> bool:
 
 def _mtus(scene: Scene) -> Iterable[Finding]:
     """A guest's tap that takes larger packets than a way out of its bridge; the other way round is no trouble."""
-    for bridge, ports, nics in _bridges(scene):
+    for bridge, ports, nics in scene.bridges:
         out = [port for port in ports if _leads_on(scene, port) and port.up]
         if not out:
             continue

@@ -9,7 +9,6 @@ from tui.checks.base import ERROR, INFO, WARNING, AnyCheck, Check, Rule, Scene, 
 from tui.model import units
 from tui.model.kind import Kind
 from tui.model.storage import PoolState
-from tui.model.used_by import used_by
 
 if TYPE_CHECKING:
     from tui.model.finding import Finding
@@ -83,9 +82,8 @@ def _percent(size: int, free: int) -> int:
 def _written(scene: Scene, pool: Pool) -> bool:
     """Whether a guest that runs has a disk in it that it may write to: a pool of media is read-only on purpose."""
     storage = scene.snapshot.storage
-    uses = used_by(scene.snapshot.domains.values(), storage)
     paths = [volume.raw_path for volume in storage.volumes_of(pool.key)] if storage is not None else []
-    return any(use.running and not use.read_only for path in paths for use in uses.get(path, ()))
+    return any(use.running and not use.read_only for path in paths for use in scene.uses.get(path, ()))
 
 
 def _thin(scene: Scene) -> Iterable[Finding]:
@@ -111,10 +109,11 @@ def _thin(scene: Scene) -> Iterable[Finding]:
 
 def _growing(scene: Scene, storage: Storage) -> dict[str, list[Volume]]:
     """The thin volumes that running guests may write to, by pool."""
-    uses = used_by(scene.snapshot.domains.values(), storage)
     found: dict[str, list[Volume]] = {}
     for volume in storage.volumes.values():
-        if volume.thin and any(use.running and use.live and not use.read_only for use in uses.get(volume.raw_path, ())):
+        if volume.thin and any(
+            use.running and use.live and not use.read_only for use in scene.uses.get(volume.raw_path, ())
+        ):
             found.setdefault(volume.pool, []).append(volume)
     return found
 
