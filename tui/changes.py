@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tui import keymap
 from tui.actions import ACTIONS, BY_ID
-from tui.actions.base import Action, Context, Field, Target, make_plan
+from tui.actions.base import Action, Context, Field, Target, make_plan, target_of
 from tui.actions.undoing import undo_plan, undo_reason
 from tui.dialogs.editors import EDITORS, EditorScreen, Opening
 from tui.dialogs.palette import Offer, Palette
@@ -326,20 +326,6 @@ def ignored(jobs: Sequence[Job]) -> tuple[AskedGuest, ...]:
         for result in job.results
         if result.status is Status.PENDING and result.accepted and job.plan.action in _OF_GUESTS
     )
-
-
-def target_of(snapshot: HostSnapshot, kind: Kind, key: str) -> Target:
-    """Return the thing of that kind and key; None where there is none."""
-    storage, networks, links = snapshot.storage, snapshot.networks, snapshot.links
-    found: dict[Kind, Mapping[str, Target]] = {
-        Kind.DOMAIN: snapshot.domains,
-        Kind.PROCESS: snapshot.processes,
-        Kind.POOL: storage.pools if storage is not None else {},
-        Kind.VOLUME: storage.volumes if storage is not None else {},
-        Kind.NETWORK: networks.networks if networks is not None else {},
-        Kind.LINK: links.links if links is not None else {},
-    }
-    return found.get(kind, {}).get(key)
 
 
 def _hidden_words(names: Sequence[str]) -> tuple[str, ...]:

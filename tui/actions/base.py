@@ -194,6 +194,20 @@ def kind_of(target: Target) -> Kind:
     return Kind.HOST if target is None else kinds[type(target)]
 
 
+def target_of(snapshot: HostSnapshot, kind: Kind, key: str) -> Target:
+    """Return the thing of that kind and key; None where there is none."""
+    storage, networks, links = snapshot.storage, snapshot.networks, snapshot.links
+    found: dict[Kind, Mapping[str, Target]] = {
+        Kind.DOMAIN: snapshot.domains,
+        Kind.PROCESS: snapshot.processes,
+        Kind.POOL: storage.pools if storage is not None else {},
+        Kind.VOLUME: storage.volumes if storage is not None else {},
+        Kind.NETWORK: networks.networks if networks is not None else {},
+        Kind.LINK: links.links if links is not None else {},
+    }
+    return found.get(kind, {}).get(key)
+
+
 def make_plan(action: Action, context: Context, targets: Sequence[Target], values: Values) -> Plan:
     """Return the plan of `action` on `targets`; targets that it cannot be applied to are skipped and named in the
     notes. Raises FieldError on a value that no target can take, and on no target that is left."""

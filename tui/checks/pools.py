@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tui.model.storage import Pool, Storage, Volume
 
 FULL, NEARLY = 0.98, 0.90
+_SAME = 0.05
+"""Two tell of one filesystem when their sizes differ no more."""
 _ROOM = 20 * 1024**3
 """Room of this size is no want, however large the filesystem."""
 
@@ -48,7 +50,7 @@ def _room(scene: Scene) -> Iterable[Finding]:
     for pool in storage.pools.values() if storage is not None else ():
         if not pool.state.active:
             continue
-        host, subject = hosts.get(pool.key), _subject(pool)
+        host, subject = _host_of(pool, hosts.get(pool.key)), _subject(pool)
         size, free = _size(pool, host)
         if size and free is not None and size - free >= size * FULL and free < _ROOM:
             yield _FULL.of(
@@ -67,6 +69,13 @@ def _room(scene: Scene) -> Iterable[Finding]:
                 f"its filesystem ({host.filesystem}) is mounted read-only",
                 run("see what the kernel says of the disk", "dmesg"),
             )
+
+
+def _host_of(pool: Pool, host: PoolHost | None) -> PoolHost | None:
+    """What is under a pool, unless libvirt sees another filesystem there: a daemon in a container has its own."""
+    if host is None or not host.size_bytes or not pool.capacity_bytes:
+        return host
+    return host if abs(host.size_bytes - pool.capacity_bytes) <= pool.capacity_bytes * _SAME else None
 
 
 def _size(pool: Pool, host: PoolHost | None) -> tuple[int | None, int | None]:
@@ -93,7 +102,7 @@ def _thin(scene: Scene) -> Iterable[Finding]:
         return
     growing = _growing(scene, storage)
     for pool in storage.pools.values():
-        size, free = _size(pool, hosts.get(pool.key))
+        size, free = _size(pool, _host_of(pool, hosts.get(pool.key)))
         volumes = growing.get(pool.key, [])
         may_take = sum((v.capacity_bytes or 0) - (v.allocation_bytes or 0) for v in volumes)
         if not size or free is None or not volumes or may_take <= free or size - free >= size * FULL:

@@ -9,12 +9,15 @@ from tui.runtime.threads import run_forever
 
 if TYPE_CHECKING:
     from tui.model.health import ImageState
+    from tui.model.snapshot import HostSnapshot
     from tui.runtime.board import Board
 
 HEALTH_S, IMAGES_S = 10.0, 30.0
 _MOST = 64
 """Images that are looked at without a pause: a host has thousands."""
 _PAUSE_S = 0.05
+_UNKNOWN_S = 0.5
+"""How soon it is seen that the configurations have been read."""
 
 
 class HealthReader:
@@ -87,17 +90,15 @@ class ImageReader:
 
     def _run(self) -> None:
         while not self._stopped:
-            self._look()
+            seen = self._board.snapshot
+            known = not {"domains", "configs"} & seen.unread and seen.connection.live
+            if known:
+                self._look(seen)
             self._failed("")
-            self._wake.wait(IMAGES_S)
+            self._wake.wait(IMAGES_S if known else _UNKNOWN_S)
             self._wake.clear()
 
-    def _look(self) -> None:
-        """Nothing is known before the configurations are."""
-        seen = self._board.snapshot
-        if {"domains", "configs"} & seen.unread or not seen.connection.live:
-            self._wake.wait(1.0)
-            return
+    def _look(self, seen: HostSnapshot) -> None:
         from tui.model.used_by import chain
         from tui.sources.image_files import daemon_root, image_state
 
