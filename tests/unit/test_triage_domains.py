@@ -248,21 +248,23 @@ def squeezed(gib: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("seen", "found"),
     [
-        (over(*(usage(n * 2, vcpus=(vcpu(0, 45.0), vcpu(1, 1.0))) for n in range(3))), {"domain.vcpu-delay": "warning"}),
-        (over(*(usage(n * 2, vcpus=(vcpu(0, 5.0), vcpu(1, None))) for n in range(3))), {}),
+        (over(*(usage(n * 10, vcpus=(vcpu(0, 45.0), vcpu(1, 1.0))) for n in range(3))), {"domain.vcpu-delay": "warning"}),
+        (over(*(usage(n * 10, vcpus=(vcpu(0, 5.0), vcpu(1, None))) for n in range(3))), {}),
         # Once is no state.
-        (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(2, vcpus=(vcpu(0, 2.0),)), usage(4, vcpus=(vcpu(0, 90.0),))), {}),
-        (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(2, vcpus=(vcpu(0, 90.0),))), {}),
-        (over(*(usage(n * 2, disks=(slow_disk(900),)) for n in range(3))), {"domain.disk-slow": "warning"}),
-        (over(*(usage(n * 2, disks=(slow_disk(3000),)) for n in range(3))), {"domain.disk-slow": "error"}),
-        (over(*(usage(n * 2, disks=(slow_disk(40),)) for n in range(3))), {}),
+        (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(10, vcpus=(vcpu(0, 2.0),)), usage(20, vcpus=(vcpu(0, 90.0),))), {}),
+        (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(10, vcpus=(vcpu(0, 90.0),))), {}),
+        (over(*(usage(n * 10, disks=(slow_disk(900),)) for n in range(3))), {"domain.disk-slow": "warning"}),
+        (over(*(usage(n * 10, disks=(slow_disk(3000),)) for n in range(3))), {"domain.disk-slow": "error"}),
+        (over(*(usage(n * 10, disks=(slow_disk(40),)) for n in range(3))), {}),
+        # A guest that boots takes all that it can get.
+        (over(*(usage(n * 2, vcpus=(vcpu(0, 90.0),)) for n in range(8))), {}),
         # One request now and then says nothing of a disk.
-        (over(*(usage(n * 2, disks=(slow_disk(900, 0.5),)) for n in range(3))), {}),
-        (over(tight(0, 0), tight(2, 2000), tight(4, 4000), **squeezed(1)), {"domain.memory-squeezed": "warning"}),
-        (over(tight(0, 0), tight(2, 2000), tight(4, 4000)), {"domain.memory-squeezed": "warning"}),
+        (over(*(usage(n * 10, disks=(slow_disk(900, 0.5),)) for n in range(3))), {}),
+        (over(tight(0, 0), tight(10, 10000), tight(20, 20000), **squeezed(1)), {"domain.memory-squeezed": "warning"}),
+        (over(tight(0, 0), tight(10, 10000), tight(20, 20000)), {"domain.memory-squeezed": "warning"}),
         # Full of cache is no want, and starting programs makes faults.
-        (over(tight(0, 0), tight(2, 3), tight(4, 5), **squeezed(1)), {}),
-        (over(*(usage(n * 2, major_faults=n * 4000) for n in range(3)), **squeezed(1)), {}),
+        (over(tight(0, 0), tight(10, 3), tight(20, 5), **squeezed(1)), {}),
+        (over(*(usage(n * 10, major_faults=n * 20000) for n in range(3)), **squeezed(1)), {}),
     ],
 )  # fmt: skip
 def test_figures(seen: Sequence[HostSnapshot], found: dict[str, str]) -> None:
@@ -270,6 +272,6 @@ def test_figures(seen: Sequence[HostSnapshot], found: dict[str, str]) -> None:
 
 
 def test_a_squeezed_guest_is_given_its_memory() -> None:
-    (found,) = findings(*over(tight(0, 0), tight(2, 2000), tight(4, 4000), **squeezed(1)))
+    (found,) = findings(*over(tight(0, 0), tight(10, 10000), tight(20, 20000), **squeezed(1)))
     assert found.message == "its balloon leaves it 1.0G of 4.0G, and it has 1000 major faults a second or more"
     assert (found.remedies[0].action, found.remedies[0].values) == ("domain.memory", (("amount", "100%"),))

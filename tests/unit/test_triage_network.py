@@ -221,7 +221,7 @@ def dropping(drops: int, packets: float, paused: bool = False) -> list[HostSnaps
     return [
         replace(seen, link_usage={net.key("vnet2"): LinkUsage(n, n, n, n, 0, 0, 0, n * drops, 0.0, 0.0, packets, packets,
                                                               new_drops=drops)})
-        for n in range(3)
+        for n in range(6)
     ]  # fmt: skip
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tui.topology.trace_scene import Scene as Traced
     from tui.topology.wiring import Wiring
 
+CALM_S = 5.0
+
 INFO, WARNING, ERROR, CRITICAL = Severity.INFO, Severity.WARNING, Severity.ERROR, Severity.CRITICAL
 
 NETWORK_PARTS = ("links", "ovs", "networks", "domains", "processes", "addresses", "dnsmasqs")
@@ -82,8 +84,8 @@ class Check:
     find: Find
     parts: tuple[str, ...]
     """The fields of HostSnapshot that it looks at; none of them may be unread."""
-    every_s: float = 0.0
-    """How often it may run again at most, where its parts move all the time."""
+    calm: tuple[str, ...] = ()
+    """Those that move all the time: they alone make it run again once in CALM_S and not more often."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,5 +171,5 @@ CHECKS: tuple[AnyCheck, ...] = (
     DomainCheck(_definition),
     Check(_transient, ("domains",)),
     DomainCheck(_snapshots),
-    Check(_agent, ("domains", "processes"), every_s=30.0),
+    Check(_agent, ("domains", "processes"), calm=("processes",)),
 )

@@ -97,6 +97,6 @@ def _free(_scene: Scene, domain: Domain) -> Iterable[Finding]:
 
 
 CHECKS: tuple[AnyCheck, ...] = (
-    Check(_displays, ("processes", "domains"), every_s=5.0),
+    Check(_displays, ("processes", "domains"), calm=("processes",)),
     DomainCheck(_free),
 )

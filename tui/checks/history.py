@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
     from tui.model.usage import DomainUsage
 
-READINGS = 3
-"""How many readings in a row have to say the same."""
+LASTS_S, LEAST = 20.0, 3
+"""For how long figures have to say the same, by so many readings at least: starting takes all that it can get."""
+LINK_READINGS = 6
+"""How many counters in a row have to; they are read every one to two seconds."""
+_KEPT = 32
 _MOVES_S = 60.0
 
 R = TypeVar("R")
@@ -35,10 +38,10 @@ class History:
     def extend(self, seen: HostSnapshot) -> None:
         """Take what is new in a snapshot."""
         if seen.usage is not self._seen_usage:
-            _extend(self.usage, seen.usage, self._seen_usage)
+            _extend(self.usage, seen.usage, self._seen_usage, _KEPT)
             self._seen_usage = seen.usage
         if seen.link_usage is not self._seen_links:
-            _extend(self.link_usage, seen.link_usage, self._seen_links)
+            _extend(self.link_usage, seen.link_usage, self._seen_links, LINK_READINGS)
             self._seen_links = seen.link_usage
         links = seen.links
         if links is None:
@@ -51,12 +54,21 @@ class History:
             self._seen_states = links.links
 
     def lasting(self, key: str, holds: Callable[[DomainUsage], bool]) -> bool:
-        """Return whether the last READINGS figures of a domain are all so."""
-        return _lasting(self.usage.get(key), holds)
+        """Return whether the figures of a domain have all been so for LASTS_S."""
+        readings = self.usage.get(key)
+        if readings is None or len(readings) < LEAST:
+            return False
+        for count, reading in enumerate(reversed(readings), 1):
+            if not holds(reading):
+                return False
+            if count >= LEAST and readings[-1].read_ns - reading.read_ns >= LASTS_S * 1e9:
+                return True
+        return False
 
     def lasting_link(self, key: str, holds: Callable[[LinkUsage], bool]) -> bool:
-        """Return whether the last READINGS counters of a link are all so."""
-        return _lasting(self.link_usage.get(key), holds)
+        """Return whether the last LINK_READINGS counters of a link are all so."""
+        readings = self.link_usage.get(key)
+        return readings is not None and len(readings) == LINK_READINGS and all(map(holds, readings))
 
     def moves(self, now_ns: int) -> dict[tuple[str, str], int]:
         """Return how often each MAC changed its port of a bridge in the last minute, by (bridge, MAC); the seldom
@@ -100,13 +112,9 @@ class History:
         self._states = states
 
 
-def _extend(kept: dict[str, deque[R]], new: Mapping[str, R], old: Mapping[str, R]) -> None:
+def _extend(kept: dict[str, deque[R]], new: Mapping[str, R], old: Mapping[str, R], most: int) -> None:
     for key in kept.keys() - new.keys():
         del kept[key]
     for key, reading in new.items():
         if reading is not old.get(key):
-            kept.setdefault(key, deque(maxlen=READINGS)).append(reading)
-
-
-def _lasting(readings: deque[R] | None, holds: Callable[[R], bool]) -> bool:
-    return readings is not None and len(readings) == READINGS and all(holds(reading) for reading in readings)
+            kept.setdefault(key, deque(maxlen=most)).append(reading)

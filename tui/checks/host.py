@@ -201,10 +201,10 @@ def _upgrade(scene: Scene) -> Iterable[Finding]:
 
 CHECKS: tuple[AnyCheck, ...] = (
     Check(_kvm, ("health", "domains", "host")),
-    Check(_memory, ("health", "domains", "processes"), every_s=5.0),
-    Check(_cpus, ("health", "domains", "processes", "host"), every_s=5.0),
+    Check(_memory, ("health", "domains", "processes"), calm=("processes",)),
+    Check(_cpus, ("health", "domains", "processes", "host"), calm=("processes", "host")),
     Check(_swap, ("health",)),
     Check(_hugepages, ("cpus", "domains")),
     Check(_kernel, ("health", "domains", "host")),
-    Check(_upgrade, ("processes",), every_s=5.0),
+    Check(_upgrade, ("processes",), calm=("processes",)),
 )

@@ -179,9 +179,9 @@ def _unsafe(_scene: Scene, domain: Domain) -> Iterable[Finding]:
 
 
 CHECKS: tuple[AnyCheck, ...] = (
-    Check(_shared, ("domains", "storage"), every_s=5.0),
+    Check(_shared, ("domains", "storage")),
     Check(_files, ("domains", "images")),
-    Check(_deleted, ("domains", "processes"), every_s=5.0),
-    Check(_chains, ("domains", "storage"), every_s=30.0),
+    Check(_deleted, ("domains", "processes"), calm=("processes",)),
+    Check(_chains, ("domains", "storage")),
     DomainCheck(_unsafe),
 )

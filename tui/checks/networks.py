@@ -129,8 +129,9 @@ def _orphans(scene: Scene) -> Iterable[Finding]:
 # DHCP
 
 
-def _reload() -> tuple[str, ...]:
-    return ("systemctl", "reload", "libvirtd")
+_RELOAD = ("systemctl", "reload", "libvirtd")
+_RESTART = ("systemctl", "restart", "libvirtd")
+"""A reload fills its chains again but does not put back the jumps to them (measured, libvirt 9.0). Guests run on."""
 
 
 def _dhcp(scene: Scene) -> Iterable[Finding]:
@@ -143,7 +144,7 @@ def _dhcp(scene: Scene) -> Iterable[Finding]:
             continue
         if not any(_serves(server, network, bridge) for server in seen.dnsmasqs):
             remedies = (
-                run("have libvirt start it again", *_reload()),
+                run("have libvirt start it again", *_RELOAD),
                 act("or stop and start the network", "network.destroy", network.key),
             )
             yield _DNSMASQ.of(_subject(network), "its dnsmasq does not run: no DHCP, no DNS", *remedies)
@@ -223,7 +224,7 @@ def _nat(scene: Scene) -> Iterable[Finding]:
                 continue
             if not any(_covers(source, f"{address.address}/{address.prefix}") for source in sources):
                 where = ip_interface(f"{address.address}/{address.prefix}").network
-                remedy = run("have libvirt make its rules again", *_reload())
+                remedy = run("restart libvirt: it makes its rules again, guests run on", *_RESTART)
                 severity = ERROR if _runs(scene, network) else WARNING
                 yield _NO_NAT.of(
                     _subject(network),

@@ -130,6 +130,6 @@ def _growing(scene: Scene, storage: Storage) -> dict[str, list[Volume]]:
 _PARTS = ("storage", "pool_hosts", "domains")
 CHECKS: tuple[AnyCheck, ...] = (
     Check(_state, ("storage",)),
-    Check(_room, _PARTS, every_s=5.0),
-    Check(_thin, _PARTS, every_s=5.0),
+    Check(_room, _PARTS),
+    Check(_thin, _PARTS),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tui.checks.base import AnyCheck, Check, DomainCheck, Scene
+from tui.checks.base import CALM_S, AnyCheck, Check, DomainCheck, Scene
 from tui.checks.history import History
 
 if TYPE_CHECKING:
@@ -85,10 +85,12 @@ class _Run:
         if not _is_read(seen, self._check.parts):
             return False
         parts = tuple(getattr(seen, name) for name in self._check.parts)
-        if len(parts) == len(self._seen) and all(a is b for a, b in zip(parts, self._seen, strict=True)):
-            return False
-        if self.ran and seen.taken_ns - self._at_ns < self._check.every_s * 1e9:
-            return False
+        if self.ran:
+            pairs = zip(self._check.parts, parts, self._seen, strict=True)
+            changed = {name for name, now, before in pairs if now is not before}
+            soon = seen.taken_ns - self._at_ns < CALM_S * 1e9
+            if not changed or (soon and changed <= set(self._check.calm)):
+                return False
         self._seen, self._at_ns = parts, seen.taken_ns
         found = tuple(self._check.find(scene))
         news = found != self._found
