@@ -196,7 +196,7 @@ def homework() -> NetHost:
     host.guest("vm2", "tap2", master=br_in)
     _b_in, r1_in = host.veth("b-in", "r1-in", to=r1, master=br_in)
     _b_ex, r1_ex = host.veth("b-ex", "r1-ex", to=r1, master=br_ex)
-    _up, wan = host.veth("up", "wan0", to=outside, master=br_ex)
+    _up, wan = host.veth("up0", "wan0", to=outside, master=br_ex)
     host.address(r1_in, "10.0.0.1/24")
     host.address(r1_ex, "203.0.113.2/24")
     host.address(wan, "203.0.113.1/24")

@@ -222,7 +222,17 @@ class VirtdeckApp(App[int]):
         if pending != self._pending:
             self._pending = pending
         entries, problem = self.journal.entries(), self.journal.problem
-        return View(snapshot, self._store.cpu_history, entries, problem, self._pending, self._store.disk_history)
+        store = self._store
+        return View(
+            snapshot,
+            store.cpu_history,
+            entries,
+            problem,
+            self._pending,
+            store.disk_history,
+            store.link_history,
+            store.first_of_link,
+        )
 
     def _draw(self) -> None:
         snapshot = self._store.snapshot
@@ -249,7 +259,8 @@ class VirtdeckApp(App[int]):
         kinds = frame.kinds()
         targets = [target for kind in kinds if kind is not Kind.HOST for target in frame.targets(kind)]
         context = self.changes.context(view.snapshot)
-        self._hints.set_lines([chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width)])
+        hints = chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width, frame.marked)
+        self._hints.set_lines([hints])
 
     def on_pane_frame_positioned(self) -> None:
         if self._store.snapshot is not None:
@@ -265,20 +276,16 @@ class VirtdeckApp(App[int]):
         visible, detail = self.frame.looked_at()
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
-        pane = self.pane
-        links = pane.wants_links or (live is not None and live.wants_links)
         self._store.look_at((*visible, *((detail,) if detail else ())))
+        pane, frame = self.pane, self.frame
+        links = pane.wants_links or (live is not None and live.wants_links)
+        storage = frame.keys_in_view() if pane.wants_storage else None
         self.collector.focus(
             Focus(
-                visible,
-                watched or detail,
-                host,
-                storage=pane.wants_storage,
-                links=links,
-                link=self.frame.open_link(),
-                networks=pane.wants_networks,
+                visible, watched or detail, host, storage, networks=pane.wants_networks, links=links,
+                link=frame.open_link(), image=frame.image_looked_at(),
             )
-        )
+        )  # fmt: skip
 
     def keep_live(self, screen: LiveScreen[Any] | None) -> None:
         """From now on tell this screen of every snapshot, and read what it needs; None: no screen any more."""

@@ -148,7 +148,8 @@ class Changes:
         targets = self._targets(action)
         able = [target for target in targets if action.reason(context, target) is None]
         fields, values = action.asked(context, able), action.defaults(context, able)
-        note = _hidden_words(self._app.frame.hidden_marks()) if action.kind is not Kind.HOST else ()
+        frame = self._app.frame
+        note = _hidden_words(frame.hidden_marks(), frame.hidden_by) if action.kind is not Kind.HOST else ()
 
         def planner(given: dict[str, str]) -> Plan:
             # Of the newest picture: what a screen shows while it asks is what its plan has to be made of.
@@ -328,12 +329,12 @@ def ignored(jobs: Sequence[Job]) -> tuple[AskedGuest, ...]:
     )
 
 
-def _hidden_words(names: Sequence[str]) -> tuple[str, ...]:
+def _hidden_words(names: Sequence[str], hidden_by: str) -> tuple[str, ...]:
     if not names:
         return ()
     some = ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
     rows = "1 marked row is" if len(names) == 1 else f"{len(names)} marked rows are"
-    return (f"{rows} hidden by the filter: {some}",)
+    return (f"{rows} {hidden_by}: {some}",)
 
 
 def job_words(job: Job) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from tui import __version__
 from tui.config import Config, ConfigError, checked_interval, load_config
+from tui.model.host import NO_LIBVIRT
 from tui.model.text import clean
 from tui.paths import config_file
 
@@ -43,6 +44,9 @@ def _global_options(parser: argparse.ArgumentParser, default: object) -> None:
     parser.add_argument("--demo", action="store_true", default=default, help="open the demo host, no libvirtd needed")
     parser.add_argument(
         "--demo-if-none", action="store_true", default=default, help="open the demo host when no libvirt answers"
+    )
+    parser.add_argument(
+        "--no-libvirt", action="store_true", default=default, help="this machine alone: its QEMU processes and network"
     )
     parser.add_argument("--read-only", action="store_true", default=default, help="refuse every change")
     parser.add_argument("--interval", metavar="S", type=float, default=default, help="seconds between readings (2)")
@@ -202,11 +206,11 @@ def _options(args: argparse.Namespace, stack: contextlib.ExitStack) -> Options:
     if args.interval is not None:
         config = replace(config, interval_s=checked_interval(args.interval))
     environment = os.environ.get("LIBVIRT_DEFAULT_URI", "")
-    uri = args.connect or environment or config.uri or DEFAULT_URI
+    uri = NO_LIBVIRT if args.no_libvirt else args.connect or environment or config.uri or DEFAULT_URI
     options = Options(uri, demo=False, read_only=bool(args.read_only), config=config, notice=config.notice)
     if args.demo:
         return _demo(options, stack, "")
-    if args.demo_if_none and not args.connect:
+    if args.demo_if_none and not args.connect and not args.no_libvirt:
         from tui.reports import why_unreachable
 
         if why := why_unreachable(options):

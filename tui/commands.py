@@ -10,6 +10,7 @@ from tui.panes import PANES
 
 if TYPE_CHECKING:
     from tui.app import VirtdeckApp
+    from tui.panes.frame import PaneFrame
 
 COMMANDS: Mapping[str, str] = {
     "/": "filter",
@@ -37,6 +38,13 @@ _DRAWN = frozenset({Kind.DOMAIN, Kind.PROCESS, Kind.NETWORK, Kind.LINK})
 
 CANCEL = "c"
 """The key of a pane of changes alone: it ends the one under the cursor early."""
+
+FOLDS: Mapping[str, Callable[[PaneFrame], bool]] = {
+    "-": lambda frame: frame.fold(on=True),
+    "+": lambda frame: frame.fold(on=False),
+    "_": lambda frame: frame.fold_all(),
+}
+"""What folds in panes whose rows have parts; elsewhere these keys are free for actions."""
 
 
 class Commands:
@@ -75,6 +83,8 @@ class Commands:
         if self._in_triage(name):
             return True
         if name == CANCEL and self._app.changes.cancel(self._app.frame.journal_id()):
+            return True
+        if (fold := FOLDS.get(name)) is not None and fold(self._app.frame):
             return True
         return self._app.changes.key(name)
 

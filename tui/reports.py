@@ -104,7 +104,7 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
     collector.start()
     collector.board.wait(settled, CONNECT_S)
     connection = collector.board.snapshot.connection
-    if not connection.live:
+    if not connection.live and connection.state is not LinkState.ABSENT:
         say_unreachable(collector.board.snapshot)
         collector.stop()
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tui.model.host import LinkState
 from tui.model.text import clean
+from tui.model.topology import NodeKind
 from tui.reports import CONNECT_S, GOOD, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 USAGE = 2
 _WIDTH = 100
 _HOPS = 2
-# Firewalls are read namespace by namespace, once these are known.
-_FIREWALLS_S = 5.0
 _OF_HOST = frozenset({"links", "firewalls", "ovs", "dnsmasqs", "processes"})
 _OF_LIBVIRT = frozenset({"domains", "configs", "addresses", "networks"})
 
@@ -91,14 +90,14 @@ def _read(options: Options) -> HostSnapshot | None:
     board = collector.board
     collector.start_slow()
     board.wait(settled, CONNECT_S)
-    live = board.snapshot.connection.state is LinkState.LIVE
+    state = board.snapshot.connection.state
+    live = state is LinkState.LIVE
     collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))
     wanted = _OF_HOST | _OF_LIBVIRT if live else _OF_HOST
     board.wait(lambda seen: not seen.unread & wanted, READ_S)
-    board.wait(_firewalls_read, _FIREWALLS_S)
     snapshot = board.snapshot
     collector.stop()
-    if live:
+    if live or state is LinkState.ABSENT:
         return snapshot
     if snapshot.links is None:
         say_unreachable(snapshot)
@@ -108,24 +107,16 @@ def _read(options: Options) -> HostSnapshot | None:
     return snapshot
 
 
-def _firewalls_read(seen: HostSnapshot) -> bool:
-    if seen.links is None:
-        return True
-    return all(key in seen.firewalls for key, netns in seen.links.namespaces.items() if not netns.problem)
-
-
 def _named(graph: Graph, name: str) -> list[str]:
     """The nodes of an id, else of a name: guests and namespaces before links, those of our own namespace first."""
     if name in graph.nodes:
         return [name]
     found = [node for node in graph.nodes.values() if node.name == clean(name)]
-    for group in (
-        [node for node in found if node.kind.value not in ("link", "nic", "ovs-port")],
-        [node for node in found if node.netns == "host"],
-        found,
-    ):
+    things = [node for node in found if node.kind not in (NodeKind.LINK, NodeKind.NIC, NodeKind.OVS_PORT)]
+    for group in (things, found):
         if group:
-            return [node.id for node in group]
+            here = [node for node in group if node.netns in ("", "host")]
+            return [node.id for node in here or group]
     return []
 
 

@@ -24,6 +24,7 @@ from tests.bench.memory import memory
 from tests.bench.program import Bench, installed_program
 from tests.bench.storage_pane import storage_pane
 from tests.bench.streams import streams
+from tests.bench.topology import topology
 from tests.bench.triage import triage
 
 BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
@@ -36,6 +37,7 @@ BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     streams,
     storage_pane,
     triage,
+    topology,
 )
 _SWITCH_INTERVAL_S = 0.0002
 """How soon the thread that stamps the bytes gets its turn while the screen is being drawn."""

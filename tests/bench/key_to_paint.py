@@ -20,8 +20,8 @@ def key_to_paint(bench: Bench) -> list[Figure]:
     rows = (["j"] * _RUN + ["k"] * _RUN) * (2 if bench.quick else 8)
     pages = (["pagedown"] * 5 + ["pageup"] * 5) * (1 if bench.quick else 3)
     with bench.settled(host) as terminal, host.changing():
-        keys = [_one_key(terminal, key, chosen) for key in rows]
-        leaps = [_one_key(terminal, key, chosen) for key in pages]
+        keys = [one_key(terminal, key, chosen) for key in rows]
+        leaps = [one_key(terminal, key, chosen) for key in pages]
     latencies = [1000 * latency for latency, _ in keys]
     return [
         Figure("key to paint, p50", median(latencies), "ms", 10, f"{len(keys)} keys j and k"),
@@ -32,7 +32,7 @@ def key_to_paint(bench: Bench) -> list[Figure]:
     ]
 
 
-def _one_key(terminal: Terminal, key: str, chosen: random.Random) -> tuple[float, int]:
+def one_key(terminal: Terminal, key: str, chosen: random.Random) -> tuple[float, int]:
     """Press at a random moment; return the seconds to the first change and the bytes until it was quiet again.
 
     Raises ScreenError when the key changes nothing within 3 s."""

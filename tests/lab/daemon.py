@@ -156,8 +156,7 @@ class PrivateLibvirtd:
         argv = [find_program("libvirtd") or "libvirtd", "-f", "/etc/libvirt/libvirtd.conf", "-p", "/run/libvirtd.pid"]
         self._daemon = self.namespaces.spawn(argv, self.root / "log" / "libvirtd.out")
         wait_until(self._listens, "libvirtd to listen")
-        with self.connect() as connection:
-            connection.getLibVersion()
+        wait_until(self._answers, "libvirtd to answer")
 
     def kill_daemon(self) -> None:
         """Kill libvirtd with SIGKILL; returns when it is gone. Guests live on."""
@@ -185,6 +184,15 @@ class PrivateLibvirtd:
             raise RuntimeError(f"libvirtd ended: {(self.root / 'log' / 'libvirtd.out').read_text().strip()}")
         with socket.socket(socket.AF_UNIX) as sock:
             return sock.connect_ex(str(self.sockets / "libvirt-sock")) == 0
+
+    def _answers(self) -> bool:
+        """Whether libvirtd answers: one that was killed may accept for a moment yet, while its threads end."""
+        try:
+            with self.connect() as connection:
+                connection.getLibVersion()
+        except libvirt.libvirtError:
+            return False
+        return True
 
     def _probe_qemu(self, kept: Path) -> None:
         """Have libvirt probe QEMU now, or take what an earlier run learned, and keep what it knows for the next."""

@@ -23,7 +23,7 @@ class NetworkDeck(Deck):
 
     def read(self, *parts: str, processes: bool = False) -> HostSnapshot:
         """The host with its networks."""
-        return super().read("networks", *parts, processes=processes)
+        return super().read("networks", "links", *parts, processes=processes)
 
     def network(self, name: str) -> Network:
         """A network as it is now; AssertionError when there is none."""

@@ -118,6 +118,11 @@ def is_off(seen: SeenPool) -> bool:
     return seen.state is PoolState.INACTIVE and seen.persistent
 
 
+def is_transient(seen: SeenPool) -> bool:
+    """Whether it runs and is not defined."""
+    return is_active(seen) and not seen.persistent
+
+
 def gone(seen: SeenPool) -> bool:
     """Whether libvirt does not know it."""
     return seen.state is None
@@ -178,6 +183,17 @@ CASES: tuple[PoolCase, ...] = (
         {**_NO, "type": "iscsi"},
         lambda twin: {"name": twin.name, "source": f"san1:iqn.2020-01.org.example:{twin.name}"}, undo=True,
     ),
+    PoolCase(
+        "pool.define", "iscsi-chap", nothing, kind("<auth type='chap' username='me'>"), {**_NO, "type": "iscsi"},
+        lambda twin: {
+            "name": twin.name, "source": f"san1:iqn.2020-01.org.example:{twin.name}", "auth": "me it",
+        }, undo=True,
+    ),
+    PoolCase("pool.create", "dir", there, is_transient, own=new_pool(target="FOLDER/pool"), undo=True),
+    PoolCase(
+        "pool.create", "built", nothing, is_transient, {"build": "yes"}, new_pool(target="FOLDER/pool"), undo=True,
+        forgiven=without_files,
+    ),
     PoolCase("pool.define", "file", there, is_off, own=from_file(), undo=True),
     PoolCase(
         "pool.define", "file-over", off, kind("<mode>0750</mode>"), own=from_file(mode="0750"), undo=True,
@@ -187,6 +203,28 @@ CASES: tuple[PoolCase, ...] = (
 )  # fmt: skip
 
 ELSEWHERE: tuple[tuple[str, Mapping[str, str]], ...] = tuple(
-    ("pool.define", {"type": word}) for word in ("scsi", "mpath", "rbd", "gluster", "zfs")
+    (action, {"type": word})
+    for action, words in (
+        ("pool.define", ("scsi", "mpath", "rbd", "gluster", "zfs", "iscsi-direct", "vstorage")),
+        (
+            "pool.create",
+            (
+                "fs",
+                "netfs",
+                "logical",
+                "disk",
+                "iscsi",
+                "scsi",
+                "mpath",
+                "rbd",
+                "gluster",
+                "zfs",
+                "iscsi-direct",
+                "vstorage",
+            ),
+        ),
+    )
+    for word in words
 )
-"""Of these a host has one at most, or this libvirt has no backend: their XML is compared with what virsh prints."""
+"""Of these a host has one at most, this libvirt has no backend, or there is nothing here to start them on: their XML is
+compared with what virsh prints."""

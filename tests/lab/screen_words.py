@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).parents[2]
 FIRST_ROW = 3
 """The first line of the list: header, panes and the column heads are above it."""
 _EDGE = "▏"
+_FOLDS = "▾▸· "
 _TOAST = "▌"
 _QUESTION = "yes, do it"
 
@@ -39,10 +40,14 @@ def open_deck(
     size: tuple[int, int] = (120, 40),
     uri: str | None = None,
     live: bool = True,
+    inside: bool = False,
 ) -> Iterator[Deck]:
     """The real program on the lab's libvirtd in a terminal, its XDG folders below `home`; with `live` it is waited for
-    until it shows the host. It is ended afterwards if it still runs."""
+    until it shows the host. `inside`: it runs in the lab's namespaces, and so sees its network. It is ended afterwards
+    if it still runs."""
     argv = [sys.executable, "-m", "tui", "-c", uri or lab.uri, *arguments]
+    if inside:
+        argv = lab.namespaces.inside(argv)
     with Terminal(argv, *size, env=xdg(home), cwd=CHECKOUT) as terminal:
         deck = Deck(terminal, home)
         if live:
@@ -246,6 +251,6 @@ class Deck:
 
 
 def _is_of(row: str, name: str) -> bool:
-    """Whether a line of the list is that of `name`, which may be cut."""
-    word = row.split(" ", 1)[0]
+    """Whether a line of the list is that of `name`, which may be cut; a sign of folding may stand before it."""
+    word = row.lstrip(_FOLDS).split(" ", 1)[0]
     return word == name or (word.endswith("…") and name.startswith(word[:-1]))

@@ -61,7 +61,12 @@ def test_a_network_of_the_form_gives_leases_and_a_static_host_its_address(
         job = done(deck.run(plan))
         ask_again(console, "eth0")
         expect_address(console, "eth0", r"10\.88\.1\.50")
-        assert "10.88.1.50" in [lease.address for lease in deck.network("office").leases or ()]
+
+        def is_told() -> bool:
+            """dnsmasq's helper writes it down a moment later."""
+            return "10.88.1.50" in [lease.address for lease in deck.network("office").leases or ()]
+
+        wait_until(is_told, "libvirt to tell the lease", timeout=10)
         with pytest.raises(FieldError, match=r"client: .* has 10\.88\.1\.50 now already"):
             deck.plan("network.host-add", "office", client=MAC, address="10.88.1.51")
         undo(deck, job.entry.id, deck.entry(job).undo)

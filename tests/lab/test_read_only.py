@@ -28,6 +28,9 @@ from tui.ops import (
     block_scheduler,
     define,
     disks,
+    image_chain,
+    image_check,
+    image_convert,
     lifecycle,
     memory,
     memory_devices,
@@ -140,6 +143,10 @@ class Prey:
         self.network, self.quiet = self._networks()
         self.network_file = folder / "network.xml"
         self.network_file.write_text("<network><name>other</name><bridge name='brother'/></network>")
+        lab.virsh("vol-create-as", "stock", "low.qcow2", "1M", "--format", "qcow2")
+        below = ("--backing-vol", "low.qcow2", "--backing-vol-format", "qcow2")
+        lab.virsh("vol-create-as", "stock", "top.qcow2", "1M", "--format", "qcow2", *below)
+        self.low = str(folder / "stock" / "low.qcow2")
         self.pool_file = folder / "pool.xml"
         self.pool_file.write_text(lab.virsh("pool-dumpxml", "stock").stdout)
 
@@ -189,6 +196,7 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     pools.DeletePool: lambda prey: pools.DeletePool(prey.idle),
     pools.DefinePool: lambda prey: pools.DefinePool(str(prey.pool_file)),
     pools.DefinePoolAs: lambda prey: pools.DefinePoolAs(prey.pool, "other", prey.pool_file.read_text()),
+    pools.CreatePoolAs: lambda prey: pools.CreatePoolAs(prey.pool, "other", prey.pool_file.read_text()),
     pools.UndefinePool: lambda prey: pools.UndefinePool(prey.idle, _file(prey.new)),
     volumes.CreateVolume: lambda prey: volumes.CreateVolume(prey.pool, "new.raw", _VOLUME),
     volumes.CloneVolume: lambda prey: volumes.CloneVolume(prey.pool, "one.raw", "two.raw"),
@@ -215,12 +223,25 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     networks.UpdateNetwork: lambda prey: networks.UpdateNetwork(
         prey.network, False, "add-last", "dns-host", -1, "<host ip='10.9.9.8'><hostname>x</hostname></host>"
     ),
+    image_check.ReadImage: lambda prey: image_check.ReadImage(prey.pool, "top.qcow2", "qcow2"),
+    image_check.CheckImage: lambda prey: image_check.CheckImage(prey.pool, "top.qcow2", "qcow2", "all"),
+    image_convert.ConvertVolume: lambda prey: image_convert.ConvertVolume(
+        prey.pool, "one.raw", "raw", prey.pool, "new.raw", _VOLUME, _file(prey.new)
+    ),
+    image_convert.CompressVolume: lambda prey: image_convert.CompressVolume(
+        prey.pool, "one.raw", "raw", str(prey.folder / "stock" / "new.qcow2")
+    ),
+    image_chain.RebaseImage: lambda prey: image_chain.RebaseImage(prey.pool, "top.qcow2", "", "", prey.low),
+    image_chain.CommitImage: lambda prey: image_chain.CommitImage(prey.pool, "top.qcow2", prey.low),
     block_scheduler.SetIoScheduler: lambda _prey: block_scheduler.SetIoScheduler("none-such", "none"),
 }
 _PLUG = "<interface type='bridge'><source bridge='br9'/></interface>"
 _VOLUME = "<volume><name>new.raw</name><capacity>1024</capacity><target><format type='raw'/></target></volume>"
-# Written by the kernel, or only read: a connection of libvirt's does not refuse them.
-_WITHOUT_LIBVIRT = (*process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume)
+# Written by the kernel or qemu-img, or only read: a connection of libvirt's does not refuse them.
+_WITHOUT_LIBVIRT = (
+    *process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume, *image_check.OPS, *image_chain.OPS,
+    image_convert.CompressVolume,
+)  # fmt: skip
 OF_LIBVIRT = [kind for kind in (*REQUESTS, *OF_PREY) if kind not in _WITHOUT_LIBVIRT]
 
 
@@ -306,9 +327,12 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "network.dns-remove": {"name": "printer"},
         "network.dns-add": {"address": "10.9.9.8", "names": "x"},
         "pool.define": {"name": "other", "target": str(prey.folder / "other")},
+        "pool.create": {"name": "another", "target": str(prey.folder / "another")},
         "pool.scheduler": {"scheduler": "none"},
         "volume.create": {"name": "new.raw", "capacity": "1M"},
         "volume.clone": {"name": "two.raw"},
+        "volume.convert": {"name": "new.raw", "format": "raw"},
+        "volume.rebase": {"backing": ""},
         "volume.resize": {"capacity": "2M"},
         "volume.upload": {"file": str(prey.pool_file)},
         "volume.download": {"file": str(prey.folder / "down.raw")},
@@ -349,7 +373,7 @@ def targets_of(action: Action, prey: Prey) -> list[list[str]]:
     if action.kind is Kind.POOL:
         return [["stock"], ["idle"]]
     if action.kind is Kind.VOLUME:
-        return [["stock/one.raw"]]
+        return [["stock/top.qcow2"], ["stock/one.raw"]]
     if action.kind is Kind.NETWORK:
         return [["office"], ["quiet"]]
     return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]

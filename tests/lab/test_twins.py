@@ -30,7 +30,7 @@ from tui.ops.define import Define, Undefine
 from tui.ops.disks import AttachDisk
 from tui.ops.lifecycle import SetAutostart
 from tui.ops.memory_devices import AttachMemory, DetachMemory, ResizeMemory, SetMemorySlots
-from tui.ops.nics import AttachNic, PlugNic
+from tui.ops.nics import AttachNic, PlugNic, SetNicLink
 from tui.ops.ports import SetRootPorts
 from tui.ops.vcpu_layout import ReshapeVcpus
 from tui.runtime.jobs import Job
@@ -100,7 +100,7 @@ def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
             files[request.backup] = twin.lab.virsh("dumpxml", step.target, "--inactive", "--security-info").stdout
         if isinstance(request, (SetMemorySlots, SetRootPorts)):
             files[request.file] = request.edited(files[request.backup])
-        elif isinstance(request, PlugNic):
+        elif isinstance(request, PlugNic) or (isinstance(request, SetNicLink) and request.file):
             side = [] if request.live else ["--inactive"]
             files[request.file] = request.edited(twin.lab.virsh("dumpxml", step.target, *side).stdout)
         elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory, AttachDisk, AttachNic)) and request.file:

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,14 @@ from tests.lab.actions import environment, run_commands
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run, wait_until
 from tests.lab.storage_twins import StorageDeck
-from tests.lab.test_volumes import done, refused, use
+from tests.lab.volume_words import Watched, done, random_file, refused, slowed, use
 from tui.model.journal import Status
-from tui.model.plan import Plan
-from tui.model.work import Work
 from tui.ops import request_types
-from tui.runtime.jobs import Job, Jobs, Run
 from tui.runtime.journal import Journal
 
 _MIB = 1024**2
 _SIZE = 256 * _MIB
-_WAIT_S = 90.0
+_GIB = 1024 * _MIB
 
 
 @pytest.fixture
@@ -49,82 +46,37 @@ def make(lab: LabHost, name: str, size: int = _SIZE, form: str = "raw") -> None:
     lab.virsh("vol-create-as", "p", name, str(size), "--allocation", "0", "--format", form)
 
 
-def random_file(path: Path, size: int = _SIZE) -> Path:
-    """A file in which no piece is like another."""
-    with path.open("wb") as file:
-        for _ in range(size // _MIB):
-            file.write(os.urandom(_MIB))
-    return path
-
-
 def checksum(path: Path, size: int | None = None) -> str:
     with path.open("rb") as file:
-        return hashlib.sha256(file.read() if size is None else file.read(size)).hexdigest()
+        if size is None:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(file.read(size)).hexdigest()
 
 
-class Watched:
-    """A job under way, and all that was seen of its progress."""
-
-    def __init__(self, deck: StorageDeck, plan: Plan) -> None:
-        self.works: list[Work] = []
-        self._journal = deck.journal()
-        self._jobs = Jobs(deck.collector, self._journal, deck.uri, deck.collector.nudge, lambda _job: None)
-        self._journal.on_change = self._look
-        self.run: Run = self._jobs.run(plan)
-
-    def _look(self) -> None:
-        for entry in self._journal.entries():
-            if entry.work is not None and entry.work not in self.works:
-                self.works.append(entry.work)
-
-    @property
-    def began(self) -> bool:
-        """Whether bytes are seen to move."""
-        return any(work.done for work in self.works)
-
-    def cancel(self) -> str | None:
-        return self._jobs.cancel(self.run.job.entry.id)
-
-    def ended(self) -> Job:
-        job = self.run.wait(_WAIT_S)
-        self._jobs.stop()
-        return job
-
-
-def slowed(monkeypatch: pytest.MonkeyPatch, half: Callable[[int], None]) -> None:
-    """Have every reading shown, and be told of each."""
-    monkeypatch.setattr("tui.runtime.job_parts._READ_S", 0.0)
-    whole = Jobs.moved
-
-    def moved(jobs: Jobs, job: Job) -> None:
-        whole(jobs, job)
-        assert job.entry.work is not None
-        half(job.entry.work.done)
-
-    monkeypatch.setattr(Jobs, "moved", moved)
-
-
-def test_bytes_come_back_as_they_went(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
-    source = random_file(tmp_path / "source")
-    for name in ("ours", "theirs"):
-        make(lab, name)
-    reading = deck.read()
-    plan, by_hand = (
-        deck.plan_of(reading, "volume.upload", [f"p/{name}"], {"file": str(source)}) for name in ("ours", "theirs")
-    )
-    done(deck.run(plan))
-    run_commands(by_hand.steps)
-    assert checksum(pool / "ours") == checksum(pool / "theirs") == checksum(source)
-    reading = deck.read()
-    back, other = tmp_path / "back", tmp_path / "other"
-    plan, by_hand = (
-        deck.plan_of(reading, "volume.download", [f"p/{name}"], {"file": str(path)})
-        for name, path in (("ours", back), ("theirs", other))
-    )
-    done(deck.run(plan))
-    run_commands(by_hand.steps)
-    assert checksum(back) == checksum(other) == checksum(source)
+def test_a_gib_comes_back_as_it_went(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
+    source, back = random_file(tmp_path / "source", _GIB), tmp_path / "back"
+    make(lab, "a", _GIB)
+    done(deck.run(deck.plan("volume.upload", "p/a", file=str(source))))
+    assert checksum(pool / "a") == checksum(source)
+    done(deck.run(deck.plan("volume.download", "p/a", file=str(back))))
+    assert checksum(back) == checksum(source)
     assert not (tmp_path / "back.part").exists()
+
+
+def test_the_commands_move_the_same_bytes(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
+    source = random_file(tmp_path / "source", 16 * _MIB)
+    for name in ("ours", "theirs"):
+        make(lab, name, 16 * _MIB)
+    reading = deck.read()
+    for action, files in (("volume.upload", [source, source]), ("volume.download", [tmp_path / "a", tmp_path / "b"])):
+        plan, by_hand = (
+            deck.plan_of(reading, action, [f"p/{name}"], {"file": str(file)})
+            for name, file in zip(("ours", "theirs"), files, strict=True)
+        )
+        done(deck.run(plan))
+        run_commands(by_hand.steps)
+        assert checksum(pool / "ours") == checksum(pool / "theirs") == checksum(source)
+    assert checksum(tmp_path / "a") == checksum(tmp_path / "b") == checksum(source)
 
 
 def test_a_file_is_overwritten_only_when_asked(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path) -> None:
@@ -147,54 +99,84 @@ def test_a_file_is_overwritten_only_when_asked(lab: LabHost, deck: StorageDeck, 
 def test_an_upload_cancelled_at_half_says_what_is_left(
     lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = random_file(tmp_path / "source")
-    make(lab, "a")
+    source = random_file(tmp_path / "source", _GIB)
+    make(lab, "a", _GIB)
     plan = deck.plan("volume.upload", "p/a", file=str(source))
     said: list[str | None] = []
-    slowed(monkeypatch, lambda done: said.append(watched.cancel()) if done >= _SIZE // 2 and not said else None)
+    slowed(monkeypatch, lambda done: said.append(watched.cancel()) if done >= _GIB // 2 and not said else None)
     watched = Watched(deck, plan)
     job = watched.ended()
     assert said == [f"{plan.title}: stopping"]
     assert job.status is Status.CANCELLED
     assert job.entry.work is None
     message = job.results[0].message
-    assert "cancelled at 128M of 256M" in message
-    assert "Up to 128M from its beginning are overwritten, the rest is as before; upload it again." in message
+    assert "cancelled at 512M of 1.0G" in message
+    assert "Up to 512M from its beginning are overwritten, the rest is as before; upload it again." in message
     assert deck.entry(job).status is Status.CANCELLED
     # What was sent last is in sockets and pipes on the way when the stream is aborted.
-    half = _SIZE // 2 - 32 * _MIB
-    wait_until(lambda: (pool / "a").stat().st_size == _SIZE, "the volume to be as large as it was")
+    half = _GIB // 2 - 32 * _MIB
+    wait_until(lambda: (pool / "a").stat().st_size == _GIB, "the volume to be as large as it was")
     assert checksum(pool / "a", half) == checksum(source, half)
-    assert not any((pool / "a").read_bytes()[_SIZE // 2 + 2 * _MIB :])
+    assert not (pool / "a").read_bytes()[_GIB // 2 + 2 * _MIB :].strip(b"\0")
     works = [work for work in watched.works if work.rate]
     assert works, "its rate is told"
-    assert all(work.total == _SIZE and work.left_s is not None for work in works)
+    assert all(work.total == _GIB and work.left_s is not None for work in works)
     assert [work.done for work in works] == sorted(work.done for work in works)
 
 
 def test_a_download_cancelled_at_half_leaves_nothing(
     lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(lab, "a")
-    random_file(pool / "a")
+    make(lab, "a", _GIB)
+    random_file(pool / "a", _GIB)
     plan = deck.plan("volume.download", "p/a", file=str(tmp_path / "back"))
     said: list[str | None] = []
-    slowed(monkeypatch, lambda done: said.append(watched.cancel()) if done >= _SIZE // 2 and not said else None)
+    slowed(monkeypatch, lambda done: said.append(watched.cancel()) if done >= _GIB // 2 and not said else None)
     watched = Watched(deck, plan)
     job = watched.ended()
     assert job.status is Status.CANCELLED
-    assert "cancelled at 128M of 256M; what had come of it is removed" in job.results[0].message
+    assert "cancelled at 512M of 1.0G; what had come of it is removed" in job.results[0].message
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("back")) == []
 
 
-def test_a_cancelled_clone_is_deleted(lab: LabHost, deck: StorageDeck, pool: Path) -> None:
+def with_holes(path: Path) -> None:
+    """Fill an empty volume of 64 MiB with two pieces of data: holes before, between and behind them."""
+    with path.open("r+b") as file:
+        for at in (5, 40):
+            file.seek(at * _MIB)
+            file.write(os.urandom(_MIB))
+
+
+@pytest.mark.parametrize("sparse", ["yes", "no"])
+def test_holes_stay_holes_if_asked(lab: LabHost, deck: StorageDeck, pool: Path, tmp_path: Path, sparse: str) -> None:
+    make(lab, "a", 64 * _MIB)
+    with_holes(pool / "a")
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    reading = deck.read()
+    for path in (ours, theirs):
+        plan = deck.plan_of(reading, "volume.download", ["p/a"], {"file": str(path), "sparse": sparse})
+        if path is ours:
+            done(deck.run(plan))
+        else:
+            run_commands(plan.steps)
+    assert checksum(ours) == checksum(theirs) == checksum(pool / "a")
+    for path in (ours, theirs):
+        assert path.stat().st_size == 64 * _MIB
+        taken = path.stat().st_blocks * 512
+        assert (taken < 8 * _MIB) is (sparse == "yes"), f"{path.name} takes {taken}"
+
+
+@pytest.mark.parametrize(("action", "values"), [("clone", {}), ("convert", {"format": "raw"})])
+def test_a_cancelled_copy_is_deleted(
+    lab: LabHost, deck: StorageDeck, pool: Path, action: str, values: dict[str, str]
+) -> None:
     make(lab, "a")
     random_file(pool / "a")
-    watched = Watched(deck, deck.plan("volume.clone", "p/a"))
+    watched = Watched(deck, deck.plan(f"volume.{action}", "p/a", name="b", **values))
     watched.cancel()
     job = watched.ended()
     assert job.status is Status.CANCELLED, job.results
-    assert not (pool / "a-clone").exists()
+    assert not (pool / "b").exists()
     assert lab.virsh("vol-list", "p").stdout.split() == ["a", str(pool / "a")]
 
 

@@ -3,9 +3,6 @@ to a volume that somebody uses is refused, by the plan and by the op after it.""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.lab.actions import run_commands
-from tests.lab.domain import Shape, blank_xml, disk_xml
 from tests.lab.host import LabHost
-from tests.lab.namespaces import run
 from tests.lab.storage_twins import StorageDeck
+from tests.lab.volume_words import Twin, done, raced, refused, twins, undo, use
 from tui.actions import volumes
-from tui.actions.base import FieldError, FieldKind
+from tui.actions.base import FieldKind
 from tui.model.journal import Status
-from tui.model.plan import Plan
-from tui.runtime.jobs import Job
 
 _MIB = 1024**2
 
@@ -33,64 +27,10 @@ def deck(lab: LabHost, tmp_path: Path) -> Iterator[StorageDeck]:
         yield made
 
 
-@dataclass(frozen=True, slots=True)
-class Twin:
-    """One of two pools with the same volumes in them."""
-
-    lab: LabHost
-    name: str
-    path: Path
-
-    def make(self, name: str, size: str = "8M", form: str = "qcow2", *more: str) -> Path:
-        """The path of a new volume of it, made by virsh, with a pattern at its beginning where it is raw."""
-        self.lab.virsh("vol-create-as", self.name, name, size, "--allocation", "0", "--format", form, *more)
-        if form == "raw":
-            with (self.path / name).open("r+b") as file:
-                file.write(b"pattern " * 4096)
-        return self.path / name
-
-    def seen(self) -> str:
-        """All volumes as libvirt tells of them and what is in their files, without what twins never share."""
-        text = ""
-        with self.lab.connect() as connection:
-            pool = connection.storagePoolLookupByName(self.name)
-            pool.refresh(0)
-            for name in sorted(pool.listVolumes()):
-                text += pool.storageVolLookupByName(name).XMLDesc(0) + _content(self.path / name) + "\n"
-        text = text.replace(str(self.path), "POOL").replace(self.name, "NAME")
-        # ext4 counts the blocks of its own extent trees now and then.
-        return re.sub(r"<(atime|mtime|ctime|btime)>[\d.]+<|<inode>\d+<", "", text)
-
-
-def _content(path: Path) -> str:
-    """A checksum of what a guest would read of an image, and the image's own facts."""
-    facts = run(["qemu-img", "info", "-U", str(path)]).stdout
-    kept = [line for line in facts.splitlines() if re.match(r"(file format|virtual size|backing file):", line)]
-    form = re.search(r"^file format: (\w+)$", facts, re.MULTILINE)
-    assert form is not None
-    command = ["qemu-img", "dd", "-U", "-f", form[1], "-O", "raw", f"if={path}", "of=/dev/stdout", "bs=1M"]
-    read = subprocess.run(command, capture_output=True, check=False).stdout
-    return "\n".join([*kept, hashlib.sha256(read).hexdigest()])
-
-
 @pytest.fixture
 def pair(lab: LabHost, tmp_path: Path) -> tuple[Twin, Twin]:
     """Two pools."""
-    ours, theirs = (Twin(lab, f"twin{letter}", lab.root / f"{tmp_path.name}-{letter}") for letter in "ab")
-    for twin in (ours, theirs):
-        lab.define_pool(twin.name, twin.path)
-    return ours, theirs
-
-
-def done(job: Job) -> Job:
-    """The job, which must have come to its end."""
-    assert job.status is Status.DONE, job.results
-    return job
-
-
-def undo(deck: StorageDeck, job: Job) -> Job:
-    """Take it back as a later session does."""
-    return deck.run(Plan("undo", "undo", deck.entry(job).undo), job.entry.id)
+    return twins(lab, tmp_path)
 
 
 def nothing(_twin: Twin) -> None:
@@ -170,6 +110,7 @@ def test_twins(deck: StorageDeck, pair: tuple[Twin, Twin], case: Case) -> None:
 
 STREAMED: Sequence[tuple[str, Mapping[str, str]]] = (
     ("volume.upload", {}), ("volume.download", {"overwrite": "no"}), ("volume.download", {"overwrite": "yes"}),
+    ("volume.download", {"sparse": "yes"}), ("volume.download", {"sparse": "no"}),
 )  # fmt: skip
 """What tests/lab/test_volume_streams.py carries out."""
 
@@ -185,28 +126,6 @@ def test_every_action_and_every_value_has_a_twin() -> None:
 
 
 # Guards
-
-
-def use(lab: LabHost, name: str, path: Path, *, form: str = "raw", start: bool = True) -> None:
-    """Have a domain with the image as its disk, running or off."""
-    shape = Shape(name=name, machine="pc", memory_mib=16, devices=(disk_xml(path, "vda", kind=form),))
-    lab.define(blank_xml(shape, lab.emulator), start=start)
-
-
-def refused(deck: StorageDeck, action: str, target: str, words: str, **values: str) -> None:
-    """The plan is refused with these words."""
-    with pytest.raises(FieldError, match=words):
-        deck.plan(action, target, **values)
-
-
-def raced(deck: StorageDeck, plan: Plan, path: Path, words: str) -> None:
-    """A plan made before somebody took the volume is refused by the op, and nothing is changed."""
-    before = hashlib.sha256(path.read_bytes()).hexdigest()
-    job = deck.run(plan)
-    assert job.status is Status.FAILED
-    assert re.search(words, job.results[0].message), job.results[0].message
-    assert "Nothing was changed" in job.results[0].message
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 
 def test_a_used_volume_is_not_deleted(lab: LabHost, deck: StorageDeck, pair: tuple[Twin, Twin], name: str) -> None:
@@ -321,3 +240,16 @@ def test_what_cannot_be_made_is_refused(lab: LabHost, deck: StorageDeck, pair: t
     refused(deck, "volume.clone", f"{ours.name}/low", "a copy would be of no one moment")
     raced(deck, plan, low, rf"it is used by {name} \(vda, running\)")
     assert not (ours.path / "new.img").exists()
+
+
+def test_a_wipe_says_when_nothing_is_overwritten(deck: StorageDeck, pair: tuple[Twin, Twin]) -> None:
+    ours = pair[0]
+    thin, full = ours.make("thin", form="raw"), ours.make("full", form="raw")
+    full.write_bytes(b"x" * 8 * _MIB)
+    plans = [deck.plan("volume.wipe", f"{ours.name}/{name}") for name in ("thin", "full")]
+    assert ["does not overwrite" in " ".join(plan.notes) for plan in plans] == [True, False]
+    for plan in plans:
+        done(deck.run(plan))
+    assert (thin.stat().st_blocks, thin.stat().st_size) == (0, 8 * _MIB), "it has its room no more"
+    assert full.stat().st_blocks * 512 == 8 * _MIB
+    assert not any(full.read_bytes())

@@ -67,7 +67,7 @@ class Triaged:
     def look(self) -> None:
         """Read all again, as F5 does."""
         domains = tuple(self.seen.domains)
-        self.collector.focus(Focus(domains, storage=True, links=True, networks=True))
+        self.collector.focus(Focus(domains, storage=(), links=True, networks=True))
         self.collector.reread()
 
     def find(self, check: str, subject: str) -> Finding | None:

@@ -88,8 +88,8 @@ async def test_a_new_pool_of_the_form_is_there_at_once_and_goes_by_undo(demo: Op
         await deck.enter("target", "/srv/fresh")
         assert "pool-define-as fresh dir --target /srv/fresh" in deck.popup()
         await deck.confirm("Define pool")
-        await deck.until(lambda: "fresh" in names(deck))
-        assert pool(deck, "fresh").state is PoolState.RUNNING
+        # Defined and started one after the other: a reading may come in between.
+        await deck.until(lambda: "fresh" in names(deck) and pool(deck, "fresh").state is PoolState.RUNNING)
         await deck.undo_last()
         await deck.until(lambda: "fresh" not in names(deck))
         assert list((home / "state").rglob("*-fresh.xml")), "its XML is kept"

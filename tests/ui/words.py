@@ -33,9 +33,11 @@ from tui.model.snapshot import HostSnapshot
 from tui.model.text import clean
 from tui.ops import request_types
 from tui.panes.grid_frame import GridFrame
+from tui.panes.topology_frame import TopologyFrame
 from tui.paths import journal_file
 from tui.runtime.collector import Collector
 from tui.runtime.journal import Journal
+from tui.runtime.made_up import NetworkMaker
 from tui.runtime.mailbox import Mailbox
 from tui.runtime.monitors import UsageReader
 from tui.widgets.grid import Grid
@@ -54,6 +56,7 @@ async def open_deck(
     read_only: bool = False,
     figures: UsageReader | None = None,
     prepare: Callable[[Any], None] | None = None,
+    network: NetworkMaker | None = None,
     notice: str = "",
     toasts: bool = False,
 ) -> AsyncIterator[Deck]:
@@ -68,6 +71,7 @@ async def open_deck(
         publish=mailbox.put,
         one_by_one=figures,
         prepare=prepare,
+        network=network,
     )
     journal = Journal(journal_file(), request_types)
     collector.start()
@@ -116,6 +120,24 @@ class Deck:
     def rows(self) -> list[str]:
         """The names of the rows that the filter lets through, in their order."""
         return [self.app.pane.words(item) for item in self.grid.shown_items]
+
+    @property
+    def topology(self) -> TopologyFrame:
+        """The pane on the screen, which is the topology."""
+        frame = self.app.frame
+        assert isinstance(frame, TopologyFrame), f"no topology but {frame}"
+        return frame
+
+    @property
+    def under(self) -> str:
+        """The name of the thing under the cursor of the topology."""
+        return self.topology.item.node.name if self.topology.item is not None else ""
+
+    async def find(self, text: str) -> None:
+        """Search for a text in the topology, and leave the search."""
+        await self.press("/")
+        await self.type(text)
+        await self.press("enter")
 
     def lines(self) -> list[str]:
         """The lines that a terminal shows."""
@@ -195,7 +217,15 @@ class Deck:
         newest = self.app._store.snapshot is self.app.collector.board.snapshot
         dialog = self.app.screen
         planned = not isinstance(dialog, PlanDialog) or dialog.takes_keys
-        return newest and planned and not self.busy() and not self._typing_ahead() and not self._unread_news()
+        drawing = isinstance(self.app.frame, TopologyFrame) and self.app.frame.behind
+        return (
+            newest
+            and planned
+            and not drawing
+            and not self.busy()
+            and not self._typing_ahead()
+            and not self._unread_news()
+        )
 
     def _unread_news(self) -> bool:
         """Whether the collector has been told of something that it has not read yet."""

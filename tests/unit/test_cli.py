@@ -186,9 +186,11 @@ def test_sizes_and_times_have_their_unit_in_the_key(run: Run) -> None:
               "vcpus_maximum", "iothreads", "major_faults", "number", "host_cpu", "read_requests", "write_requests",
               "node", "socket", "core", "siblings", "distances", "total", "free", "ksm_run",
               "slots", "slot", "iothread", "iothread_ids", "iothreads_in_use", "iothread_users",
+              "vlans", "ports",
               "index", "nsid", "pid", "ofport", "port", "tag", "trunks", "vlan_id", "table", "mtu", "prefix", "cost",
               "priority", "weight", "rp_filter", "failures", "queues", "packets", "bytes", "speed_mbit",
-              "vlans", "ports",
+              "rx_packets", "tx_packets", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped",
+              "new_errors", "new_drops",
               }  # fmt: skip
     assert {name for name in numbers if not units.search(name)} <= counts
     sized = re.compile(r"memory|size|capacity|allocation|physical|rss|balloon|swap|time|latency|since|taken")

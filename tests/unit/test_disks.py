@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tui.actions import BY_ID
-from tui.actions import disk_images as images
 from tui.actions.base import Context, FieldError, TargetError, make_plan
 from tui.model.disk_xml import NewDisk, find_disk, free_target, iotune_of, plain, source_of, with_medium
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
 from tui.model.host import Connection, Host, LinkState
+from tui.model.image_header import backing_of
 from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
 from tui.model.storage import Pool, PoolState, Storage, Volume
@@ -285,5 +285,5 @@ def test_what_the_next_boot_changes_of_a_disk_is_said() -> None:
 def test_a_header_that_is_none_has_nothing_below(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "image"
     path.write_bytes(header)
-    assert images.backing_of(str(path)) == ""
-    assert images.backing_of(str(tmp_path / "gone")) == ""
+    assert backing_of(str(path)) == ""
+    assert backing_of(str(tmp_path / "gone")) == ""

@@ -232,7 +232,7 @@ def test_loads_come_again_and_again_and_go(monkeypatch: pytest.MonkeyPatch, tmp_
         at = next(ticks)
         return {0: (at * at, at * 1000), 1: (0, at)}
 
-    monkeypatch.setattr("tui.runtime.host_reader.read_counters", counters)
+    monkeypatch.setattr("tui.sources.host_cpus.read_counters", counters)
     monkeypatch.setattr("tui.runtime.host_reader.LOADS_S", 0.02)
     with watched(scaled_host(tmp_path, 2)) as collector:
         assert next(ticks) == 1, "nobody looked"

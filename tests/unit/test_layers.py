@@ -83,5 +83,5 @@ def test_the_first_picture_waits_for_no_action() -> None:
 def test_the_first_picture_makes_no_class_that_it_does_not_need() -> None:
     """Each frozen dataclass costs 0.5 to 1 ms when it is made."""
     loaded = modules_loaded_by("-c", "import tui.app")
-    late = ("domain_config", "tuning", "usage", "process", "storage", "domain_detail", "host_cpus")
+    late = ("domain_config", "tuning", "usage", "process", "storage", "domain_detail", "host_cpus", "network")
     assert not {f"tui.model.{name}" for name in late} & loaded

@@ -13,7 +13,7 @@ from tui.model.domain import Domain, DomainState
 from tui.model.host import Connection, Host, LinkState
 from tui.model.plan import Confirm
 from tui.model.snapshot import HostSnapshot
-from tui.panes.domain_rows import natural
+from tui.model.text import natural
 
 DOMAIN = Domain("6a9dbb1e-8a50-4bb2-9c2b-6f9f4b6f3c11", "one", "one", 1, DomainState.RUNNING, "", persistent=True)
 HOST = Host("here", "QEMU", "9", "7", "x86_64", 1, 1, 1, local=True)

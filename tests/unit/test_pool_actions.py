@@ -218,14 +218,21 @@ def test_a_disk_that_names_the_volume_of_an_inactive_pool_counts(context: Contex
         ({"type": "scsi", "source": "-x"}, "source"),
         ({"type": "rbd", "source": "mon1:rbd"}, "target"),
         ({"type": "mpath", "source": "x"}, "source"),
+        ({"type": "iscsi", "source": "san1:iqn.a iqn.b"}, "source"),
+        ({"type": "iscsi-direct", "source": "san1:iqn.a", "target": ""}, "source"),
+        ({"type": "vstorage", "source": ""}, "source"),
+        ({"auth": "me secret"}, "auth"),
+        ({"type": "iscsi", "source": "san1:iqn.a", "auth": "me"}, "auth"),
+        ({"type": "iscsi", "source": "san1:iqn.a", "auth": "me my secret"}, "auth"),
         ({"type": "nonsense"}, "type"),
     ],
 )
+@pytest.mark.parametrize("action", ["pool.define", "pool.create"])
 def test_what_cannot_be_is_refused_before_anything_is_changed(
-    context: Context, values: dict[str, str], field: str
+    context: Context, action: str, values: dict[str, str], field: str
 ) -> None:
     with pytest.raises(FieldError) as caught:
-        plan(context, "pool.define", **{"name": "new", "target": "/srv/new", **values})
+        plan(context, action, **{"name": "new", "target": "/srv/new", **values})
     assert caught.value.field == field
 
 
@@ -235,6 +242,22 @@ def test_types_that_this_libvirt_has_not_are_refused(context: Context) -> None:
     assert plan(there, "pool.define", name="new", target="/srv/new").steps
     with pytest.raises(FieldError, match="type: this libvirt has no backend for fs; it has dir"):
         plan(there, "pool.define", name="new", target="/srv/new", type="fs", source="/dev/sdb1")
+
+
+def test_only_types_that_this_libvirt_has_are_offered(context: Context) -> None:
+    for known, offered in ((frozenset({"dir", "rbd", "unheard-of"}), ("dir", "rbd")), (None, None)):
+        seen = replace(context.snapshot, storage=replace(storage(context), pool_types=known))
+        for ident in ("pool.define", "pool.create"):
+            fields = {field.name: field for field in BY_ID[ident].asked(replace(context, snapshot=seen), [None])}
+            every = next(field.choices for field in BY_ID[ident].fields if field.name == "type")
+            assert fields["type"].choices == (offered or every)
+
+
+def test_a_transient_pool_is_one_step_that_its_undo_stops(context: Context) -> None:
+    made = plan(context, "pool.create", name="new", target="/srv/new", build="yes")
+    assert words(made.steps) == ["pool-create-as new dir --target /srv/new --build"]
+    assert words(made.undo_steps()) == ["pool-destroy new"]
+    assert any("transient" in note for note in made.notes)
 
 
 def test_the_steps_of_a_new_pool_come_in_order(context: Context) -> None:

@@ -1,18 +1,11 @@
-"""Storage as the model has it and as it is read: pool and volume XML, who uses an image, the test driver's pools."""
+"""Storage as the model has it: pool and volume XML, who uses an image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
 
-import libvirt
 import pytest
 
-from tests.unit.conftest import wait, watched
-from tui.demo import prepare, scaled_host
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
@@ -20,8 +13,6 @@ from tui.model.storage import Pool, PoolState, Storage
 from tui.model.storage_xml import parse_pool, parse_pool_types, parse_volume
 from tui.model.used_by import image_of, used_by
 from tui.panes.storage_rows import StorageRow, state_cell
-from tui.runtime.collector import Collector
-from tui.sources.storage import StorageReader
 
 DIR = """<pool type='dir'><name>im\x9bages</name><uuid>u-1</uuid>
 <capacity unit='GiB'>2</capacity><allocation unit='bytes'>1024</allocation><available unit='KiB'>7</available>
@@ -170,121 +161,3 @@ def test_a_chain_that_runs_in_a_circle_ends(storage: Storage) -> None:
     config = disks(file_disk("/srv/im/top.qcow2"))
     found = used_by([guest(config, None)], replace(storage, volumes=circle))
     assert set(found) == {"/srv/im/top.qcow2", "/srv/im/base.qcow2"}
-
-
-# Read from the test driver
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Any]:
-    libvirt.registerErrorHandler(lambda _context, _error: None, None)
-    # A host of its own: what is opened as test:///default is shared by all who have it open.
-    opened = libvirt.open(scaled_host(tmp_path, 1))
-    yield opened
-    opened.close()
-
-
-def fill(connection: Any, name: str, *volumes: str) -> Any:
-    root = ET.Element("pool", type="dir")
-    ET.SubElement(root, "name").text = name
-    ET.SubElement(ET.SubElement(root, "target"), "path").text = f"/{name}"
-    made = connection.storagePoolDefineXML(ET.tostring(root, encoding="unicode"), 0)
-    made.create(0)
-    for volume in volumes:
-        add(made, volume)
-    return made
-
-
-def add(handle: Any, name: str) -> None:
-    root = ET.Element("volume")
-    ET.SubElement(root, "name").text = name
-    ET.SubElement(root, "capacity").text = "1048576"
-    handle.createXML(ET.tostring(root, encoding="unicode"), 0)
-
-
-def test_the_reader_keeps_what_did_not_change(connection: Any) -> None:
-    fill(connection, "one", "a", "b")
-    reader = StorageReader(connection)
-    first = reader.read()
-    assert first is not None
-    assert reader.read() is first
-    handle = connection.storagePoolLookupByName("one")
-    add(handle, "c")
-    second = reader.read()
-    assert second is not None
-    key = handle.UUIDString()
-    assert {volume.name for volume in second.volumes_of(key)} == {"a", "b", "c"}
-    assert second.volumes[f"{key}/a"] is first.volumes[f"{key}/a"]
-    assert second.at("/one/a") is second.volumes[f"{key}/a"]
-
-
-def test_a_pool_that_stops_has_no_volumes(connection: Any) -> None:
-    handle = fill(connection, "one", "a")
-    reader = StorageReader(connection)
-    reader.read()
-    handle.destroy()
-    found = reader.read()
-    assert found is not None
-    assert found.pools[handle.UUIDString()].state is PoolState.INACTIVE
-    assert found.volumes_of(handle.UUIDString()) == []
-
-
-def test_a_reader_that_is_stopped_gives_nothing(connection: Any) -> None:
-    fill(connection, "one")
-    assert StorageReader(connection).read(lambda: True) is None
-
-
-class _Broken:
-    """A real pool of which one volume cannot be read, as when its file was removed underneath."""
-
-    def __init__(self, handle: Any, bad: str) -> None:
-        self._handle = handle
-        self._bad = bad
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._handle, name)
-
-    def listAllVolumes(self, flags: int) -> list[Any]:
-        volumes = self._handle.listAllVolumes(flags)
-        self._handle.storageVolLookupByName(self._bad).delete(0)
-        return list(volumes)
-
-
-class _Connection:
-    """A real connection that gives such a pool."""
-
-    def __init__(self, connection: Any, pool: _Broken) -> None:
-        self._connection = connection
-        self._pool = pool
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def listAllStoragePools(self, _flags: int) -> list[Any]:
-        return [self._pool]
-
-
-def test_a_volume_that_cannot_be_read_hides_no_other(connection: Any) -> None:
-    handle = fill(connection, "one", "a", "b")
-    found = StorageReader(_Connection(connection, _Broken(handle, "a"))).read()
-    assert found is not None
-    key = handle.UUIDString()
-    assert [volume.name for volume in found.volumes_of(key)] == ["b"]
-    assert found.pools[key].problem.startswith("a: Storage volume not found")
-
-
-def test_pools_that_others_start_and_stop_are_seen_at_once(demo_uri: str) -> None:
-    """Nobody looks, so that the next reading of itself would be in two minutes."""
-    with watched(demo_uri, prepare=prepare, interval_s=30.0) as collector:
-        handle = collector.control().storagePoolLookupByName("usb-backup")
-        key = handle.UUIDString()
-        assert state_of(collector, key) is PoolState.INACTIVE
-        handle.create(0)
-        wait(collector, lambda _seen: state_of(collector, key) is PoolState.RUNNING, "started")
-        handle.destroy()
-        wait(collector, lambda _seen: state_of(collector, key) is PoolState.INACTIVE, "stopped")
-
-
-def state_of(collector: Collector, key: str) -> PoolState | None:
-    storage = collector.board.snapshot.storage
-    return storage.pools[key].state if storage is not None else None

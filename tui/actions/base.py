@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
 from tui.model.finding import Finding
+from tui.model.host import LinkState
 from tui.model.kind import Kind
 from tui.model.link import Link
 from tui.model.network import Network
@@ -108,6 +109,12 @@ class Field:
     """Whether the field means anything for these targets; it is not asked for otherwise."""
     optional: bool = False
     """Whether a text may be left as it is offered; one that is not must be given without the screen."""
+    offered: Callable[[Context], tuple[str, ...]] | None = None
+    """Which of the choices this host has; None: all of them."""
+
+    def on(self, context: Context) -> Field:
+        """Return the field with the choices that this host has; what else is chosen is for the action to refuse."""
+        return self if self.offered is None else replace(self, choices=self.offered(context))
 
 
 Reason = str | None
@@ -152,7 +159,7 @@ class Action:
 
     def asked(self, context: Context, targets: Sequence[Target]) -> list[Field]:
         """Return the fields that mean something for these targets."""
-        return [field for field in self.fields if field.applies(context, targets)]
+        return [field.on(context) for field in self.fields if field.applies(context, targets)]
 
     def defaults(self, context: Context, targets: Sequence[Target]) -> dict[str, str]:
         """Return the value of every field before the user typed anything."""
@@ -163,6 +170,8 @@ def _common_reason(context: Context, kind: Kind) -> Reason:
     connection = context.snapshot.connection
     if connection.read_only:
         return "virtdeck runs with --read-only"
+    if connection.state is LinkState.ABSENT and kind is not Kind.PROCESS:
+        return "virtdeck runs without libvirt"
     if not connection.live and kind is not Kind.PROCESS:
         return f"the connection to libvirt is {connection.state.value}"
     return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-import struct
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tui.actions.base import Context, FieldError
+from tui.model.image_header import backing_of
 from tui.model.text import clean
 from tui.model.used_by import Use, used_by
 
@@ -22,8 +22,6 @@ _INFO_S = 10.0
 _MOST_LAYERS = 200
 # What libvirt calls volumes whose bytes are the disk's, whatever is in them.
 _RAW = ("raw", "iso")
-# Of a qcow2 image: its name of the image below lies in the first cluster.
-_LONGEST_NAME, _HEADER_END = 1023, 2 * 1024 * 1024
 _READABLE = ("raw", "qcow2", "qed", "vmdk", "vdi", "vpc", "vhdx")
 
 
@@ -141,23 +139,6 @@ def size_of(context: Context, path: str) -> int | None:
             return size
     volume = context.snapshot.storage.at(path) if context.snapshot.storage is not None else None
     return None if volume is None else volume.capacity_bytes
-
-
-def backing_of(path: str) -> str:
-    """Return the path of the image below a local qcow2 image, as its header says (docs/interop/qcow2.txt of QEMU);
-    "" where it has none or cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            magic, _version, offset, length = struct.unpack(">4sIQI", file.read(20))
-            if magic != b"QFI\xfb" or not 0 < length <= _LONGEST_NAME or not 0 < offset < _HEADER_END:
-                return ""
-            file.seek(offset)
-            name = file.read(length).decode("utf-8", "surrogateescape")
-    except (OSError, ValueError, struct.error):
-        return ""
-    if name.startswith("json:") or "\0" in name:
-        return ""
-    return os.path.join(os.path.dirname(path), name.removeprefix("file:"))
 
 
 def _below_local(path: str) -> tuple[str, ...]:

@@ -84,6 +84,8 @@ def _wish(context: Context, network: Network, values: Values) -> _Wish:
     name = values["name"].strip()
     if not name and guest is not None:
         name = guest if _is_name(guest) else ""
+    if not client and not name:
+        raise FieldError("name", "give a DUID, or the name that the guest asks for an address by")
     return _Wish(client, address, domain_name("name", name) if name else "")
 
 

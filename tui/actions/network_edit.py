@@ -97,6 +97,8 @@ def _checked(context: Context, network: Network, config: NetworkConfig, name: st
         "range": lambda: _checked_range(config, "range", value),
         "range6": lambda: _checked_range(config, "range6", value),
     }
+    if name == "mode" and value not in _MODES:
+        raise FieldError("mode", f"{network.name} has a bridge of its own: isolated, nat, route or open")
     if name == "stp" and value == _DEFAULT:
         raise FieldError("stp", "must be on or off")
     return checks[name]()

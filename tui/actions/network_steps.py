@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Named", "network_step"]
 
-READS = ("networks",)
+READS = ("networks", "links")
 
 WHERE = choice(
     "where", "Where", ("both", "live", "persistent"),

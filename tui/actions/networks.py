@@ -20,6 +20,7 @@ from tui.actions.network_steps import as_network, guests_of, named
 from tui.actions.pool_steps import listed
 from tui.model.kind import Kind
 from tui.model.network import Network
+from tui.model.network_new import OWN_BRIDGE
 from tui.model.plan import Step
 from tui.ops import networks as ops
 
@@ -44,11 +45,16 @@ def _stop(context: Context, target: Target, _values: Values) -> Sequence[Step]:
     parts += [f"the network of running guests: {listed(steps.said(running))}"] if running else []
     undo: tuple[Step, ...] = ()
     if network.persistent:
-        taps = [] if network.config.macvtap else [one for one in running if one.nic.raw_target]
+        taps = [one for one in running if one.nic.raw_target and _loses_bridge(network)]
         undo = (_start_again(context, network), *replug_steps(context, network, taps))
     return [
         steps.stop_step(context, named(network), undo, loses="; ".join(parts) or None, used=bool(running)),
     ]
+
+
+def _loses_bridge(network: Network) -> bool:
+    """Whether libvirt takes the bridge away from under its guests; one of the host stays, and so do its ports."""
+    return network.config.words in OWN_BRIDGE
 
 
 def _start_again(context: Context, network: Network) -> Step:
@@ -61,7 +67,7 @@ def _stop_notes(context: Context, target: Target, _values: Values) -> Sequence[s
     network = as_network(target)
     guests = guests_of(context.snapshot, network)
     notes = []
-    if any(one.live for one in guests) and not network.config.macvtap:
+    if any(one.live for one in guests) and _loses_bridge(network):
         notes.append(
             f"{network.name}: the taps of running guests stay without a bridge, also when it is started again, until r "
             "plugs them in again; undo does both"

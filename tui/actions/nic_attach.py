@@ -110,6 +110,6 @@ ACTION = Action(
         Field("mac", "MAC", FieldKind.TEXT, _proposed_mac, optional=True),
         WHERE,
     ),
-    bulk=False, notes=_notes, reads=("networks",),
+    bulk=False, notes=_notes, reads=("networks", "links", "ovs"),
 )  # fmt: skip
 """The action; it is one of the family nics."""

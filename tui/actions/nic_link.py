@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 from tui.actions.base import Action, Context, Reason, Target, TargetError, Values, choice
+from tui.actions.define import kept_path
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.nic_choice import NIC, Chosen, chosen, has_nic
 from tui.actions.sides import WHERE
@@ -38,10 +40,20 @@ def _loses(one: Chosen, up: bool) -> str | None:
     return None if up or not one.side.live else f"the connections that the guest has over {one.mac}, while it is down"
 
 
+def _would_leave(one: Chosen) -> bool:
+    """Whether domif-setlink would take it out of its libvirt network: of a network on a bridge of the host the running
+    NIC is told as one of that bridge."""
+    return one.side.live and one.nic.kind == "network" and ET.fromstring(one.nic.xml).get("type") != "network"
+
+
 def _step(context: Context, domain: Domain, one: Chosen, up: bool) -> Step:
     state = "up" if up else "down"
     words = ["domif-setlink", domain_word(domain), one.mac, state, *([] if one.side.live else ["--config"])]
-    request = SetNicLink(domain.key, one.side.live, one.mac, up)
+    file = ""
+    if _would_leave(one):
+        file = kept_path(context, f"{domain.raw_name}-{one.mac.replace(':', '')}")
+        words = ["update-device", domain_word(domain), file, "--live"]
+    request = SetNicLink(domain.key, one.side.live, one.mac, up, file)
     title = f"set the link of NIC {one.mac} of {domain.name} {state} {one.side.words}"
     return step(context, domain, title, words, request)
 

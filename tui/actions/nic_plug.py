@@ -33,15 +33,14 @@ def _plug(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain = as_domain(target)
     found = chosen(domain, values)
     plug = plug_wish(context, [one.side for one in found], values)
-    wanted = plug.xml()
     steps = []
     for one in found:
-        before = plug_of(one.nic.xml)
-        if same_plug(before, wanted):
+        before, wanted = plug_of(one.nic.xml), _switched(context, plug) if one.side.live else plug
+        if same_plug(before, wanted.xml()):
             continue
         if one.side.live:
             _check_live(context, one.nic, plug)
-        steps.append(_step(context, domain, one, plug, before))
+        steps.append(_step(context, domain, one, wanted, before))
     if not steps:
         raise TargetError("source", f"{found[0].nic.mac} is plugged in there already")
     return steps
@@ -49,11 +48,28 @@ def _plug(context: Context, target: Target, values: Values) -> Sequence[Step]:
 
 def _check_live(context: Context, nic: Nic, plug: Plug) -> None:
     """Raise FieldError for what libvirt cannot change in a running domain (qemuDomainChangeNet): it moves a tap from
-    bridge to bridge, and no more."""
+    Linux bridge to Linux bridge, and changes the VLAN of a port of an Open vSwitch."""
     network = find_network(context, plug.source) if plug.to == "network" else None
     now, then = _kind_of(context, nic), _kind(plug, network)
     if now != then or now not in (_BRIDGED, _OVS):
         raise FieldError("where", f"a running guest's NIC does not go from {now} to {then}; {_LATER}")
+    same = (nic.kind == "network", nic.raw_source) == (plug.to == "network", plug.source)
+    if now == _OVS and not same:
+        said = "in an Open vSwitch a running guest's NIC changes its VLAN, and stays in its bridge or network"
+        raise FieldError("source", f"{said}; {_LATER}")
+
+
+def _switched(context: Context, plug: Plug) -> Plug:
+    """The same for a running NIC: in a network of Open vSwitch with its VLANs, which libvirt (9.0) would clear: it
+    looks at those of the NIC, and not at those that the portgroup gives it."""
+    network = find_network(context, plug.source) if plug.to == "network" else None
+    if network is None or _kind_in(network) != _OVS:
+        return plug
+    config = network.config
+    name = plug.portgroup or next((group.raw_name for group in config.portgroups if group.default), "")
+    of_group = next((group.vlans for group in config.portgroups if group.raw_name == name), ())
+    vlans = plug.vlans or of_group or config.vlans
+    return replace(plug, vlans=vlans, switched=True)
 
 
 def _kind(plug: Plug, network: Network | None) -> str:
@@ -107,6 +123,6 @@ def _notes(_context: Context, target: Target, values: Values) -> Sequence[str]:
 ACTION = Action(
     "domain.nic-plug", "Plug a NIC elsewhere of", "move NIC", "T", Kind.DOMAIN,
     "Plug a NIC into another network, bridge, portgroup or VLAN, also while the guest runs.", _plug, _reason,
-    (NIC, *PLUG_FIELDS, WHERE), bulk=False, notes=_notes, reads=("networks",),
+    (NIC, *PLUG_FIELDS, WHERE), bulk=False, notes=_notes, reads=("networks", "links", "ovs"),
 )  # fmt: skip
 """The action; it is one of the family nics."""

@@ -130,10 +130,11 @@ def needs_inactive(_context: Context, target: Target) -> Reason:
     return "it is being built" if pool.state is PoolState.BUILDING else f"it is {pool.state.value}; stop it first"
 
 
-def domains_unread(snapshot: HostSnapshot) -> Reason:
+def users_unread(snapshot: HostSnapshot) -> Reason:
     """Return why it is not known yet who uses a pool, None when it is."""
-    unread = snapshot.unread & {"domains", "configs"}
-    return "the domains are not read yet, so who uses it is not known" if unread else None
+    if snapshot.unread & {"domains", "configs"}:
+        return "the domains are not read yet, so who uses it is not known"
+    return "not all volumes are read yet, so who uses it is not known" if "storage" in snapshot.unread else None
 
 
 @dataclass(frozen=True, slots=True)

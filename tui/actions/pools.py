@@ -8,6 +8,7 @@ from tui.actions import pool_steps as steps
 from tui.actions.base import Action, Context, FieldError, Reason, Target, Values, choice
 from tui.actions.define import kept_path
 from tui.actions.pool_define import ACTION as DEFINE
+from tui.actions.pool_define import CREATE
 from tui.actions.pool_steps import as_pool, listed, named, pool_step, users_of
 from tui.model.kind import Kind
 from tui.model.plan import Step
@@ -47,7 +48,7 @@ def _destroy_reason(context: Context, target: Target) -> Reason:
     pool = as_pool(target)
     if pool.state in (PoolState.INACTIVE, PoolState.BUILDING):
         return f"it is {pool.state.value}"
-    return steps.domains_unread(context.snapshot)
+    return steps.users_unread(context.snapshot)
 
 
 def _destroy(context: Context, target: Target, _values: Values) -> Sequence[Step]:
@@ -119,7 +120,7 @@ def _delete_reason(context: Context, target: Target) -> Reason:
     pool = as_pool(target)
     if pool.kind not in _BUILDS - {"disk"}:
         return f"libvirt cannot delete what is behind a pool of type {pool.kind}"
-    return steps.needs_inactive(context, target) or steps.domains_unread(context.snapshot)
+    return steps.needs_inactive(context, target) or steps.users_unread(context.snapshot)
 
 
 def _delete(context: Context, target: Target, _values: Values) -> Sequence[Step]:
@@ -148,7 +149,7 @@ def _undefine_reason(context: Context, target: Target) -> Reason:
         return "it is transient: it has no persistent configuration"
     if pool.state is PoolState.BUILDING:
         return "it is being built"
-    return steps.domains_unread(context.snapshot) if pool.state is not PoolState.INACTIVE else None
+    return steps.users_unread(context.snapshot) if pool.state is not PoolState.INACTIVE else None
 
 
 def _undefine(context: Context, target: Target, _values: Values) -> Sequence[Step]:
@@ -206,4 +207,5 @@ ACTIONS: tuple[Action, ...] = (
         notes=_undefine_notes,
     ),
     DEFINE,
+    CREATE,
 )  # fmt: skip

@@ -21,10 +21,10 @@ from tui.actions.volume_steps import (
     READS,
     amount_of,
     as_volume,
+    backing_volume,
     holders_of,
     new_name,
     pool_of,
-    storage_of,
     unread,
     used_reason,
     volume_step,
@@ -39,9 +39,9 @@ from tui.model.virsh import virsh
 from tui.model.volume_xml import new_volume_xml
 from tui.ops import volumes as ops
 
-_FILES = frozenset({"dir", "fs", "netfs", "vstorage", "gluster"})
+FILE_POOLS = frozenset({"dir", "fs", "netfs", "vstorage", "gluster"})
 """Types of pool whose volumes are files, and so may have a format; the others make raw ones alone."""
-_READ_ONLY = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
+FIXED_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
 """Types of pool without a createVol or buildVol (src/storage/storage_backend_*.c)."""
 
 
@@ -61,7 +61,7 @@ def _create_reason(_context: Context, target: Target) -> Reason:
     pool = as_pool(target)
     if not pool.state.active:
         return f"it is {pool.state.value}; start it first"
-    return f"libvirt makes no volumes in a pool of type {pool.kind}" if pool.kind in _READ_ONLY else None
+    return f"libvirt makes no volumes in a pool of type {pool.kind}" if pool.kind in FIXED_POOLS else None
 
 
 def _create(context: Context, target: Target, values: Values) -> Sequence[Step]:
@@ -77,10 +77,10 @@ def _create(context: Context, target: Target, values: Values) -> Sequence[Step]:
     xml = new_volume_xml(wish.name, wish.capacity, wish.allocation, wish.form, *below)
     request = ops.CreateVolume(pool.key, wish.name, xml, wish.allocation, wish.metadata, below[0])
     title = f"create {clean(wish.name)} ({wish.form}, {units.byte_size(wish.capacity)}) in {pool.name}"
-    return [Step(title, virsh(context.uri, *words), request, pool.key, (_delete_again(context, pool, wish.name),))]
+    return [Step(title, virsh(context.uri, *words), request, pool.key, (delete_again(context, pool, wish.name),))]
 
 
-def _delete_again(context: Context, pool: Pool, name: str) -> Step:
+def delete_again(context: Context, pool: Pool, name: str) -> Step:
     """Remove what was made, unless somebody uses it by then."""
     command = virsh(context.uri, *volume_words("vol-delete", pool, name))
     request = ops.DeleteVolume(pool.key, name)
@@ -91,7 +91,7 @@ def _delete_again(context: Context, pool: Pool, name: str) -> Step:
 def _wish(context: Context, pool: Pool, values: Values) -> _Wish:
     """The volume that the fields say; raises FieldError."""
     name, form = new_name(context, pool, values["name"]), values["format"]
-    if form != "raw" and pool.kind not in _FILES:
+    if form != "raw" and pool.kind not in FILE_POOLS:
         raise FieldError("format", f"a pool of type {pool.kind} has raw volumes only")
     lower = _backing(context, pool, form, values["backing"].strip())
     whole = lower.capacity_bytes if lower is not None else None
@@ -119,17 +119,9 @@ def _backing(context: Context, pool: Pool, form: str, text: str) -> Volume | Non
     """The volume that is to lie below, by name or path, with a format that is known; raises FieldError."""
     if not text:
         return None
-    storage = storage_of(context)
-    found = storage.volumes.get(f"{pool.key}/{text}") or storage.at(text)
-    if found is None:
-        raise FieldError("backing", f"no active pool has {clean(text)}, so its format cannot be told")
+    found = backing_volume(context, pool, text)
     if form != "qcow2":
         raise FieldError("backing", f"{form} cannot lie on another image; only qcow2 can")
-    if found.format not in ("raw", "qcow2"):
-        raise FieldError("backing", f"{found.name} is {found.format or 'of no known format'}; it must be raw or qcow2")
-    holders = holders_of(context.snapshot, found.raw_path)
-    if reason := used_reason([holder for holder in holders if holder.running and holder.writes]):
-        raise FieldError("backing", f"{reason}, which writes to it: what lies on it would break")
     return found
 
 
@@ -143,12 +135,12 @@ def _create_notes(_context: Context, target: Target, values: Values) -> Sequence
 
 
 def _format(_context: Context, targets: Sequence[Target]) -> str:
-    return "raw" if targets and as_pool(targets[0]).kind not in _FILES else "qcow2"
+    return "raw" if targets and as_pool(targets[0]).kind not in FILE_POOLS else "qcow2"
 
 
 def _allocation(_context: Context, targets: Sequence[Target]) -> str:
     """Nothing where a volume grows as it is written; all where it is cut out of a device."""
-    return "0" if targets and as_pool(targets[0]).kind in _FILES else "100%"
+    return "0" if targets and as_pool(targets[0]).kind in FILE_POOLS else "100%"
 
 
 def _clone_reason(context: Context, target: Target) -> Reason:
@@ -171,7 +163,7 @@ def _clone(context: Context, target: Target, values: Values) -> Sequence[Step]:
     words = volume_words("vol-clone", pool, volume.raw_name, *([name] if plain_name(name) else ["--newname", name]))
     request = ops.CloneVolume(pool.key, volume.raw_name, name)
     title = f"clone {volume.name} to {clean(name)}"
-    return [volume_step(context, volume, title, words, request, undo=(_delete_again(context, pool, name),))]
+    return [volume_step(context, volume, title, words, request, undo=(delete_again(context, pool, name),))]
 
 
 def _clone_notes(_context: Context, target: Target, _values: Values) -> Sequence[str]:

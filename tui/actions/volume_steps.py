@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.actions.base import Context, FieldError, Reason, Target, Values
 from tui.actions.pool_steps import plain_name, pool_word
 from tui.model.amount import parse_amount
-from tui.model.holders import Holder, Sides, held_words, holders
+from tui.model.holders import Holder, Index, Sides, held_words, index_of
 from tui.model.plan import Request, Step
 from tui.model.storage import Pool, Storage, Volume
 from tui.model.text import clean
@@ -70,14 +70,32 @@ def volume_step(
 def holders_of(snapshot: HostSnapshot, raw_path: str) -> tuple[Holder, ...]:
     """Return who holds an image as far as it was read: domains by both sides, QEMUs started by hand, volumes that lie
     on it."""
-    found = holders(raw_path, _sides(snapshot), snapshot.storage)
     by_hand = (
         Holder(process.name, f"pid {process.pid}", True, not drive.read_only)
         for process in snapshot.unmanaged().values()
         for drive in process.drives
         if drive.raw_path == raw_path
     )
-    return (*found, *by_hand)
+    return (*_LAST.of(snapshot).get(raw_path, ()), *by_hand)
+
+
+class _Last:
+    """The index of the snapshot that was asked for last: every action on a volume asks, each time that the cursor
+    moves, and the domains and volumes are the same objects while nothing about them changed."""
+
+    def __init__(self) -> None:
+        self._made: tuple[object, object, Index] | None = None
+
+    def of(self, snapshot: HostSnapshot) -> Index:
+        """Return who holds each image."""
+        made = self._made
+        if made is None or made[0] is not snapshot.domains or made[1] is not snapshot.storage:
+            made = (snapshot.domains, snapshot.storage, index_of(_sides(snapshot), snapshot.storage))
+            self._made = made
+        return made[2]
+
+
+_LAST = _Last()
 
 
 def _sides(snapshot: HostSnapshot) -> Iterator[tuple[str, Sides]]:
@@ -89,8 +107,11 @@ def _sides(snapshot: HostSnapshot) -> Iterator[tuple[str, Sides]]:
 
 def unread(snapshot: HostSnapshot) -> Reason:
     """Return why it is not known yet who holds a volume, None when it is."""
-    missing = snapshot.unread & {"domains", "configs"}
-    return "the domains are not read yet, so who uses it is not known" if missing else None
+    if snapshot.unread & {"domains", "configs"}:
+        return "the domains are not read yet, so who uses it is not known"
+    if "storage" in snapshot.unread:
+        return "not all volumes are read yet, so what lies on it is not known"
+    return None
 
 
 def used_reason(found: Sequence[Holder], way: str = "") -> Reason:
@@ -106,6 +127,21 @@ def new_name(context: Context, pool: Pool, text: str) -> str:
     if f"{pool.key}/{name}" in storage_of(context).volumes:
         raise FieldError("name", f"{pool.name} has a volume {clean(name)} already")
     return name
+
+
+def backing_volume(context: Context, pool: Pool, text: str) -> Volume:
+    """Return the volume that another may lie on, by its name in `pool` or its path; raises FieldError (backing) when
+    its format is not known, or somebody writes to it."""
+    storage = storage_of(context)
+    found = storage.volumes.get(f"{pool.key}/{text}") or storage.at(text)
+    if found is None:
+        raise FieldError("backing", f"no active pool has {clean(text)}, so its format cannot be told")
+    if found.format not in ("raw", "qcow2"):
+        raise FieldError("backing", f"{found.name} is {found.format or 'of no known format'}; it must be raw or qcow2")
+    found_holders = holders_of(context.snapshot, found.raw_path)
+    if reason := used_reason([holder for holder in found_holders if holder.running and holder.writes]):
+        raise FieldError("backing", f"{reason}, which writes to it: what lies on it would break")
+    return found
 
 
 def amount_of(values: Values, field: str, now: int | None = None, whole: int | None = None) -> int:

@@ -86,8 +86,10 @@ def _download(context: Context, target: Target, values: Values) -> Sequence[Step
         raise FieldError("file", f"{clean(path)} is there already; say overwrite to replace it")
     if os.path.lexists(f"{path}.part"):
         raise FieldError("file", f"{clean(path)}.part is there: another download is at it, or was cut off")
-    words = volume_words("vol-download", pool_of(context, volume), volume.raw_name, path)
-    request = ops.DownloadVolume(volume.pool, volume.raw_name, path, overwrite)
+    sparse = is_on(values, "sparse")
+    option = ["--sparse"] if sparse else []
+    words = volume_words("vol-download", pool_of(context, volume), volume.raw_name, path, *option)
+    request = ops.DownloadVolume(volume.pool, volume.raw_name, path, overwrite, sparse)
     loses = f"what {clean(path)} holds now" if there else None
     return [volume_step(context, volume, f"download {volume.name} to {clean(path)}", words, request, loses=loses)]
 
@@ -118,6 +120,7 @@ DOWNLOAD = Action(
     (
         Field("file", "Local file", FieldKind.PATH, _proposed_file),
         flag("overwrite", "Overwrite", "replace the file if it is there"),
+        flag("sparse", "Sparse", "holes of the volume stay holes in the file, in place of zeros", default="yes"),
     ),
     bulk=False, notes=_download_notes, rank=45, reads=READS,
 )  # fmt: skip

@@ -110,7 +110,12 @@ def _wipe(context: Context, target: Target, values: Values) -> Sequence[Step]:
 
 def _wipe_notes(_context: Context, target: Target, _values: Values) -> Sequence[str]:
     volume = as_volume(target)
-    return (f"{volume.name}: libvirt cannot interrupt a wipe; a thin volume takes all its room then",)
+    # src/storage/storage_util.c, storageBackendVolZeroSparseFileLocal.
+    thin = f"{volume.name}: a file with holes libvirt does not overwrite: it cuts it to nothing and makes it long again"
+    return (
+        f"{volume.name}: libvirt cannot interrupt a wipe",
+        *([thin] if volume.kind == "file" and volume.thin else []),
+    )
 
 
 def _delete_reason(context: Context, target: Target) -> Reason:

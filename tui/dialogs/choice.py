@@ -40,7 +40,9 @@ class ChoiceLine(LinesView):
     def _reveal(self) -> None:
         """Scroll sideways so far that the chosen value is in view: not all values fit into a narrow dialog."""
         ends = list(accumulate(cells(value) + 6 for value in self._values))
-        self.scroll_to_line(0, max(0, ends[self._values.index(self.value)] - 2 - self.size.width))
+        # One cell more where others follow: the sign that there are more stands in the last one.
+        end = min(ends[self._values.index(self.value)] - 1, ends[-1] - 2)
+        self.scroll_to_line(0, max(0, end - self.size.width))
 
     def on_resize(self) -> None:
         self._reveal()

@@ -81,5 +81,8 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("Sizes", "binary, 1K = 1024; rates are bytes a second"),
     ("Address", "L from a DHCP lease  A from the guest agent  N from the neighbour table"),
     ("Flags", "A autostart  T transient  S has a saved state  N has snapshots  Δ2 two settings change at next boot"),
+    ("Topology", "● up, forwarding  ◐ listening, learning, blocking  ◌ no carrier  ○ down  ⚠ a problem, in the detail  "
+                 "─ plugged in  ═ the two ends of a pair  ⇢ tunnel  ⇒ the way out  ▸ drawn elsewhere  [10] VLAN, tag  "
+                 "fwd passes packets on  NAT? its firewall cannot be read"),
     ("Journal", "▸ running  ◔ pending  ● done  ✖ failed  ◌ not confirmed  ? interrupted"),
 )  # fmt: skip

@@ -14,6 +14,12 @@ class LinkState(StrEnum):
     SILENT = "not answering"
     LOST = "lost"
     REFUSED = "refused"
+    ABSENT = "no libvirt"
+    """None is asked: virtdeck shows this machine by itself."""
+
+
+NO_LIBVIRT = "none:///"
+"""The URI that stands for this machine without libvirt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tui.model.network_new import OWN_BRIDGE
+
 if TYPE_CHECKING:
     from tui.model.domain import Domain
     from tui.model.domain_config import Nic
@@ -55,7 +57,8 @@ def orphans(seen: HostSnapshot, network: Network, ones: Iterable[Plugged]) -> tu
     if not network.active:
         return ()
     running = [one for one in ones if one.live and one.nic.raw_target]
-    if network.config.macvtap or not running:
+    # Nobody takes a tap out of an Open vSwitch when the network stops, and the kernel does not show it there.
+    if network.config.words in ("macvtap", "ovs") or not running:
         return ()
     found = []
     for one in running:
@@ -72,6 +75,9 @@ def is_orphan(seen: HostSnapshot, network: Network, one: Plugged) -> bool | None
     tap = tap_of(seen.links, one.nic)
     if tap is not None:
         return tap.master is None
+    if network.config.words not in OWN_BRIDGE:
+        # The bridge is the host's, and stays when the network stops.
+        return False
     return None if network.port_macs is None else one.nic.mac.lower() not in network.port_macs
 
 

@@ -31,6 +31,9 @@ class Plug:
     vlans: tuple[int, ...] = ()
     mode: str = "bridge"
     """Of a macvtap."""
+    switched: bool = False
+    """Whether the network is one of Open vSwitch, and this is for a running NIC: libvirt changes its VLAN only when its
+    port is said to be the same, and to that of the NIC alone, not to that of a portgroup."""
 
     def xml(self) -> str:
         """Return an `<interface>` that says this and nothing else."""
@@ -47,7 +50,7 @@ class Plug:
                 source.set("portgroup", self.portgroup)
         if self.vlans:
             nic.append(vlan_element(self.vlans))
-        if self.to == "ovs":
+        if self.to == "ovs" or self.switched:
             ET.SubElement(nic, "virtualport", type="openvswitch")
         return nic
 
@@ -110,7 +113,12 @@ def plug_of(xml: str) -> str:
     source = nic.find("source")
     if source is not None and "network" in source.attrib and "portid" in source.attrib:
         # Its kind, VLAN and port are what the network made of it.
-        return Plug("network", source.get("network", ""), source.get("portgroup", "")).xml()
+        switched = nic.find("virtualport[@type='openvswitch']") is not None
+        plug = Plug("network", source.get("network", ""), source.get("portgroup", ""), switched=switched).element()
+        if switched:
+            plug[1:1] = nic.findall("vlan")
+        _strip(plug)
+        return ET.tostring(plug, encoding="unicode")
     made = ET.Element("interface", type=nic.get("type", ""))
     for part in _PLUG_PARTS:
         made.extend(nic.findall(part))
@@ -126,6 +134,10 @@ def same_plug(one: str, other: str) -> bool:
 
 def _without_ids(plug: str) -> str:
     made = ET.fromstring(plug)
+    if made.find("source[@network]") is not None:
+        # What its port is, the network says.
+        for port in made.findall("virtualport"):
+            made.remove(port)
     for parameters in made.iterfind("virtualport/parameters"):
         parameters.attrib.pop("interfaceid", None)
     for port in made.iterfind("virtualport"):
@@ -134,8 +146,13 @@ def _without_ids(plug: str) -> str:
 
 
 def with_plug(nic: ET.Element, plug: str) -> str:
-    """Return the XML of an `<interface>` plugged in where `plug` says; raises ParseError."""
+    """Return the XML of an `<interface>` plugged in where `plug` says; in an Open vSwitch it keeps the id of its port.
+    Raises ParseError."""
     made, new = ET.fromstring(ET.tostring(nic, encoding="unicode")), ET.fromstring(plug)
+    ident = nic.find("virtualport[@type='openvswitch']/parameters[@interfaceid]")
+    port = new.find("virtualport[@type='openvswitch']")
+    if ident is not None and port is not None and port.find("parameters") is None:
+        port.append(ident)
     made.set("type", new.get("type", ""))
     places = [index for index, child in enumerate(made) if child.tag in _PLUG_PARTS]
     at = places[0] if places else next((i + 1 for i, child in enumerate(made) if child.tag == "mac"), 0)

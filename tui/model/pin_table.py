@@ -236,8 +236,7 @@ def _seen(
     told = [] if thread is None else [(thread.affinity, thread.last_cpu)]
     if place is not None:
         told.insert(0 if newer else 1, (place.affinity, place.host_cpu))
-    # A driver that knows of fewer CPUs than there are says of a thread on the others that it may run nowhere.
-    real = next((affinity for affinity, _cpu in told if affinity), None)
+    real = next((affinity for affinity, _cpu in told if affinity is not None), None)
     return tid, real, next((cpu for _affinity, cpu in told if cpu is not None), None)
 
 

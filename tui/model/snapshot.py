@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tui.model.health import HostHealth, ImageState
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
+    from tui.model.image_info import VolumeImage
     from tui.model.link import LinkDetail, Links, LinkUsage
     from tui.model.network import Networks
     from tui.model.ovs import Ovs
@@ -64,6 +65,8 @@ class HostSnapshot:
     pool_hosts: Mapping[str, PoolHost] | None = None
     """Filesystem and disks of the active pools, by pool UUID; None: not read yet, empty where the host is not this
     machine."""
+    image: VolumeImage | None = None
+    """The image of the volume that is looked at, while its page is open; None: none is, or it is not read yet."""
     networks: Networks | None = None
     """libvirt's networks; None: not read yet, or the driver has none."""
     links: Links | None = None
@@ -90,10 +93,21 @@ class HostSnapshot:
     """What triage says, worst first; None: it has not looked yet."""
     unread: frozenset[str] = frozenset(
         {
-            "domains", "configs", "usage", "addresses", "processes", "storage", "links", "firewalls", "ovs", "dnsmasqs",
-            "networks", "health", "images",
+            "domains",
+            "configs",
+            "usage",
+            "addresses",
+            "processes",
+            "storage",
+            "networks",
+            "links",
+            "firewalls",
+            "ovs",
+            "dnsmasqs",
+            "health",
+            "images",
         }
-    )  # fmt: skip
+    )
     """Sources that have not finished their first pass."""
     problems: tuple[str, ...] = ()
     """What cannot be read at the moment although it should, and why."""

@@ -89,6 +89,8 @@ class Storage:
     read_ns: int
     pool_types: frozenset[str] | None = None
     """The types of pool that this libvirt has a backend for; None: it does not tell."""
+    unlisted: frozenset[str] = frozenset()
+    """The UUIDs of active pools whose volumes are yet to be read, in the first reading alone."""
 
     def volumes_of(self, pool: str) -> list[Volume]:
         """Return the volumes of a pool by its UUID."""

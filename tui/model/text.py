@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ _UNSURE_WIDTH = (
     range(0xE0100, 0xE01F0),
 )  # fmt: skip
 _REGIONAL_A, _REGIONAL_Z = 0x1F1E6, 0x1F1FF
+_NUMBERS = re.compile(r"(\d+)")
 
 
 def _is_plain(text: str) -> bool:
@@ -93,3 +95,17 @@ def _pieces(word: str, width: int) -> list[str]:
         pieces[-1] += char
         room -= _cells_of(char)
     return pieces
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """Return a sort key that puts web2 before web10, however long the numbers are."""
+    return tuple(map(_part_order, _NUMBERS.split(name.casefold())))
+
+
+def _part_order(part: str) -> tuple[int, int, str]:
+    """Compared as digits: int() refuses a number of more than a few thousand of them."""
+    if not part.isdecimal():
+        return 1, 0, part
+    digits = part if part.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in part)
+    digits = digits.lstrip("0")
+    return 0, len(digits), digits

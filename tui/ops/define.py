@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import libvirt
 
 from tui.model.plan import Request
-from tui.ops.base import OpContext, OpError, Outcome
+from tui.ops.base import OpContext, Outcome
 from tui.ops.errors import control_domain, doing
+from tui.ops.kept import keep_domain, read_xml
 
 LARGEST_XML_BYTES = 4 * 1024 * 1024
 """No domain XML is larger than this."""
@@ -71,41 +70,18 @@ class Describe(Request):
     persistent: bool
 
 
-def _read_xml(path: str, what: str) -> str:
-    try:
-        if os.path.getsize(path) > LARGEST_XML_BYTES:
-            raise OpError(what, path, "the file is larger than 4 MiB; that is no domain XML")
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OpError(what, path, str(error)) from error
-
-
-def keep_xml(handle: Any, path: str) -> None:
-    """Write the persistent XML, secrets included, to a file that only its owner can read."""
-    flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
-    with doing("read the XML of", handle.name()):
-        xml = handle.XMLDesc(flags)
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(xml)
-    except OSError as error:
-        raise OpError("keep the XML of", handle.name(), str(error), advice="Nothing was changed.") from error
-
-
 def _define(request: Define, context: OpContext) -> Outcome:
-    xml = _read_xml(request.path, "define")
+    xml = read_xml(request.path, "define", "domain", LARGEST_XML_BYTES)
     connection = context.control()
     if request.backup_key:
-        keep_xml(control_domain(context, request.backup_key, "define"), request.backup)
+        keep_domain(control_domain(context, request.backup_key, "define"), request.backup)
     with doing("define", request.path):
         handle = connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE if request.validate else 0)
     return Outcome(f"defined {handle.name()}")
 
 
 def _create(request: Create, context: OpContext) -> Outcome:
-    xml = _read_xml(request.path, "create")
+    xml = read_xml(request.path, "create", "domain", LARGEST_XML_BYTES)
     flags = libvirt.VIR_DOMAIN_START_VALIDATE
     flags |= libvirt.VIR_DOMAIN_START_PAUSED if request.paused else 0
     with doing("create", request.path):
@@ -115,7 +91,7 @@ def _create(request: Create, context: OpContext) -> Outcome:
 
 def _undefine(request: Undefine, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "undefine")
-    keep_xml(handle, request.backup)
+    keep_domain(handle, request.backup)
     flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if request.managed_save else 0
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA if request.snapshots else 0
     flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA if request.checkpoints else 0

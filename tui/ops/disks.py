@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -16,6 +14,7 @@ from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome, Progress
 from tui.ops.errors import control_domain, doing, long_domain, op_error
+from tui.ops.kept import keep
 
 DETACH_PATIENCE_S = 10.0
 _KIB = 1024
@@ -85,22 +84,6 @@ def _when(live: bool) -> str:
     return "" if live else " from the next boot on"
 
 
-def _keep(path: str, xml: str) -> None:
-    """Write XML to a file that only its owner can read; one that is there with the same XML stays. Raises OpError."""
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            if Path(path).read_text(encoding="utf-8") == xml:
-                return
-            raise
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(xml)
-    except (OSError, UnicodeError) as error:
-        raise OpError("keep the XML in", path, str(error), advice="Nothing was changed.") from error
-
-
 def _disk_of(handle: Any, target: str, what: str, *, live: bool) -> ET.Element:
     """The `<disk>` of a target on one side; raises OpError when it is gone."""
     with doing("read the XML of", handle.name()):
@@ -147,7 +130,7 @@ def _get_along(one: ET.Element, other: ET.Element) -> bool:
 def _attach(request: AttachDisk, context: OpContext) -> Outcome:
     with long_domain(context, request.key, f"attach {request.target} to") as handle:
         _refuse_used(handle, request)
-        _keep(request.file, request.xml)
+        keep(request.file, request.xml)
         handle.attachDeviceFlags(request.xml, _side(request.live))
     return Outcome(f"attached as {request.target}{_when(request.live)}")
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -20,6 +16,7 @@ from tui.model.tuning import MemoryDevice
 from tui.model.tuning_xml import parse_tuning
 from tui.ops.base import OpContext, OpError, Outcome, Progress
 from tui.ops.errors import control_domain, doing, op_error
+from tui.ops.kept import keep, keep_beside
 
 DETACH_PATIENCE_S = 15.0
 RESIZE_PATIENCE_S = 15.0
@@ -93,51 +90,6 @@ def _when(live: bool) -> str:
     return "" if live else " from the next boot on"
 
 
-def _keep(path: str, xml: str, is_ours: Callable[[str], bool] = lambda _there: False) -> None:
-    """Write XML, which may hold secrets, to a file that only its owner can read: whole, or not at all. One that is
-    there stays, except with something else of which `is_ours` says that it may be replaced. Raises OpError."""
-    try:
-        folder = os.path.dirname(path)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        descriptor, made = tempfile.mkstemp(prefix=".", dir=folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(xml)
-            _put(made, path, xml, is_ours)
-        finally:
-            Path(made).unlink(missing_ok=True)
-    except (OSError, UnicodeError) as error:
-        raise OpError("keep the XML in", path, str(error), advice="Nothing was changed.") from error
-
-
-def _put(made: str, path: str, xml: str, is_ours: Callable[[str], bool]) -> None:
-    """Give a new file its name; raises FileExistsError and what reading the other one raises."""
-    try:
-        os.link(made, path)
-    except FileExistsError:
-        there = Path(path).read_text(encoding="utf-8")
-        if there == xml:
-            return
-        if not is_ours(there):
-            raise
-        os.replace(made, path)
-
-
-def _keep_beside(path: str, xml: str) -> None:
-    """Keep XML in a file of this name, or with a number where something else is in it: what an earlier try of the same
-    request kept is not lost. Raises OpError."""
-    file = Path(path)
-    for number in count(2):
-        try:
-            _keep(str(file), xml)
-        except OpError as error:
-            if not isinstance(error.__cause__, FileExistsError):
-                raise
-            file = Path(path).with_stem(f"{Path(path).stem}-{number}")
-        else:
-            return
-
-
 def _is_of(key: str, xml: str) -> bool:
     """Whether this is the XML of the domain with this UUID."""
     try:
@@ -149,7 +101,7 @@ def _is_of(key: str, xml: str) -> bool:
 
 def _attach(request: AttachMemory, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "plug memory into")
-    _keep(request.file, request.xml)
+    keep(request.file, request.xml)
     with doing("plug memory into", handle.name()):
         handle.attachDeviceFlags(request.xml, _side(request.live))
     return Outcome(f"plugged{_when(request.live)}")
@@ -200,7 +152,7 @@ def _detach(request: DetachMemory, context: OpContext) -> Outcome:
         return _detach_live(request, context)
     handle = control_domain(context, request.key, "unplug memory of")
     if not request.alias:
-        _keep(request.file, request.xml)
+        keep(request.file, request.xml)
     with doing("unplug memory of", handle.name()):
         if request.alias:
             handle.detachDeviceAlias(request.alias, _side(False))
@@ -253,7 +205,7 @@ def _resize(request: ResizeMemory, context: OpContext) -> Outcome:
     handle = control_domain(context, request.key, "resize memory of")
     xml = request.xml or _device_of(handle, request)
     if request.file:
-        _keep(request.file, xml)
+        keep(request.file, xml)
     with doing("resize memory of", handle.name()):
         handle.updateDeviceFlags(xml, _side(request.live))
     if not request.live:
@@ -296,8 +248,8 @@ def _set_slots(request: SetMemorySlots, context: OpContext) -> Outcome:
     except ET.ParseError as error:
         raise OpError("read the XML of", name, str(error), advice="Nothing was changed.") from error
     # An earlier try of the same request left both files, and the domain may have been changed since.
-    _keep_beside(request.backup, before)
-    _keep(request.file, wanted, partial(_is_of, request.key))
+    keep_beside(request.backup, before)
+    keep(request.file, wanted, partial(_is_of, request.key))
     with doing("set the memory slots of", name):
         if handle.XMLDesc(_PERSISTENT) != before:
             advice = "Nothing was changed; try again."

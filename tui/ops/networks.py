@@ -211,9 +211,14 @@ def _given(path: str, xml: str, what: str) -> str:
 
 
 def _persistent(handle: Any) -> str:
-    """The persistent XML; only an active network has two sides, and not every driver knows the flag."""
+    """The persistent XML; a driver that has one side alone does not know the flag."""
     with network_doing("read the XML of", handle.name()):
-        return str(handle.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE if handle.isActive() else 0))
+        try:
+            return str(handle.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_INVALID_ARG:
+                raise
+        return str(handle.XMLDesc(0))
 
 
 def _define_xml(connection: Any, xml: str, *, validate: bool) -> Any:
@@ -272,6 +277,9 @@ def _update(request: UpdateNetwork, context: OpContext) -> Outcome:
     side = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE if request.live else libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
     command, section = _COMMANDS[request.command], SECTIONS[request.section]
     with network_doing("change", handle.name()):
+        if request.live and not handle.isActive():
+            text = "it is inactive: what was changed while it ran ended with that"
+            raise OpError("change", clean(handle.name()), text, advice=_NOTHING)
         handle.update(command, section, request.index, request.xml, side)
     return Outcome("changed" if request.live else "changed from its next start on")
 

@@ -93,6 +93,20 @@ class SetNicLink(Request):
     live: bool
     mac: str
     up: bool
+    file: str = ""
+    """Where the NIC's new XML is kept, where `virsh update-device` is the equivalent command."""
+
+    def edited(self, xml: str) -> str:
+        """Return the new `<interface>` of that of a domain XML; raises ParseError, and ValueError when the domain does
+        not have it. One of a network on a bridge of the host is said to be of its network: by the XML that libvirt
+        tells of it, as `virsh domif-setlink` gives it back, it would leave the network."""
+        nic = _only(ET.fromstring(xml), self.mac)
+        made = ET.fromstring(with_plug(nic, plug_of(ET.tostring(nic, encoding="unicode"))))
+        link = made.find("link")
+        if link is None:
+            link = ET.SubElement(made, "link")
+        link.set("state", "up" if self.up else "down")
+        return ET.tostring(made, encoding="unicode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +229,13 @@ def _link(request: SetNicLink, context: OpContext) -> Outcome:
     what = "set the link of a NIC of"
     state = "up" if request.up else "down"
     with long_domain(context, request.key, what) as handle:
-        nic = _nic(handle, request.mac, what, live=request.live)
-        link = nic.find("link")
-        if link is None:
-            link = ET.SubElement(nic, "link")
-        link.set("state", state)
-        handle.updateDeviceFlags(ET.tostring(nic, encoding="unicode"), _side(request.live))
+        try:
+            xml = request.edited(_xml_of(handle, live=request.live))
+        except (ET.ParseError, ValueError) as error:
+            raise OpError(what, clean(handle.name()), str(error), advice=_NOTHING) from error
+        if request.file:
+            keep(request.file, xml)
+        handle.updateDeviceFlags(xml, _side(request.live))
     return Outcome(f"the link is {state}{_when(request.live)}")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -15,6 +13,7 @@ from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.errors import doing, op_error
+from tui.ops.kept import keep_pool, read_xml
 from tui.ops.pool_users import running_users
 
 LARGEST_XML_BYTES = 1024 * 1024
@@ -100,6 +99,16 @@ class DefinePoolAs(Request):
     key: str
     name: str
     xml: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePoolAs(Request):
+    """Start a transient pool of this XML, which holds its UUID (virStoragePoolCreateXML)."""
+
+    key: str
+    name: str
+    xml: str
+    build: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,34 +225,11 @@ def _delete(request: DeletePool, context: OpContext) -> Outcome:
     return Outcome("deleted")
 
 
-def _read_xml(path: str) -> str:
-    try:
-        if os.path.getsize(path) > LARGEST_XML_BYTES:
-            raise OpError("define", path, "the file is larger than 1 MiB; that is no pool XML")
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OpError("define", path, str(error)) from error
-
-
-def _keep_xml(handle: Any, path: str) -> None:
-    """Write the persistent XML to a file that only its owner can read."""
-    with _doing("read the XML of", handle.name()):
-        # Only an active pool has two, and not every driver knows the flag.
-        xml = handle.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE if handle.isActive() else 0)
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(xml)
-    except OSError as error:
-        raise OpError("keep the XML of", clean(handle.name()), str(error), advice="Nothing was changed.") from error
-
-
 def _define(request: DefinePool, context: OpContext) -> Outcome:
-    xml = _read_xml(request.path)
+    xml = read_xml(request.path, "define", "pool", LARGEST_XML_BYTES)
     connection = context.control()
     if request.backup_key:
-        _keep_xml(_lookup(connection, request.backup_key, "define"), request.backup)
+        keep_pool(_lookup(connection, request.backup_key, "define"), request.backup)
     with doing("define", request.path):
         made = connection.storagePoolDefineXML(xml, libvirt.VIR_STORAGE_POOL_DEFINE_VALIDATE if request.validate else 0)
     return Outcome(f"defined {clean(made.name())}")
@@ -255,9 +241,20 @@ def _define_as(request: DefinePoolAs, context: OpContext) -> Outcome:
     return Outcome("defined")
 
 
+def _create_as(request: CreatePoolAs, context: OpContext) -> Outcome:
+    flags = libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD if request.build else 0
+    connection = context.long()
+    try:
+        with _doing("create", request.name, _PATH):
+            connection.storagePoolCreateXML(request.xml, flags)
+    finally:
+        context.release(connection)
+    return Outcome("created")
+
+
 def _undefine(request: UndefinePool, context: OpContext) -> Outcome:
     handle = _lookup(context.control(), request.key, "undefine")
-    _keep_xml(handle, request.backup)
+    keep_pool(handle, request.backup)
     with _doing("undefine", handle.name()):
         handle.undefine()
     return Outcome(f"undefined; its XML is kept in {request.backup}")
@@ -272,5 +269,6 @@ OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {
     DeletePool: _delete,
     DefinePool: _define,
     DefinePoolAs: _define_as,
+    CreatePoolAs: _create_as,
     UndefinePool: _undefine,
 }

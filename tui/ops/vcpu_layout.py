@@ -12,8 +12,8 @@ import libvirt
 from tui.model.cpuset import format_cpus, parse_cpus
 from tui.model.plan import Request
 from tui.ops.base import OpContext, OpError, Outcome
-from tui.ops.define import keep_xml
 from tui.ops.errors import control_domain, doing
+from tui.ops.kept import keep_domain
 
 _WHAT = "set the maximum of vCPUs of"
 _TOPOLOGY = ("sockets", "dies", "clusters", "cores", "threads")
@@ -55,7 +55,7 @@ def _reshape(request: ReshapeVcpus, context: OpContext) -> Outcome:
         before = handle.XMLDesc(flags)
         root = ET.fromstring(before)
         reshape(root, request)
-    keep_xml(handle, request.backup)
+    keep_domain(handle, request.backup)
     with doing(_WHAT, handle.name()):
         if handle.XMLDesc(flags) != before:
             advice = "Nothing was changed; try again."

@@ -12,23 +12,59 @@ import libvirt
 
 from tui.model.text import clean
 from tui.ops.base import CancelledError, OpContext, OpError
-from tui.ops.errors import op_error
+from tui.ops.errors import doing, op_error
 
 _LOOK_S = 0.5
 
 
 @contextmanager
-def watched_growth(context: OpContext, pool: str, name: str, total: int | None) -> Iterator[None]:
-    """Report how much a new volume has of `total` bytes while the caller's call makes it: a second connection asks
-    twice a second (virStorageVolGetInfo), which libvirt allows while a volume is being built."""
+def watched_growth(context: OpContext, pool: Any, name: str, total: int | None, what: str) -> Iterator[None]:
+    """Report how much a new volume of `pool` (virStoragePool) has of `total` bytes while the caller's call makes it: a
+    second connection asks twice a second (virStorageVolGetInfo), which libvirt allows while a volume is being built.
+    Raises OpError when the name is taken; of a call that failed the error then says what is left of the volume."""
+    key = _refuse_taken(pool, name, what)
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(context, pool, name, total, done), name="growth", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(context, key, name, total, done), name="growth", daemon=True)
     watcher.start()
     try:
         yield
+    except OpError as error:
+        error.advice = f"{error.advice} {_left(context, key, name)}".strip()
+        raise
     finally:
         done.set()
         watcher.join(_LOOK_S)
+
+
+def _refuse_taken(pool: Any, name: str, what: str) -> str:
+    """Raise OpError when the pool has a volume of that name, else return its UUID: libvirt would refuse as well, by
+    several codes, and what is there would then be taken for what is left of the new one."""
+    with doing(what, name):
+        key = str(pool.UUIDString())
+        try:
+            pool.storageVolLookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+                raise
+            return key
+    raise OpError(what, clean(name), "a volume of that name exists already", advice="Nothing was changed.")
+
+
+def _left(context: OpContext, pool: str, name: str) -> str:
+    """What is left of a volume that could not be made, asked anew: libvirtd may have died over it."""
+    unknown = f"What there is of {clean(name)} may be half-made: look at it, and delete it."
+    try:
+        connection = context.long()
+    except OpError:
+        return unknown
+    try:
+        # Of what could not be removed again, libvirt may know the name although there was never a file.
+        connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name).info()
+        return unknown
+    except libvirt.libvirtError as error:
+        return "Nothing is left of it." if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL else unknown
+    finally:
+        context.release(connection)
 
 
 def _watch(context: OpContext, pool: str, name: str, total: int | None, done: threading.Event) -> None:

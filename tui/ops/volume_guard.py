@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.holders import Holder, held_words, holders
+from tui.model.holders import Holder, Sides, held_words, holders, misread_words
+from tui.model.image_header import backing_of
 from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.storage_xml import parse_pool, parse_volume
 from tui.model.text import clean
@@ -21,7 +21,7 @@ from tui.ops.base import OpContext, OpError
 from tui.ops.errors import doing
 
 _GONE = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL})
-_UNCHANGED = "Nothing was changed."
+UNCHANGED = "Nothing was changed."
 _STATES = tuple(PoolState)
 
 
@@ -61,26 +61,63 @@ def description(volume: Any, pool: str, what: str) -> Volume:
 def held_by(volume: Any, what: str) -> tuple[Holder, ...]:
     """Return who holds a volume by the newest XML of all domains, live and persistent, and of all volumes. Raises
     OpError when that cannot be read: what is not known to be free is not touched."""
-    connection = volume.connect()
-    real = os.path.realpath if _is_local(connection) else str
     with doing(what, volume.name()):
-        return holders(volume.path(), list(_domains(connection)), _storage(connection), real)
+        path = volume.path()
+    return held_at(volume.connect(), path, what, volume.name())
+
+
+def held_at(connection: Any, path: str, what: str, subject: str) -> tuple[Holder, ...]:
+    """Return who holds the image at a path of the host, as held_by does."""
+    local = is_local(connection)
+    with doing(what, subject):
+        domains, storage = list(_domains(connection)), _storage(connection)
+    headers = _headers(domains, storage) if local else {}
+    return holders(path, domains, storage, os.path.realpath if local else str, headers)
 
 
 def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:
     """Raise OpError when somebody holds the volume in a way that is forbidden."""
-    found = [holder for holder in held_by(volume, what) if forbidden(holder)]
-    if found:
-        raise OpError(what, clean(volume.name()), f"it is used by {held_words(found)}", advice=_UNCHANGED)
+    refuse_held(held_by(volume, what), what, volume.name(), forbidden)
 
 
-def _is_local(connection: Any) -> bool:
+def refuse_held(found: Iterable[Holder], what: str, subject: str, forbidden: Callable[[Holder], bool]) -> None:
+    """Raise OpError when one of these holders is forbidden."""
+    if grave := [holder for holder in found if forbidden(holder)]:
+        raise OpError(what, clean(subject), f"it is used by {held_words(grave)}", advice=UNCHANGED)
+
+
+def refuse_misread(found: Iterable[Holder], form: str, what: str, subject: str) -> None:
+    """Raise OpError when a domain reads an image as another format than its header says."""
+    if text := misread_words(found, form):
+        raise OpError(what, clean(subject), clean(text), advice=UNCHANGED)
+
+
+def running_writer(holder: Holder) -> bool:
+    """Who writes to it now."""
+    return holder.running and holder.writes
+
+
+def _headers(domains: Iterable[tuple[str, Sides]], storage: Storage) -> dict[str, str]:
+    """What lies below the images of domains that are in no active pool, by their own headers."""
+    known = {volume.raw_path for volume in storage.volumes.values()}
+    found: dict[str, str] = {}
+    for _name, sides in domains:
+        for _running, config in sides:
+            for disk in config.disks:
+                path = disk.raw_source
+                while path.startswith("/") and path not in known and path not in found:
+                    path = found.setdefault(path, backing_of(path))
+    return found
+
+
+def is_local(connection: Any) -> bool:
+    """Whether the files of the host are those of this machine."""
     return not urlsplit(connection.getURI()).hostname
 
 
-def _domains(connection: Any) -> Iterator[tuple[str, list[tuple[bool, DomainConfig]]]]:
+def _domains(connection: Any) -> Iterator[tuple[str, Sides]]:
     for domain in connection.listAllDomains(0):
-        with _unless_gone():
+        with unless_gone():
             sides = [(True, parse_domain_xml(domain.XMLDesc(0)))] if domain.isActive() else []
             if domain.isPersistent():
                 sides.append((False, parse_domain_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
@@ -92,19 +129,19 @@ def _storage(connection: Any) -> Storage:
     pools: dict[str, Pool] = {}
     volumes: dict[str, Volume] = {}
     for handle in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        with _unless_gone():
+        with unless_gone():
             state = _STATES[handle.info()[0]]
             pool = parse_pool(handle.XMLDesc(0), state, autostart=False, persistent=True)
             pools[pool.key] = pool
             for found in handle.listAllVolumes(0):
-                with _unless_gone(), _unless_unreadable():
+                with unless_gone(), _unless_unreadable():
                     volume = parse_volume(found.XMLDesc(0), pool.key)
                     volumes[volume.key] = volume
     return Storage(pools, volumes, 0)
 
 
 @contextmanager
-def _unless_gone() -> Iterator[None]:
+def unless_gone() -> Iterator[None]:
     """Pass over what went away meanwhile: it holds nothing any more."""
     try:
         yield

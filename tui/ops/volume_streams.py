@@ -16,10 +16,12 @@ from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import CancelledError, OpContext, OpError, Outcome
 from tui.ops.errors import doing, op_error
+from tui.ops.part_file import open_part, put_part, remove_part
 from tui.ops.volume_guard import description, refuse, volume_of
 
 # The most that one message of libvirt's protocol carries (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX), as virsh sends it.
 _PIECE = 262120
+_SPARSE = libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM
 _UNCHANGED = "Nothing was changed."
 
 
@@ -40,6 +42,8 @@ class DownloadVolume(Request):
     name: str
     path: str
     overwrite: bool = False
+    sparse: bool = False
+    """Leave holes of the volume holes in the file (VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)."""
 
 
 def misfit(path: str, capacity: int | None, form: str) -> str:
@@ -128,28 +132,27 @@ def _stream(volume: Any) -> Iterator[Any]:
 
 def _download(request: DownloadVolume, context: OpContext) -> Outcome:
     what, name = "download", clean(request.name)
-    part = f"{request.path}.part"
     with volume_of(context, request.pool, request.name, what) as volume:
         with doing(what, name):
             total = volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]
         if not request.overwrite and os.path.lexists(request.path):
             raise OpError(what, name, f"{clean(request.path)} is there already", advice=_UNCHANGED)
         try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = open_part(request.path)
         except OSError as error:
-            raise OpError(what, name, f"{clean(part)}: {error.strerror}", advice=_UNCHANGED) from error
+            raise OpError(what, name, f"{clean(request.path)}.part: {error.strerror}", advice=_UNCHANGED) from error
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file, _stream(volume) as stream:
                 with doing(what, name):
-                    volume.download(stream, 0, 0, 0)
+                    volume.download(stream, 0, 0, _SPARSE if request.sparse else 0)
                 size = _receive(context, stream, file, total, name)
-            _put(part, request)
+            put_part(request.path, overwrite=request.overwrite)
         except OSError as error:
-            _remove(part)
+            remove_part(request.path)
             text = f"{clean(request.path)}: {error.strerror}"
             raise OpError(what, name, text, advice="What had come of it is removed.") from error
         except BaseException:
-            _remove(part)
+            remove_part(request.path)
             raise
     return Outcome(f"downloaded {units.byte_size(size)}")
 
@@ -157,11 +160,9 @@ def _download(request: DownloadVolume, context: OpContext) -> Outcome:
 def _receive(context: OpContext, stream: Any, file: IO[bytes], total: int, name: str) -> int:
     got = 0
     with doing("download", name):
-        while piece := stream.recv(_PIECE):
-            view = memoryview(piece)
-            while view:
-                view = view[file.write(view) :]
-            got += len(piece)
+        # At a hole -3 comes in the place of bytes, where holes were asked for.
+        while piece := stream.recvFlags(_PIECE, libvirt.VIR_STREAM_RECV_STOP_AT_HOLE):
+            got += _skip(file, stream.recvHole()) if isinstance(piece, int) else _write(file, piece)
             if context.cancelled:
                 text = f"cancelled at {_of(got, total)}; what had come of it is removed"
                 raise CancelledError("download", name, text)
@@ -170,18 +171,17 @@ def _receive(context: OpContext, stream: Any, file: IO[bytes], total: int, name:
     return got
 
 
-def _put(part: str, request: DownloadVolume) -> None:
-    """Give the whole file its name; link() alone refuses a name that was taken meanwhile."""
-    if request.overwrite:
-        os.replace(part, request.path)
-        return
-    os.link(part, request.path)
-    _remove(part)
+def _write(file: IO[bytes], piece: bytes) -> int:
+    view = memoryview(piece)
+    while view:
+        view = view[file.write(view) :]
+    return len(piece)
 
 
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)
+def _skip(file: IO[bytes], length: int) -> int:
+    """Leave a hole; it is part of the file even where nothing follows it."""
+    file.truncate(file.seek(length, os.SEEK_CUR))
+    return length
 
 
 OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {UploadVolume: _upload, DownloadVolume: _download}

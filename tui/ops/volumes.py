@@ -17,9 +17,10 @@ from tui.ops import volume_streams
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.errors import doing
 from tui.ops.volume_growth import delete_if_cancelled, watched_growth
-from tui.ops.volume_guard import description, pool_of, refuse, volume_of
+from tui.ops.volume_guard import description, pool_of, refuse, running_writer, volume_of
 
 _LOOK = "Nothing was changed; look at it again."
+_NOT_BEGUN = frozenset({libvirt.VIR_ERR_OPERATION_DENIED, libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_NO_SUPPORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,6 @@ def running_or_above(holder: Holder) -> bool:
     return holder.running or not holder.target
 
 
-def running_writer(holder: Holder) -> bool:
-    """Who writes to it now."""
-    return holder.running and holder.writes
-
-
 def _create(request: CreateVolume, context: OpContext) -> Outcome:
     flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if request.preallocate else 0
     what = "create"
@@ -99,7 +95,7 @@ def _create(request: CreateVolume, context: OpContext) -> Outcome:
             refuse(backing, "lie on", running_writer)
             del backing
         with (
-            watched_growth(context, request.pool, request.name, request.allocation or None),
+            watched_growth(context, pool, request.name, request.allocation or None, what),
             doing(what, request.name),
         ):
             made = pool.createXML(request.xml, flags)
@@ -116,7 +112,7 @@ def _clone(request: CloneVolume, context: OpContext) -> Outcome:
             xml = renamed(volume.XMLDesc(0), request.new_name)
             total = volume.info()[2]
             pool = volume.storagePoolLookupByVolume()
-        with watched_growth(context, request.pool, request.new_name, total), doing(what, request.name):
+        with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(xml, volume, 0)
         delete_if_cancelled(context, made, what)
         del made, pool
@@ -146,8 +142,13 @@ def _wipe(request: WipeVolume, context: OpContext) -> Outcome:
             text = f"it is {found.format or 'of no known format'} by now, not {request.format or 'of no known format'}"
             raise OpError(what, clean(request.name), text, advice=_LOOK)
         refuse(volume, what, anybody)
-        with doing(what, request.name):
-            volume.wipe(0)
+        try:
+            with doing(what, request.name):
+                volume.wipe(0)
+        except OpError as error:
+            if error.code not in _NOT_BEGUN:
+                error.advice = f"{error.advice} A part of it may be overwritten.".strip()
+            raise
     return Outcome("wiped")
 
 

@@ -28,6 +28,7 @@ _LINKS = {
     LinkState.SILENT: ("⚠ not answering", "bad"),
     LinkState.LOST: ("⚠ not connected", "bad"),
     LinkState.REFUSED: ("⚠ no connection", "bad"),
+    LinkState.ABSENT: ("○ no libvirt", "dim"),
 }
 
 
@@ -44,6 +45,8 @@ def header(snapshot: HostSnapshot, *, demo: bool) -> SpanLine:
 
 def _where(connection: Connection, demo: bool) -> str:
     """The URI without its query: a socket's path says less than the room it takes."""
+    if connection.state is LinkState.ABSENT:
+        return "this machine"
     return "demo host" if demo else clean(connection.uri.partition("?")[0])
 
 
@@ -95,7 +98,7 @@ def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str, w
 def banner(snapshot: HostSnapshot) -> SpanLine | None:
     """Return what must not be overlooked: that the data is old and why; None when all is well."""
     connection = snapshot.connection
-    if connection.live:
+    if connection.live or connection.state is LinkState.ABSENT:
         return [Span(f"⚠ {'; '.join(snapshot.problems)}", "warn")] if snapshot.problems else None
     if connection.state is LinkState.CONNECTING:
         return None
@@ -138,13 +141,14 @@ def hints(
     targets: Sequence[Target],
     keys: Mapping[str, str],
     width: int,
+    marked: int = 0,
 ) -> SpanLine:
     """Return the keys that work here and now, the most wanted first; those that do not are left out, and keys of one
     word share it. On a short line the frame's own keys give way to the actions."""
     # Imported when first drawn, which is after the first picture.
     from tui.actions import ACTIONS
 
-    line: list[Span] = [Span(f"{len(targets)} marked: ", "warn")] if len(targets) > 1 else []
+    line: list[Span] = [Span(f"{marked} marked: ", "warn")] if marked > 1 else []
     for key, word in pane.hints:
         line += _hint(key, word, f"key:{key}")
     shown: dict[str, list[Action]] = {}

@@ -15,7 +15,7 @@ from tui.widgets.lines import Span, SpanLine
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
-    from tui.model.domain_config import Disk
+    from tui.model.domain_config import Disk, Nic
 
 # The cells of the detail beside the list.
 _NARROW = 37
@@ -168,10 +168,22 @@ def disks(view: View, row: DomainRow) -> list[SpanLine]:
     return lines or [note("no disks")]
 
 
-def nics(_view: View, row: DomainRow) -> list[SpanLine]:
+def _is_orphan(view: View, domain: Domain, nic: Nic) -> bool:
+    """Whether its tap lost its bridge, since its network was stopped and started under it."""
+    networks = view.snapshot.networks
+    network = networks.named(nic.raw_source) if networks is not None and nic.kind == "network" and nic.target else None
+    if network is None or not network.active or network.config.macvtap:
+        return False
+    from tui.model.network_guests import Plugged, is_orphan
+
+    return bool(is_orphan(view.snapshot, network, Plugged(domain, nic, True, True)))
+
+
+def nics(view: View, row: DomainRow) -> list[SpanLine]:
     """Return the NICs with what they are plugged into, their addresses and rates."""
-    config = row.domain.config if row.domain else None
-    if config is None:
+    domain = row.domain
+    config = domain.config if domain else None
+    if config is None or domain is None:
         return [note("not read yet")]
     used = {nic.name: nic for nic in (row.traffic.nics if row.traffic else ())}
     lines: list[SpanLine] = []
@@ -182,6 +194,8 @@ def nics(_view: View, row: DomainRow) -> list[SpanLine]:
             [Span(f"{nic.mac}  ", "title"), Span(nic.model), Span("" if nic.link_up else "  link down", "bad")]
         )
         lines.append([Span("      "), Span(where), Span(f"  on {nic.target}" if nic.target else "", "dim")])
+        if domain.active and _is_orphan(view, domain, nic):
+            lines.append([Span("      "), Span("⚠ its tap has no bridge; r on the network plugs it in", "bad")])
         if nic.bandwidth:
             limits = ", ".join(f"{name} {units.size(kib)}" for name, kib in nic.bandwidth)
             lines.append([Span("      "), Span(f"limited: {limits}", "warn")])

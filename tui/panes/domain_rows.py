@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.domain import Address, Domain, DomainState, MonitorState
 from tui.model.rates import total
+from tui.model.text import natural
 from tui.widgets.grid_columns import Cell
 from tui.widgets.sparkline import sparkline
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from tui.widgets.grid_filter import Fact
 
 SPARK_WIDTH = 8
-_NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,19 +55,6 @@ def detail_of(view: View, row: DomainRow) -> DomainDetail | None:
     """Return what is read only for the domain that is open; None until it has been read for this one."""
     detail = view.snapshot.detail
     return detail if detail is not None and detail.key == row.key else None
-
-
-def natural(name: str) -> tuple[object, ...]:
-    """Return a sort key that puts web2 before web10, however long the numbers are."""
-    return tuple(map(_part_order, _NUMBERS.split(name.casefold())))
-
-
-def _part_order(part: str) -> tuple[int, int, str]:
-    """Compared as digits: int() refuses a number of more than a few thousand of them."""
-    if not part.isdecimal():
-        return 1, 0, part
-    digits = "".join(str(unicodedata.decimal(digit)) for digit in part).lstrip("0")
-    return 0, len(digits), digits
 
 
 class DomainRows:

@@ -105,9 +105,19 @@ class PaneFrame(Horizontal):
         """Return what an action of `kind` applies to."""
         return [self.spec.target(self.item)] if self.item is not None and kind in self.kinds() else []
 
+    @property
+    def marked(self) -> int:
+        """How many things are marked."""
+        return 0
+
     def hidden_marks(self) -> list[str]:
         """Return the words of what is marked and cannot be seen; actions apply to it all the same."""
         return []
+
+    @property
+    def hidden_by(self) -> str:
+        """What hides marked rows, in a word or two."""
+        return ""
 
     def journal_id(self) -> str | None:
         """Return the journal entry under the cursor, None in panes that show none."""
@@ -117,9 +127,26 @@ class PaneFrame(Horizontal):
         """Return the domains in view, and the one that is open in the detail."""
         return (), self.spec.watch(self.item) if self.item is not None and self.detail_shown else None
 
+    def keys_in_view(self) -> tuple[str, ...]:
+        """Return the keys of the rows in view."""
+        return ()
+
+    def image_looked_at(self) -> str | None:
+        """Return the key of the volume whose image the open page shows."""
+        tabs = self._tabs() if self.detail_shown else []
+        return self._current(tabs).reads_image(self.item) if tabs else None
+
     def open_link(self) -> str | None:
         """Return the key of the link that is open in the detail, if it is one's."""
         return self.spec.watch_link(self.item) if self.item is not None and self.detail_shown else None
+
+    def fold(self, *, on: bool) -> bool:
+        """Fold the parts of the row under the cursor away, or show them; False where nothing folds."""
+        return False
+
+    def fold_all(self) -> bool:
+        """Fold all there is, or show all again where all is folded; False where nothing folds."""
+        return False
 
     # Detail
 
@@ -169,6 +196,7 @@ class PaneFrame(Horizontal):
             self.zoom(True)
         self.draw_detail()
         self.detail.scroll_to_line(0, 0)
+        self.post_message(self.Looked())
 
     def _tabs(self) -> list[Tab[Any]]:
         return [] if self.item is None else [tab for tab in self.spec.tabs if tab.applies(self.item)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from tui.panes.frame import PaneFrame
@@ -24,6 +25,7 @@ class GridFrame(PaneFrame):
         super().__init__(spec)
         self.spec = spec = cast("PaneSpec[Any]", spec)
         self._make = spec.rows()
+        self._folded: frozenset[str] = frozenset()
         self.grid: Grid[Any] = Grid(
             spec.columns,
             spec.key,
@@ -49,7 +51,7 @@ class GridFrame(PaneFrame):
 
     def show(self, view: View) -> None:
         """Draw `view`; what did not change costs nothing."""
-        self._view = view
+        self._view = view = replace(view, folded=self._folded)
         rows = self._make(view)
         if not rows:
             self.grid.empty = self.spec.empty(view)
@@ -79,16 +81,64 @@ class GridFrame(PaneFrame):
         rows = self.grid.marked_items or ([self.item] if self.item is not None else [])
         return [self.spec.target(row) for row in rows if kind in self.spec.kinds(row)]
 
+    @property
+    def marked(self) -> int:
+        """How many rows are marked."""
+        return len(self.grid.marks)
+
     def hidden_marks(self) -> list[str]:
         """Return the words of the marked rows that the filter hides; actions apply to them all the same."""
         marked = self.grid.marked_items
         shown = {self.spec.key(item) for item in self.grid.shown_items} if marked else set()
         return [self.spec.words(item) for item in marked if self.spec.key(item) not in shown]
 
+    @property
+    def hidden_by(self) -> str:
+        """What hides marked rows, in a word or two."""
+        return self.grid.hidden_by
+
     def looked_at(self) -> tuple[tuple[str, ...], str | None]:
         """Return the domains whose rows are in view, and the one that is open in the detail."""
         watched = (self.spec.watch(item) for item in self.grid.visible_items)
         return tuple(key for key in watched if key), super().looked_at()[1]
+
+    def keys_in_view(self) -> tuple[str, ...]:
+        """Return the keys of the rows in view."""
+        return tuple(map(self.spec.key, self.grid.visible_items))
+
+    # Folding
+
+    def fold(self, *, on: bool) -> bool:
+        """Fold the parts of the row under the cursor away, or show them; False where nothing folds."""
+        key = self._fold_key()
+        if key is not None:
+            self._set_folded(self._folded | {key} if on else self._folded - {key})
+        return self.spec.fold is not None
+
+    def fold_all(self) -> bool:
+        """Fold all there is, or show all again where all is folded; False where nothing folds."""
+        fold = self.spec.fold
+        if fold is None or self._view is None:
+            return fold is not None
+        every = frozenset(key for row in self._make(self._view) if (key := fold(row)) is not None)
+        self._set_folded(frozenset() if every <= self._folded else every)
+        return True
+
+    def _fold_key(self) -> str | None:
+        return None if self.spec.fold is None or self.item is None else self.spec.fold(self.item)
+
+    def _set_folded(self, folded: frozenset[str]) -> None:
+        """The cursor goes to what its row is folded into."""
+        fold, place = self.spec.fold, self._fold_key()
+        if fold is None or self._view is None or folded == self._folded:
+            return
+        if place in folded:
+            self.grid.go_to(place)
+        self._folded = folded
+        self.grid.set_unfolded(
+            (lambda row: self.spec.key(row) == fold(row) or fold(row) not in folded) if folded else None
+        )
+        self.show(self._view)
 
     # Filter
 

@@ -65,8 +65,6 @@ def _trouble(view: View, row: NetworkRow, style: str) -> list[SpanLine]:
         names = ", ".join(dict.fromkeys(one.domain.name for one in row.orphans))
         text = f"not plugged in: {names}. The network was stopped and started under them; r plugs them in again"
         lines += paragraph(text, style, view.detail_width)
-    if row.orphans is None and row.running:
-        lines += paragraph("whether its guests' taps have a bridge is not known here", "dim", view.detail_width)
     if not row.network.active and row.running:
         text = f"stopped under {units.counted(row.running, 'running NIC')}; s starts it, r plugs them in again then"
         lines += paragraph(text, "bad", view.detail_width)
@@ -89,6 +87,8 @@ def _count_lines(row: NetworkRow) -> list[SpanLine]:
     config, leases = row.network.config, row.network.leases
     hosts = sum(len(address.hosts) for address in config.addresses)
     lines = [BLANK, line("Guests", f"{row.running} of {len(row.guests)} NICs run" if row.guests else "none")]
+    if row.orphans is None and row.running:
+        lines.append([*line("Plugged in", None), Span("  whether their taps have a bridge", "dim")])
     if config.serves_dhcp and row.network.active:
         lines.append(line("Leases", None if leases is None else str(len(leases))))
     if hosts or config.dns_hosts:

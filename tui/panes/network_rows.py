@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.panes.domain_rows import natural
+from tui.model.text import natural
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def state_cell(row: NetworkRow) -> Cell:
     """Return the state; orphaned taps come before it."""
     if row.orphans:
         return Cell(f"⚠ {len(row.orphans)} unplugged", "bad")
+    if row.network.problem:
+        return Cell("⚠ incomplete", "bad")
     if row.network.active:
         return Cell("● active", "good")
     return Cell("○ inactive", "warn" if row.network.autostart else "dim")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.kind import Kind
+from tui.model.text import natural
 from tui.panes import network_rows as rows
-from tui.panes.domain_rows import natural
 from tui.panes.network_rows import NetworkRow, NetworkRows
 from tui.panes.spec import PaneSpec, Tab, View, later
 from tui.widgets.grid_columns import Cell, Column

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tui.actions.base import Action, Target
     from tui.model.journal import Entry
     from tui.model.kind import Kind
+    from tui.model.link import LinkUsage
     from tui.model.snapshot import HostSnapshot
     from tui.model.usage import DiskReading
     from tui.panes.frame import PaneFrame
@@ -34,8 +35,14 @@ class View:
     """What was asked of a thing and has not come about yet, and what to do about it, by its key."""
     disk_history: Callable[[str, str, int], tuple[DiskReading, ...]] = lambda _key, _target, _length: ()
     """The last readings of a disk of a domain that is looked at, by domain UUID and target, oldest first."""
+    link_history: Callable[[str, int], tuple[float | None, ...]] = lambda _key, _length: ()
+    """The last readings of a link's traffic, both ways, in bytes/s, by link key, oldest first."""
+    first_of_link: Callable[[str], LinkUsage | None] = lambda _key: None
+    """The counters of a link as they were when one began to look, by link key."""
     detail_width: int = 37
     """The cells that the detail has for a line."""
+    folded: frozenset[str] = frozenset()
+    """The keys of the rows whose parts are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Tab(Generic[T]):
     title: str
     lines: Callable[[View, T], list[SpanLine]]
     applies: Callable[[T], bool] = lambda _item: True
+    reads_image: Callable[[T], str | None] = lambda _item: None
+    """The volume whose image this page needs to be read, by its key."""
 
 
 def later(module: str, name: str) -> Callable[[View, Any], list[SpanLine]]:
@@ -91,10 +100,10 @@ class Pane(Generic[T]):
     """The journal entry that the thing is, for panes whose rows can be undone."""
     wants_storage: bool = False
     """Whether pools and volumes are read every few seconds while it is on the screen."""
-    wants_links: bool = False
-    """Whether counters and neighbours of links are read every interval while it is on the screen."""
     wants_networks: bool = False
     """Whether libvirt's networks are read every few seconds while it is on the screen."""
+    wants_links: bool = False
+    """Whether counters and neighbours of links are read every interval while it is on the screen."""
     watch: Callable[[T], str | None] = lambda _item: None
     """The domain that the detail of this thing needs to be read."""
     watch_link: Callable[[T], str | None] = lambda _item: None
@@ -123,6 +132,8 @@ class PaneSpec(Pane[T]):
     facts: tuple[str, ...]
     empty: Callable[[View], str]
     """What to say when there are no rows, and why."""
+    fold: Callable[[T], str | None] | None = None
+    """The key of the row that this row is a part of, its own for one that has parts; None: nothing folds."""
 
 
 def offers(pane: AnyPane, action: Action, kinds: Sequence[Kind]) -> bool:

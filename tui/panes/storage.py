@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tui.actions.base import Target
 
 COLUMNS: tuple[Column[StorageRow], ...] = (
-    Column("name", "Name", 20, rows.name_cell, lambda row: row.order, grow=3),
+    Column("name", "Name", 18, rows.name_cell, lambda row: row.order, grow=3),
     Column("state", "State/format", 13, rows.state_cell, lambda row: rows.state_cell(row).text),
     Column("kind", "Type", 8, rows.kind_cell, lambda row: rows.kind_cell(row).text or None, priority=5),
     Column(
@@ -29,6 +29,10 @@ COLUMNS: tuple[Column[StorageRow], ...] = (
     Column("full", "%", 4, rows.percent_cell, lambda row: row.percent, "right", priority=3, largest_first=True),
     Column(
         "free", "Free", 5, rows.available_cell, lambda row: rows.fact(row, "free"), "right", priority=4,
+        largest_first=True,
+    ),
+    Column(
+        "promised", "Up to", 5, rows.promised_cell, lambda row: row.promised_bytes, "right", priority=4,
         largest_first=True,
     ),
     Column("by", "Used by", 16, rows.use_cell, lambda row: rows.use_cell(row).text or None, grow=1, priority=2),
@@ -48,7 +52,7 @@ def _target(row: StorageRow) -> Target:
 
 def _empty(view: View) -> str:
     seen = view.snapshot
-    if "storage" in seen.unread:
+    if "storage" in seen.unread and seen.storage is None:
         return "reading…" if seen.connection.live else f"{seen.connection.state.value}…"
     return "no pools here" if seen.storage is not None else "this driver has no storage"
 
@@ -58,7 +62,8 @@ def _summary(view: View) -> str:
     if storage is None:
         return ""
     active = sum(pool.state.active for pool in storage.pools.values())
-    return f"{active} of {len(storage.pools)} pools active, {len(storage.volumes)} volumes"
+    more = "" if "storage" not in view.snapshot.unread else ", reading…"
+    return f"{active} of {len(storage.pools)} pools active, {len(storage.volumes)} volumes{more}"
 
 
 PANE: PaneSpec[StorageRow] = PaneSpec(
@@ -76,6 +81,8 @@ PANE: PaneSpec[StorageRow] = PaneSpec(
     kinds=_kinds,
     target=_target,
     summary=_summary,
+    hints=(("-", "fold"),),
+    fold=rows.fold_of,
     wants_storage=True,
     holds=(Kind.POOL, Kind.VOLUME),
     host_actions="pool",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.text import clean
-from tui.panes.domain_rows import natural
+from tui.model.text import clean, natural
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:
@@ -39,6 +38,10 @@ class StorageRow:
     """How many volumes the pool has."""
     promised_bytes: int | None = None
     """What the volumes of the pool may grow to, all together."""
+    folded: bool = False
+    """Whether the volumes of the pool are folded away."""
+    reading: bool = False
+    """Whether its volumes are yet to be read."""
 
     @property
     def is_pool(self) -> bool:
@@ -53,6 +56,12 @@ class StorageRow:
         return self.pool.raw_path if self.pool is not None else self.key
 
     @property
+    def overcommitted(self) -> bool:
+        """Whether the volumes of a pool may grow to more than it holds."""
+        capacity = self.pool.capacity_bytes if self.pool is not None else None
+        return bool(capacity and self.promised_bytes and self.promised_bytes > capacity)
+
+    @property
     def percent(self) -> float | None:
         """How full a pool is, or how much of a volume is allocated; None: not known."""
         thing = self.volume or self.pool
@@ -65,27 +74,31 @@ class StorageRows:
     """Makes the rows of a view; what did not change is not made again."""
 
     def __init__(self) -> None:
-        self._made_of: tuple[Storage | None, Mapping[str, Domain]] | None = None
+        self._made_of: tuple[object, ...] = ()
         self._rows: tuple[StorageRow, ...] = ()
 
     def __call__(self, view: View) -> Sequence[StorageRow]:
         """Return pools by name, each followed by its volumes, then images outside any pool."""
         seen = view.snapshot
-        if self._made_of is not None and self._made_of[0] is seen.storage and self._made_of[1] is seen.domains:
+        parts = (seen.storage, seen.domains, seen.unread, view.folded)
+        if len(self._made_of) == len(parts) and all(a is b for a, b in zip(parts, self._made_of, strict=True)):
             return self._rows
-        self._made_of = (seen.storage, seen.domains)
+        self._made_of = parts
         before = {row.key: row for row in self._rows}
-        self._rows = tuple(_kept(before.get(row.key), row) for row in _rows(seen.storage, seen.domains))
+        # Until all volumes are read it is not known which images lie in no pool.
+        whole = "storage" not in seen.unread
+        self._rows = tuple(_rows(seen.storage, seen.domains, before, view.folded, whole=whole))
         return self._rows
 
 
-def _kept(old: StorageRow | None, new: StorageRow) -> StorageRow:
-    if old is not None and all(getattr(old, name) == getattr(new, name) for name in StorageRow.__slots__):
-        return old
-    return new
-
-
-def _rows(storage: Storage | None, domains: Mapping[str, Domain]) -> list[StorageRow]:
+def _rows(
+    storage: Storage | None,
+    domains: Mapping[str, Domain],
+    before: Mapping[str, StorageRow],
+    folded: Set[str],
+    *,
+    whole: bool,
+) -> list[StorageRow]:
     if storage is None:
         return []
     # Imported with the first storage, which is after the first picture.
@@ -97,20 +110,38 @@ def _rows(storage: Storage | None, domains: Mapping[str, Domain]) -> list[Storag
         of_pool[volume.pool].append(volume)
     rows: list[StorageRow] = []
     for pool in storage.pools.values():
-        volumes, place = of_pool[pool.key], natural(pool.name)
-        promised = sum(volume.capacity_bytes or 0 for volume in volumes) if volumes else None
-        rows.append(StorageRow(pool.key, pool.name, pool, None, "", (), (place, ()), len(volumes), promised))
-        rows += [
-            StorageRow(v.key, v.name, pool, v, "", uses.get(v.raw_path, ()), (place, natural(v.name))) for v in volumes
-        ]
-    known = {volume.raw_path for volume in storage.volumes.values()}
-    place = natural(_LAST)
-    rows += [
-        StorageRow(path, clean(path), None, None, clean(path), found, (place, natural(path)))
-        for path, found in uses.items()
-        if path not in known and path
-    ]
+        volumes, reading = of_pool[pool.key], pool.key in storage.unlisted
+        head = _pool_row(before.get(pool.key), pool, volumes, folded=pool.key in folded, reading=reading)
+        rows.append(head)
+        rows += [_volume_row(before.get(v.key), head, v, uses.get(v.raw_path, ())) for v in volumes]
+    if whole:
+        known = {volume.raw_path for volume in storage.volumes.values()}
+        rows += [_outside_row(before.get(path), path, its) for path, its in uses.items() if path and path not in known]
     return sorted(rows, key=lambda row: row.order)
+
+
+def _pool_row(
+    old: StorageRow | None, pool: Pool, volumes: Sequence[Volume], *, folded: bool, reading: bool
+) -> StorageRow:
+    promised = sum(volume.capacity_bytes or 0 for volume in volumes) if volumes else None
+    parts = (pool, len(volumes), promised, folded, reading)
+    if old is not None and (old.pool, old.volumes, old.promised_bytes, old.folded, old.reading) == parts:
+        return old
+    return StorageRow(pool.key, pool.name, pool, None, "", (), (natural(pool.name), ()), *parts[1:])
+
+
+def _volume_row(old: StorageRow | None, head: StorageRow, volume: Volume, uses: tuple[Use, ...]) -> StorageRow:
+    """The row of a volume below `head`, the row of its pool."""
+    if old is not None and old.volume is volume and old.pool is head.pool and old.uses == uses:
+        return old
+    order = old.order if old is not None else (head.order[0], natural(volume.name))
+    return StorageRow(volume.key, volume.name, head.pool, volume, "", uses, order)
+
+
+def _outside_row(old: StorageRow | None, path: str, uses: tuple[Use, ...]) -> StorageRow:
+    if old is not None and old.uses == uses:
+        return old
+    return StorageRow(path, clean(path), None, None, clean(path), uses, (natural(_LAST), natural(path)))
 
 
 _STATES = {
@@ -124,7 +155,15 @@ _STATES = {
 
 def name_cell(row: StorageRow) -> Cell:
     """Return the name; what is in a pool stands in from it."""
-    return Cell(row.name, "title") if row.is_pool else Cell("  " + row.name)
+    if not row.is_pool:
+        # Of an image in no pool the end of its path; all of it is in the detail and its own column.
+        return Cell("  " + (row.image.rpartition("/")[2] or row.name))
+    return Cell(f"{'·' if not row.volumes else '▸' if row.folded else '▾'} {row.name}", "title")
+
+
+def fold_of(row: StorageRow) -> str | None:
+    """Return the key of the pool that a row is, or lies in; None for images outside."""
+    return row.pool.key if row.pool is not None else None
 
 
 def state_cell(row: StorageRow) -> Cell:
@@ -132,7 +171,7 @@ def state_cell(row: StorageRow) -> Cell:
     if row.volume is not None:
         return Cell(row.volume.format or row.volume.kind or "?", "" if row.volume.format else "unknown")
     if row.pool is None:
-        return Cell(_OUTSIDE, "warn")
+        return Cell("outside pools", "warn")
     if row.pool.problem:
         return Cell("⚠ incomplete" if row.volumes else "⚠ cannot be listed", "bad")
     glyph, style = _STATES[row.pool.state.value]
@@ -165,6 +204,13 @@ def available_cell(row: StorageRow) -> Cell:
     return _size(row.pool.available_bytes, row)
 
 
+def promised_cell(row: StorageRow) -> Cell:
+    """Return what the volumes of a pool may grow to, all together; coloured where the pool cannot hold it."""
+    if row.promised_bytes is None or row.pool is None:
+        return Cell("")
+    return Cell(units.byte_size(row.promised_bytes), "warn" if row.overcommitted else "")
+
+
 def percent_cell(row: StorageRow) -> Cell:
     """Return how full it is; a pool that fills up is coloured."""
     percent = row.percent
@@ -185,7 +231,9 @@ def _size(count: int | None, row: StorageRow) -> Cell:
 def use_cell(row: StorageRow) -> Cell:
     """Return who uses it: running domains first; of a pool the number of its volumes."""
     if row.is_pool:
-        return Cell(f"{row.volumes} volumes" if row.volumes else "", "dim")
+        if row.reading:
+            return Cell("reading…", "dim")
+        return Cell(f"{row.volumes} volume{'s' if row.volumes > 1 else ''}" if row.volumes else "", "dim")
     if not row.uses:
         return Cell("")
     names = dict.fromkeys(use.name for use in sorted(row.uses, key=lambda use: not use.running))
@@ -210,6 +258,7 @@ FACTS = (
     "used",
     "free",
     "full",
+    "promised",
     "by",
     "path",
     "backing",
@@ -229,6 +278,8 @@ def fact(row: StorageRow, name: str) -> Fact:
         return texts[name]
     if name == "full":
         return row.percent
+    if name == "promised":
+        return row.promised_bytes
     if row.volume is not None:
         return _volume_fact(row.volume, name)
     return _pool_fact(row.pool, name) if row.pool is not None else None

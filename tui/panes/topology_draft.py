@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tui.topology.drawing import Drawing
-from tui.topology.graph import build, made_of
+from tui.topology.graph import build, parts_of, signature
 from tui.topology.layout import Look, draw
 from tui.widgets.canvas import Patch, Place
 
@@ -27,24 +27,29 @@ class Draft:
     drawing: Drawing
     lines: tuple[tuple[Patch, ...], ...]
     places: tuple[Place, ...]
-    head: int
-    """How many lines stand above the drawing."""
+    parts: tuple[object, ...]
+    signature: tuple[object, ...]
 
-    def is_of(self, snapshot: HostSnapshot) -> bool:
-        """Whether the graph of a snapshot is this one."""
-        return all(one is other for one, other in zip(made_of(self.snapshot), made_of(snapshot), strict=True))
+    def of(self, snapshot: HostSnapshot) -> Draft | None:
+        """Return this draft as one of another snapshot, None where that has another graph. Looking at each part is for
+        when they are not the same objects; the draft that is returned knows the new ones."""
+        parts = parts_of(snapshot)
+        if all(one is other for one, other in zip(self.parts, parts, strict=True)):
+            return self
+        return replace(self, snapshot=snapshot, parts=parts) if self.signature == signature(snapshot) else None
 
 
 def draft(snapshot: HostSnapshot, look: Look, known: Draft | None) -> Draft:
     """Return the drawing of a snapshot; of what is known already the graph is not made again."""
-    graph = known.graph if known is not None and known.is_of(snapshot) else build(snapshot)
+    same = known.of(snapshot) if known is not None else None
+    graph = same.graph if same is not None else build(snapshot)
     if look.focus and look.focus not in graph.nodes:
         look = replace(look, focus="")
     drawing = draw(graph, look)
     head = _head(graph, look, drawing)
     lines = [tuple(Patch(piece.text, piece.style, piece.rate) for piece in line) for line in drawing.lines]
     places = tuple(Place(spot.y + len(head), spot.x, spot.end, spot.id) for spot in drawing.spots)
-    return Draft(snapshot, look, graph, drawing, (*head, *lines), places, len(head))
+    return Draft(snapshot, look, graph, drawing, (*head, *lines), places, parts_of(snapshot), signature(snapshot))
 
 
 def _head(graph: Graph, look: Look, drawing: Drawing) -> list[tuple[Patch, ...]]:

@@ -90,10 +90,13 @@ class TopologyFrame(PaneFrame):
     def show(self, view: View) -> None:
         """Draw `view`; where nothing but rates moved the drawing stays."""
         before, self._view = self._view, view
-        if self._draft is None or not self._draft.is_of(view.snapshot):
+        same = self._draft.of(view.snapshot) if self._draft is not None else None
+        if same is None:
             self._redraw()
-        elif before is None or before.snapshot.link_usage is not view.snapshot.link_usage:
-            self.canvas.refresh_live()
+        else:
+            self._draft = same
+            if before is None or before.snapshot.link_usage is not view.snapshot.link_usage:
+                self.canvas.refresh_live()
         self.draw_detail()
 
     def _redraw(self) -> None:
@@ -125,7 +128,7 @@ class TopologyFrame(PaneFrame):
     def _rates(self, key: str) -> Run:
         """What goes through a link, in the cells that the drawing leaves for it."""
         usage = self._view.snapshot.link_usage.get(key) if self._view is not None else None
-        if usage is None or usage.rx_bytes_per_s is None:
+        if usage is None or not (usage.rx_bytes_per_s or usage.tx_bytes_per_s):
             return " " * RATE_CELLS, ""
         text = f"↓{units.rate(usage.rx_bytes_per_s)} ↑{units.rate(usage.tx_bytes_per_s)}".rjust(RATE_CELLS)
         return text, "warn" if usage.new_errors or usage.new_drops else "dim"
@@ -145,7 +148,7 @@ class TopologyFrame(PaneFrame):
     def reveal(self, kind: Kind, key: str) -> bool:
         """Put the cursor on a thing, unfolding what hides it; False when it is not in the graph."""
         made = self._draft
-        if made is None or self._view is None or not made.is_of(self._view.snapshot):
+        if made is None or self._view is None or made.of(self._view.snapshot) is None:
             # The drawing is on its way.
             self._wanted = f"{kind.value}:{key}"
             return True
@@ -232,8 +235,12 @@ class TopologyFrame(PaneFrame):
         return True
 
     def close_filter(self, *, clear: bool) -> bool:
-        """Leave the search; with `clear` and none under way leave the focus."""
-        if super().close_filter(clear=clear):
+        """Leave the search; what was found stays for n and N, unless with `clear`. With `clear` and no search under
+        way leave the focus."""
+        fields = self.query(".filter")
+        if fields:
+            super().close_filter(clear=clear)
+            fields.remove()
             return True
         if not clear or not self._look.focus:
             return False

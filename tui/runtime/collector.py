@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tui.model.host import LinkState
+from tui.model.host import NO_LIBVIRT, LinkState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
-from tui.runtime.fabric import FabricReader
-from tui.runtime.health import HealthReader, ImageReader
-from tui.runtime.links import LinkWatcher
-from tui.runtime.made_up import MadeUpNetwork, NetworkMaker
+from tui.runtime.images import ImageReader
+from tui.runtime.local_host import LocalHost
+from tui.runtime.made_up import NetworkMaker
 from tui.runtime.monitors import MonitorReader, Targets, UsageReader
+from tui.runtime.network_readers import NetworkReaders
 from tui.runtime.networks import NetworkWatcher
-from tui.runtime.ovs import OvsWatcher
 from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
 from tui.runtime.storage import StorageWatcher
-from tui.runtime.triage import TriageThread
+from tui.runtime.triage import Triaging
 from tui.sources.connection import ConnectError, close, driver_of, is_alive, is_local, is_shared_only, open_within
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Collector:
         self.muted_file = muted_file
         self.board = Board(uri, read_only=read_only, publish=self._published)
         self._publish = publish
-        self._triage = TriageThread(self.board, muted_file, uri)
+        self._triage = Triaging(self.board, muted_file, local=is_local(uri), uri=uri)
         self._focus = Focus()
         self._shared = is_shared_only(uri)
         self._stop = threading.Event()
@@ -93,49 +93,44 @@ class Collector:
         )
         self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
-            "storage",
             self._monitor_link,
             self.board,
             owns_link=not self._shared,
+            local=is_local(uri),
             watched=lambda: self._focus.storage,
-            told=self._pool_hosts.nudge,
+            told=self._storage_told,
         )
-        self._networks = NetworkWatcher(
-            "networks",
-            self._monitor_link,
-            self.board,
-            owns_link=not self._shared,
-            watched=lambda: self._focus.networks,
+        self._virt_networks = NetworkWatcher(
+            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.networks
         )
-        self._health = HealthReader(self.board, local=is_local(uri))
-        self._images = ImageReader(self.board, local=is_local(uri), uri=uri)
+        self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)
-        self._links = LinkWatcher(self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus)
-        self._fabric = FabricReader(self.board, local=is_local(uri), watched=lambda: self._focus.links)
-        self._ovs = OvsWatcher(self.board, local=is_local(uri))
-        self._made_up = (
-            MadeUpNetwork(self.board, network, interval_s=interval_s, watched=lambda: self._focus.links)
-            if network is not None
-            else None
+        self._local_host = LocalHost(self.board, watched=lambda: self._focus.host)
+        self._network = NetworkReaders(
+            self.board, local=is_local(uri), interval_s=interval_s, focus=lambda: self._focus, made_up=network
         )
 
     def start(self) -> None:
         """Start the reading threads; returns at once."""
+        if self.uri == NO_LIBVIRT:
+            self._local_host.start()
+            return
         self.poller.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def start_slow(self) -> None:
         """Start what is not needed for the first picture: configurations, monitors and processes."""
+        self._scanner.start()
+        self._network.start()
+        self._triage.start()
+        if self.uri == NO_LIBVIRT:
+            return
         self.poller.desk.read_all()
         self.monitors.start()
-        self._scanner.start()
         self._pool_hosts.start()
-        self._storage.start()
-        self._start_network()
-        self._networks.start()
-        self._health.start()
         self._images.start()
-        self._triage.start()
+        self._storage.start()
+        self._virt_networks.start()
         if driver_of(self.uri) == "qemu":
             self.agents.start()
 
@@ -146,45 +141,42 @@ class Collector:
         self.monitors.stop()
         self.agents.stop()
         self._scanner.stop()
-        self._links.stop()
         self._storage.stop()
-        self._networks.stop()
+        self._virt_networks.stop()
         self._pool_hosts.stop()
-        self._fabric.stop()
-        self._ovs.stop()
-        for reader in (self._health, self._images, self._triage):
-            reader.stop()
-        if self._made_up is not None:
-            self._made_up.stop()
+        self._images.stop()
+        self._network.stop()
+        self._triage.stop()
+        self._local_host.stop()
 
     def focus(self, focus: Focus) -> None:
         """Say what the user looks at."""
         if focus != self._focus:
             before, news = self._focus, set(focus.visible) - set(self._focus.visible)
             self._focus = focus
-            self.poller.desk.look_at(focus)
+            # Which pools and volumes are in view is no business of the poller's.
+            if replace(focus, storage=before.storage) != before:
+                self.poller.desk.look_at(focus)
             if news and self._shared:
                 self.monitors.nudge()
-            if focus.storage and not before.storage:
+            if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
-            if (focus.links, focus.link) != (before.links, before.link):
-                self._links.wake()
-            if focus.links and not before.links:
-                self._nudge_network()
             if focus.networks and not before.networks:
-                self._networks.nudge()
+                self._virt_networks.nudge()
+            if focus.image != before.image:
+                self._images.nudge()
+            self._network.look(before, focus)
+            self._local_host.nudge()
 
     def reread(self) -> None:
         """Read everything again at once, in bulk."""
         self.poller.desk.reread()
         self.monitors.nudge()
         self._scanner.nudge()
-        self._links.nudge()
         self._storage.nudge()
-        self._nudge_network()
-        self._networks.nudge()
-        self._health.nudge()
-        self._images.nudge()
+        self._virt_networks.nudge()
+        self._images.reread()
+        self._network.nudge()
         self._triage.nudge()
 
     def nudge(self, keys: set[str]) -> None:
@@ -193,30 +185,19 @@ class Collector:
         self.agents.nudge()
         self.monitors.nudge()
         self._scanner.nudge()
-        self._links.nudge()
         self._storage.nudge()
-        self._networks.nudge()
-        self._nudge_network()
-        self._images.nudge()
+        self._virt_networks.nudge()
+        self._images.reread()
+        self._network.nudge()
         self._triage.nudge()
 
     def _published(self, snapshot: HostSnapshot) -> None:
         self._publish(snapshot)
         self._triage.notice(snapshot)
 
-    def _start_network(self) -> None:
-        if self._made_up is not None:
-            self._made_up.start()
-        else:
-            self._links.start()
-            self._fabric.start()
-            self._ovs.start()
-
-    def _nudge_network(self) -> None:
-        self._fabric.nudge()
-        self._ovs.nudge()
-        if self._made_up is not None:
-            self._made_up.nudge()
+    def _storage_told(self) -> None:
+        self._pool_hosts.nudge()
+        self._images.nudge()
 
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
@@ -231,6 +212,7 @@ class Collector:
     def _watch(self) -> None:
         """Tell a daemon that went silent from one that is gone: the poller itself is stuck then and cannot."""
         while not self._stop.wait(_WATCH_S):
+            self._storage.watch()
             state, desk = self.board.snapshot.connection.state, self.poller.desk
             if state in (LinkState.LIVE, LinkState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
                 self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)
@@ -250,6 +232,8 @@ class Collector:
         """Return the calling thread's own connection for short calls, opening it when needed: calls that a hung QEMU
         does not answer block all others on theirs. Raises OpError when the host does not answer within 10 s."""
         try:
+            if self.uri == NO_LIBVIRT:
+                raise ConnectError(self.uri, "virtdeck runs without libvirt", None, "")
             if self._shared:
                 return self._shared_link()
             own = getattr(self._control_of, "connection", None) or self._take_spare()

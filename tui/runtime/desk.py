@@ -17,14 +17,16 @@ class Focus:
     visible: tuple[str, ...] = ()
     detail: str | None = None
     host: bool = False
-    storage: bool = False
-    """Whether pools and volumes are looked at."""
-    links: bool = False
-    """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
-    link: str | None = None
-    """The key of the link that is open in the detail."""
+    storage: tuple[str, ...] | None = None
+    """The pools and volumes whose rows are visible, by key; None while nobody looks at storage."""
     networks: bool = False
     """Whether libvirt's networks are looked at."""
+    links: bool = False
+    """Whether the network is looked at: links, firewalls, Open vSwitch, dnsmasq."""
+    image: str | None = None
+    """The volume whose image is looked at, by its key."""
+    link: str | None = None
+    """The key of the link that is open in the detail."""
 
 
 class Desk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from tui.model.host import LinkState
 from tui.runtime.threads import run_forever
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class HealthReader:
             self._wake.clear()
 
 
-class ImageReader:
+class ImageFileReader:
     """Publishes whether the images of domains that are off are there; a server that hangs holds up nothing else."""
 
     def __init__(self, board: Board, *, local: bool, uri: str) -> None:
@@ -74,7 +75,7 @@ class ImageReader:
         if not self._local:
             self._board.update(done="images")
             return
-        run_forever("image reader", self._run, self._failed, lambda: self._stopped)
+        run_forever("image file reader", self._run, self._failed, lambda: self._stopped)
 
     def stop(self) -> None:
         """Ask the thread to leave."""
@@ -91,7 +92,10 @@ class ImageReader:
     def _run(self) -> None:
         while not self._stopped:
             seen = self._board.snapshot
-            known = not {"domains", "configs"} & seen.unread and seen.connection.live
+            known = not {"domains", "configs"} & seen.unread and seen.connection.state in (
+                LinkState.LIVE,
+                LinkState.ABSENT,
+            )
             if known:
                 self._look(seen)
             self._failed("")

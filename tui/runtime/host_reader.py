@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tui.sources.host_cpus import loads_between, read_counters, read_host_cpus
+from tui.sources.host_cpus import loads_between
 
 if TYPE_CHECKING:
+    from tui.model.host_cpus import HostCpu, HostCpus
     from tui.runtime.board import Board
     from tui.sources.host_cpus import Counters
 
@@ -20,12 +22,17 @@ _FIRST_S = 0.3
 
 
 class HostReader:
-    """The reading on one connection; used on the poller's thread."""
+    """What is read when, by two functions that do it; used on one thread."""
 
-    def __init__(self, connection: Any, uri: str, board: Board) -> None:
-        self._connection = connection
-        self._uri = uri
+    def __init__(
+        self,
+        board: Board,
+        read_cpus: Callable[[], HostCpus],
+        read_counters: Callable[[tuple[HostCpu, ...]], Counters],
+    ) -> None:
         self._board = board
+        self._read_cpus = read_cpus
+        self._read_counters = read_counters
         self._topology_due_s = self._loads_due_s = self._read_s = 0.0
         self._counters: Counters = {}
 
@@ -41,7 +48,7 @@ class HostReader:
         """Read and publish what is due; raises libvirtError when the connection is lost."""
         now_s = time.monotonic()
         if now_s >= self._topology_due_s or (looked_at and now_s >= self._read_s + TOPOLOGY_S):
-            self._board.update(cpus=read_host_cpus(self._connection, self._uri))
+            self._board.update(cpus=self._read_cpus())
             self._read_s, self._topology_due_s = now_s, now_s + UNWATCHED_S
         if not looked_at:
             self._rest()
@@ -52,7 +59,7 @@ class HostReader:
 
     def _read_loads(self) -> None:
         cpus = self._board.snapshot.cpus
-        counters = read_counters(self._connection, self._uri, cpus.cpus if cpus is not None else ())
+        counters = self._read_counters(cpus.cpus if cpus is not None else ())
         loads = loads_between(self._counters, counters)
         self._counters = counters
         self._board.update(cpu_loads=loads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tui.model.host import Host, LinkState
@@ -217,8 +218,12 @@ class Session:
             if self._desk.quick:
                 return
             from tui.runtime.host_reader import HostReader
+            from tui.sources.host_cpus import read_counters, read_host_cpus
 
-            self._host_reader = HostReader(self._connection, self._uri, self._board)
+            of_host = self._connection, self._uri
+            self._host_reader = HostReader(
+                self._board, partial(read_host_cpus, *of_host), partial(read_counters, *of_host)
+            )
         self._host_reader.round(looked_at)
 
     def _control_info(self, key: str) -> tuple[int, int] | None:
@@ -258,7 +263,13 @@ class Session:
         from tui.sources.detail import read_detail
 
         try:
-            fresh = read_detail(handle, active=domain.active, persistent=domain.persistent is not False)
+            host = self._board.snapshot.host
+            fresh = read_detail(
+                handle,
+                active=domain.active,
+                persistent=domain.persistent is not False,
+                host_cpus=host.cpus if host is not None else None,
+            )
         except LibvirtError as error:
             if not is_gone(error):
                 raise

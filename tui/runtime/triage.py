@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui.model.host import LinkState
+from tui.runtime.health import HealthReader, ImageFileReader
 from tui.runtime.threads import run_forever
 
 if TYPE_CHECKING:
@@ -16,8 +18,34 @@ if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
     from tui.runtime.board import Board
 
+_TOLD = (LinkState.LIVE, LinkState.ABSENT)
+"""Where what is known is of now; without libvirt that is the machine and its network."""
 REST_S, SHARE = 1.0, 0.02
 """How long nothing is looked at after a look, at least, and what looking may cost of one CPU."""
+
+
+class Triaging:
+    """All of it for one host: what only triage reads, the checks, the mutes."""
+
+    def __init__(self, board: Board, muted_file: Path | None, *, local: bool, uri: str) -> None:
+        self._readers = HealthReader(board, local=local), ImageFileReader(board, local=local, uri=uri)
+        self._thread = TriageThread(board, muted_file, uri)
+        self.notice = self._thread.notice
+
+    def start(self) -> None:
+        """Start the threads."""
+        for part in (*self._readers, self._thread):
+            part.start()
+
+    def stop(self) -> None:
+        """Ask them to leave."""
+        for part in (*self._readers, self._thread):
+            part.stop()
+
+    def nudge(self) -> None:
+        """Read and look again at once."""
+        for part in (*self._readers, self._thread):
+            part.nudge()
 
 
 class TriageThread:
@@ -45,7 +73,7 @@ class TriageThread:
 
     def notice(self, snapshot: HostSnapshot) -> None:
         """Take note of a snapshot; called for each, on the thread that published it."""
-        if self._started and snapshot.connection.live:
+        if self._started and snapshot.connection.state in _TOLD:
             self._news.set()
 
     def nudge(self) -> None:
@@ -69,7 +97,7 @@ class TriageThread:
             self._hurry.clear()
             snapshot, before = self._board.snapshot, time.thread_time()
             mutes_changed = self._mutes.read()
-            if not snapshot.connection.live or (snapshot is seen and not mutes_changed):
+            if snapshot.connection.state not in _TOLD or (snapshot is seen and not mutes_changed):
                 continue
             found = triage.look(snapshot, self._mutes.reasons)
             if found is not snapshot.findings:

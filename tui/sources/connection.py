@@ -14,6 +14,7 @@ os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", "3:file:/dev/null")
 
 import libvirt
 
+from tui.model.host import NO_LIBVIRT
 from tui.model.text import clean
 
 # 4 s x 3: a daemon that stops is noticed in about 16 s; tighter cuts busy hosts off.
@@ -80,6 +81,8 @@ def is_local(uri: str) -> bool:
     """Whether the processes of the host behind `uri` run on this machine."""
     parts = urlsplit(uri)
     driver, _, transport = parts.scheme.partition("+")
+    if uri == NO_LIBVIRT:
+        return True
     return driver == "qemu" and transport in ("", "unix") and not parts.hostname
 
 

@@ -143,7 +143,7 @@ def read_counters(connection: Any, uri: str, cpus: tuple[HostCpu, ...]) -> Count
     """Return what each online CPU has done so far: from /proc/stat in ticks where the host is this machine, else from
     virNodeGetCPUStats in ns; CPUs that nothing tells of are left out."""
     if is_local(uri):
-        return parse_stat(_text(Path("/proc/stat")) or "")
+        return read_local_counters()
     counters: dict[int, tuple[int, int]] = {}
     for cpu in cpus:
         if not cpu.online:
@@ -154,6 +154,11 @@ def read_counters(connection: Any, uri: str, cpus: tuple[HostCpu, ...]) -> Count
         whole = sum(value for name, value in stats.items() if name != "utilization")
         counters[cpu.number] = (whole - stats.get("idle", 0) - stats.get("iowait", 0), whole)
     return counters
+
+
+def read_local_counters() -> Counters:
+    """Return what each online CPU of this machine has done so far, in ticks (/proc/stat)."""
+    return parse_stat(_text(Path("/proc/stat")) or "")
 
 
 def parse_stat(text: str) -> Counters:

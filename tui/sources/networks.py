@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,8 +14,11 @@ from tui.model.dnsmasq import Lease
 from tui.model.network import Network, NetworkConfig, Networks
 from tui.model.network_xml import parse_network_xml
 from tui.model.text import clean
+from tui.sources.connection import is_alive
 from tui.sources.errors import is_lost, words
 
+_UNKNOWN = NetworkConfig("", "", "?", "")
+_BROKEN = "libvirt tells of it in XML that cannot be read: a name in it holds quotes or angle brackets"
 _NO_CALL = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
 
@@ -47,7 +49,7 @@ class NetworkReader:
             handles = self._connection.listAllNetworks(0)
             flags = self._flags()
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if self._ended(error):
                 raise
             return None
         found: dict[str, Network] = {}
@@ -79,7 +81,7 @@ class NetworkReader:
     def _network(
         self, handle: Any, flags: _Flags, configs: dict[str, NetworkConfig], ports: dict[str, str]
     ) -> Network | None:
-        """The network, None when it is gone or its XML cannot be read."""
+        """The network, None when it is gone."""
         key, name = handle.UUIDString(), handle.name()
         active, persistent = key in flags.active, key in flags.persistent
         problem = ""
@@ -87,39 +89,41 @@ class NetworkReader:
             xml = handle.XMLDesc(0)
             inactive = _inactive(handle, xml) if active and persistent else xml if persistent else ""
         except libvirt.libvirtError as error:
-            if is_lost(error):
+            if self._ended(error):
                 raise
             return None
         macs: frozenset[str] | None = None
         leases: tuple[Lease, ...] | None = None
-        with suppress(ET.ParseError):
-            config = configs[xml] = self._parse(xml)
-            later = None
-            if inactive:
-                later = configs[inactive] = self._parse(inactive)
-            if active:
-                leases, problem = self._leases(handle, config)
-                macs = self._ports(handle, ports)
-            return Network(
-                key=key,
-                name=clean(name),
-                raw_name=name,
-                active=active,
-                autostart=key in flags.autostart,
-                persistent=persistent,
-                config=config,
-                persistent_config=later,
-                leases=leases,
-                ports=None if macs is None else len(macs),
-                problem=problem,
-                xml=xml,
-                persistent_xml=inactive,
-                port_macs=macs,
-            )
-        return None
+        config = configs[xml] = self._parse(xml)
+        later = None
+        if inactive:
+            later = configs[inactive] = self._parse(inactive)
+        if active:
+            leases, problem = self._leases(handle, config)
+            macs = self._ports(handle, ports)
+        return Network(
+            key=key,
+            name=clean(name),
+            raw_name=name,
+            active=active,
+            autostart=key in flags.autostart,
+            persistent=persistent,
+            config=config,
+            persistent_config=later,
+            leases=leases,
+            ports=None if macs is None else len(macs),
+            problem=problem or (_BROKEN if config is _UNKNOWN else ""),
+            xml=xml,
+            persistent_xml=inactive,
+            port_macs=macs,
+        )
 
     def _parse(self, xml: str) -> NetworkConfig:
-        return self._configs.get(xml) or parse_network_xml(xml)
+        """libvirt (9.0) does not escape names of hosts, portgroups and DNS domains: its XML may be none."""
+        try:
+            return self._configs.get(xml) or parse_network_xml(xml)
+        except ET.ParseError:
+            return _UNKNOWN
 
     def _leases(self, handle: Any, config: NetworkConfig) -> tuple[tuple[Lease, ...] | None, str]:
         """The leases of an active network, and why they cannot be read; () where libvirt serves no DHCP."""
@@ -148,10 +152,14 @@ class NetworkReader:
             return None
         return frozenset(macs)
 
+    def _ended(self, error: libvirt.libvirtError) -> bool:
+        """Whether the connection is lost: calls on a closed one fail with code 1, which says nothing by itself."""
+        return is_lost(error) or not is_alive(self._connection)
+
     def _refused(self, what: str, error: libvirt.libvirtError) -> str:
         """Note what the driver has no call for, and return what libvirt says of anything else; raises on a lost
         connection."""
-        if is_lost(error):
+        if self._ended(error):
             raise error
         if error.get_error_code() in _NO_CALL:
             self._missing.add(what)

@@ -234,6 +234,7 @@ def _plug(one: Leaf, lead: int, *, at_left: bool) -> Strip:
         line = _line(first.line, 1, at_left=True) if first is not None else Piece(" ", fill=" ")
         return Strip(left_of_bar(one.sign, one.head, line, tail), right=True)
     if first is None:
-        return Strip((Piece("─"), one.sign, Piece(" "), *one.head), left=True)
+        return Strip((Piece("─"), one.sign, Piece(" "), *one.head, Piece(" ")), left=True)
     line = _line(first.line, 1 + lead - width_of(one.head), at_left=False)
-    return Strip(right_of_bar(one.sign, one.head, line, tail), left=True)
+    # The blank keeps it from the next bar.
+    return Strip((*right_of_bar(one.sign, one.head, line, tail), Piece(" ")), left=True)

@@ -102,43 +102,48 @@ def elide(text: str, width: int) -> str:
 ALL = 10
 """The level at which nothing is left out."""
 
-NARROW_NAME = 12
+_NAMES = ((1, 12), (7, 24))
+"""How many cells of a name are wanted below a level; above the last all of them."""
 
 
 def wish(row: Iterable[Piece], level: int) -> int:
-    """Return the cells of a row with all that may be left out at a greater number than `level` gone; at level 0 names
-    are cut to 12 cells."""
+    """Return the cells of a row with all that may be left out at a greater number than `level` gone; at low levels
+    long names are cut."""
     kept = [piece for piece in row if piece.drop <= level]
-    if level:
+    most = next((size for below, size in _NAMES if level < below), None)
+    if most is None:
         return width_of(kept)
-    return sum(min(cells(piece.text), NARROW_NAME) if piece.spot else cells(piece.text) for piece in kept)
+    return sum(min(cells(piece.text), most) if piece.spot else cells(piece.text) for piece in kept)
 
 
 def squeeze(row: Sequence[Piece], width: int) -> Row:
-    """Return a row of at most `width` cells: first what may be left out goes, then the longest names are cut, and
-    only where all this is not enough the end."""
+    """Return a row of at most `width` cells: first very long names are cut, then what may be left out goes, then
+    more of the names, and only where all this is not enough the end."""
     out, over = list(row), width_of(row) - width
+    if over > 0:
+        over = _cut_names(out, over, _NAMES[1][1])
     while over > 0 and (most := max((piece.drop for piece in out), default=0)):
         index = max(i for i, piece in enumerate(out) if piece.drop == most)
         over -= cells(out.pop(index).text)
     if over > 0:
-        _cut_names(out, over)
+        _cut_names(out, over, _SHORTEST)
     return tuple(out) if width_of(out) <= width else _cut(out, width)
 
 
-def _cut_names(row: list[Piece], over: int) -> None:
-    """Shorten the longest names in turn."""
+def _cut_names(row: list[Piece], over: int, shortest: int) -> int:
+    """Shorten the longest names in turn, none below `shortest` cells; returns by how much it is still too wide."""
     wide = {index: cells(piece.text) for index, piece in enumerate(row) if piece.spot}
     target = dict(wide)
-    while over > 0 and target and max(target.values()) > _SHORTEST:
+    while over > 0 and target and max(target.values()) > shortest:
         index = max(target, key=lambda index: target[index])
-        second = max((size for other, size in target.items() if other != index), default=_SHORTEST)
-        step = max(1, min(over, target[index] - max(second, _SHORTEST)))
+        second = max((size for other, size in target.items() if other != index), default=shortest)
+        step = max(1, min(over, target[index] - max(second, shortest)))
         target[index] -= step
         over -= step
     for index, size in target.items():
         if size < wide[index]:
             row[index] = row[index]._replace(text=elide(row[index].text, size))
+    return over
 
 
 def _cut(row: Sequence[Piece], width: int) -> Row:

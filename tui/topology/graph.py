@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui.model.firewall_facts import nat_of
+from tui.model.host import LinkState
 from tui.model.topology import EdgeKind, Graph, NodeKind
-from tui.topology.guest_nodes import add_guests, add_networks
+from tui.topology.guest_nodes import add_guests, add_networks, state_of_process
 from tui.topology.link_nodes import add_far_ends, add_links
 from tui.topology.ovs_nodes import add_ovs_bridges, add_ovs_ports
 from tui.topology.parts import Parts
 from tui.topology.routing import add_dnsmasqs, add_namespaces
 
 if TYPE_CHECKING:
+    from tui.model.dnsmasq import Dnsmasq
+    from tui.model.firewall_facts import Nat
+    from tui.model.link import Links
     from tui.model.snapshot import HostSnapshot
 
 
@@ -34,21 +39,58 @@ def build(snapshot: HostSnapshot) -> Graph:
     return Graph(parts.nodes, tuple(parts.edges.values()), _limits(snapshot))
 
 
-def made_of(snapshot: HostSnapshot) -> tuple[object, ...]:
-    """Return the parts of a snapshot that its graph is made of: where all are the same objects, so is the graph."""
+def parts_of(snapshot: HostSnapshot) -> tuple[object, ...]:
+    """Return the parts of a snapshot that a graph is made of: where all are the same objects, so is the graph."""
     return (
         snapshot.links, snapshot.firewalls, snapshot.ovs, snapshot.dnsmasqs, snapshot.networks, snapshot.domains,
         snapshot.processes, snapshot.addresses, snapshot.limits,
     )  # fmt: skip
 
 
+def signature(snapshot: HostSnapshot) -> tuple[object, ...]:
+    """Return what of these parts a graph shows: where it is equal, so is the graph. Left out is what moves all the
+    time: neighbours, learned MACs, counters of rules, CPU times of processes, how long leases last."""
+    links = snapshot.links
+    known: tuple[object, ...] = ()
+    if links is not None:
+        remotes = [(key, _remotes(links, key)) for key, link in links.links.items() if link.tunnel is not None]
+        known = (links.namespaces, links.links, links.addresses, links.routes, links.owners, links.limits, remotes)
+    return (
+        known,
+        {key: (one.problem, [_rewrite(nat) for nat in nat_of(one)]) for key, one in snapshot.firewalls.items()},
+        snapshot.ovs,
+        [(one.key, one.netns, one.interfaces, one.addresses, one.ranges, _given(one)) for one in snapshot.dnsmasqs],
+        snapshot.networks,
+        {key: (one.name, one.state, one.config and one.config.nics) for key, one in snapshot.domains.items()},
+        {key: (one.name, state_of_process(one), one.uuid, one.nics) for key, one in snapshot.processes.items()},
+        snapshot.addresses,
+        snapshot.limits,
+        _limits(snapshot),
+    )
+
+
+def _rewrite(nat: Nat) -> tuple[str, ...]:
+    return nat.kind, nat.iif, nat.oif, nat.source, nat.to
+
+
+def _remotes(links: Links, key: str) -> list[str]:
+    return [entry.remote for entry in links.fdb.get(key, ()) if entry.remote]
+
+
+def _given(dnsmasq: Dnsmasq) -> object:
+    return None if dnsmasq.leases is None else [(lease.mac, lease.address) for lease in dnsmasq.leases]
+
+
 def _limits(snapshot: HostSnapshot) -> tuple[str, ...]:
-    limits = [] if snapshot.domains_read_ns is not None else ["guests: no connection to libvirt"]
+    unasked = snapshot.connection.state is LinkState.ABSENT
+    limits = [] if unasked or snapshot.domains_read_ns is not None else ["guests: no connection to libvirt"]
     if snapshot.links is None:
         here = [limit for limit in snapshot.limits if limit.startswith("links")]
         return (*limits, *(here or ["links of the host: not read"]))
-    unread = sorted({firewall.problem for firewall in snapshot.firewalls.values() if firewall.problem})
-    return (*limits, *snapshot.links.limits, *(f"firewall: {problem}" for problem in unread))
+    # Of a namespace alone it is said where that is drawn.
+    unread = {firewall.problem for firewall in snapshot.firewalls.values()}
+    closed = sorted(f"firewall: {problem}" for problem in unread) if unread and "" not in unread else []
+    return (*limits, *snapshot.links.limits, *closed)
 
 
 def _mark_doubles(parts: Parts) -> None:

@@ -129,8 +129,8 @@ def _tap_of(parts: Parts, target: str, mac: str, pids: set[int]) -> Link | None:
 def _add_process(parts: Parts, process: QemuProcess, claimed: set[str]) -> None:
     def guest() -> str:
         return parts.node(
-            f"process:{process.key}", NodeKind.PROCESS, process.name, process.state, key=process.key, pid=process.pid,
-            program="qemu",
+            f"process:{process.key}", NodeKind.PROCESS, process.name, state_of_process(process), key=process.key,
+            pid=process.pid, program="qemu",
         )  # fmt: skip
 
     held = {link.key: link for link in parts.held.get(process.pid, ()) if link.key in parts.node_of}
@@ -152,6 +152,11 @@ def _add_process(parts: Parts, process: QemuProcess, claimed: set[str]) -> None:
                 key=process.key, nic_kind=nic.kind, mac=nic.mac, model=nic.model, source=nic.bridge,
             )  # fmt: skip
             parts.edge(guest(), id, EdgeKind.TAP)
+
+
+def state_of_process(process: QemuProcess) -> str:
+    """Return running for one that sleeps between two turns, too."""
+    return "running" if process.state in ("sleeping", "idle", "disk sleep") else process.state
 
 
 def _nic_facts(parts: Parts, nic: QemuNic | None) -> dict[str, Fact]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tui.model.topology import Graph
 from tui.topology.band import Band
 from tui.topology.box import Box
-from tui.topology.drawing import ALL, Drawing, Piece, Placed, Row, find_spots, join, squeeze, width_of
+from tui.topology.drawing import ALL, Drawing, Piece, Placed, Row, find_spots, join, squeeze, width_of, wish
 from tui.topology.leaves import Folding, split
 from tui.topology.shape import Shape, around
 from tui.topology.tree import Tree
-from tui.topology.words import Pen
+from tui.topology.words import TIES, Pen
 
 MOST_OBJECTS = 60
 """Above so many objects the tree is drawn unless the bus view is asked for."""
 
-NARROWEST = 40
 _ADDRESSES = 3
 """The level at which addresses are not left out."""
 
@@ -46,7 +46,7 @@ def draw(graph: Graph, look: Look) -> Drawing:
     if look.focus in graph.nodes:
         graph = around(graph, look.focus, look.hops)
     shape = Shape(graph)
-    width = max(look.width, NARROWEST)
+    width = look.width
     head = [_limit(text, width) for text in graph.limits]
     notes: list[str] = []
     objects = 0 if look.bus is not None else _objects(shape, look)
@@ -60,12 +60,33 @@ def draw(graph: Graph, look: Look) -> Drawing:
     folding = Folding(look.open, keep=8, most=12)
     pen = Pen(shape, rates=look.rates)
     rows = Tree(pen, folding, look.shut).draw()
-    lines = [[Placed(0, squeeze(_with_rate(row, width), width))] for row in rows]
+    lines = [[Placed(0, part)] for row in rows for part in _fitted(row, width)]
     return _drawing([*head, *lines], look.width, folding, bus=False, notes=tuple(notes))
 
 
 def _limit(text: str, width: int) -> list[Placed]:
     return [Placed(0, squeeze((Piece("limited: ", "warn"), Piece(text, "warn", drop=1)), width))]
+
+
+def _fitted(row: Row, width: int) -> list[Row]:
+    """A row as lines of at most `width` cells: one, if need be without what matters least, or where even that is too
+    much several, each broken before a tie."""
+    if wish(row, 0) <= width:
+        return [squeeze(_with_rate(row, width), width)]
+    lines: list[Row] = []
+    line: Row = ()
+    for part in _parts(row):
+        if line and wish((*line, *part), 0) > width:
+            lines.append(line)
+            line = (Piece("  ↳"),)
+        line = (*line, *part)
+    return [squeeze(one, width) for one in (*lines, line)]
+
+
+def _parts(row: Row) -> list[Row]:
+    """A row cut before each tie."""
+    cuts = [0, *(index for index, piece in enumerate(row) if index and piece.text in TIES.values()), len(row)]
+    return [row[start:end] for start, end in pairwise(cuts)]
 
 
 def _with_rate(row: Row, width: int) -> Row:
@@ -124,7 +145,7 @@ def _bus_lines(shape: Shape, look: Look, width: int, folding: Folding) -> list[l
 def _loose(pen: Pen, width: int) -> list[list[Placed]]:
     tree = Tree(pen, Folding())
     tree.loose()
-    return [[Placed(0, squeeze(row, width))] for row in tree.rows]
+    return [[Placed(0, part)] for row in tree.rows for part in _fitted(row, width)]
 
 
 def _next_band(pen: Pen, left: list[str], width: int, folding: Folding) -> Band:

@@ -35,7 +35,7 @@ def add_ovs_ports(parts: Parts) -> None:
                 _add_port(parts, ovs, bridge, port, patches)
     for name, (id, peer) in patches.items():
         other = patches.get(peer)
-        if other is not None and other[1] == name and id < other[0]:
+        if other is not None and other[1] == name and (other[0], id, EdgeKind.PEER) not in parts.edges:
             parts.edge(id, other[0], EdgeKind.PEER, "patch")
 
 

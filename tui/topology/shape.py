@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
+from heapq import heappop, heappush
 from typing import NamedTuple
 
+from tui.model.text import natural
 from tui.model.topology import Edge, EdgeKind, Graph, Node, NodeKind
 
 _SWITCHES = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
 _GUESTS = frozenset({NodeKind.DOMAIN, NodeKind.PROCESS})
+_LINKS = frozenset({NodeKind.LINK, NodeKind.NIC, NodeKind.OVS_PORT})
+_ACROSS = frozenset({EdgeKind.ROUTE, EdgeKind.NAT})
 _ON_TOP = frozenset({"macvtap", "macvlan", "ipvlan", "ipvtap"})
 
 
@@ -31,6 +34,7 @@ class Shape:
         self._to: dict[EdgeKind, dict[str, list[Edge]]] = {kind: {} for kind in EdgeKind}
         self._wires: dict[str, dict[str, list[Wire]]] = {}
         self._boxes_at: dict[str, tuple[str, ...]] = {}
+        self._plugs: dict[str, list[Edge]] = {}
         for edge in graph.edges:
             self._from[edge.kind].setdefault(edge.a, []).append(edge)
             self._to[edge.kind].setdefault(edge.b, []).append(edge)
@@ -88,9 +92,16 @@ class Shape:
         return frozenset(self.boxes)
 
     def plugs(self, bus: str) -> list[Edge]:
-        """Return what is plugged into a bus: its ports, or what lies on it."""
-        ports = self.into(bus, EdgeKind.PORT)
-        return ports if self.nodes[bus].kind is not NodeKind.LINK else [*ports, *self.into(bus, EdgeKind.PARENT)]
+        """Return what is plugged into a bus, its ports and what lies on it: guests by their names, then other things by
+        theirs."""
+        if bus not in self._plugs:
+            found = [*self.into(bus, EdgeKind.PORT), *self.into(bus, EdgeKind.PARENT)]
+            self._plugs[bus] = sorted(found, key=self._rank)
+        return self._plugs[bus]
+
+    def _rank(self, edge: Edge) -> tuple[bool, tuple[object, ...], tuple[object, ...]]:
+        guests = self.guests(edge.a)
+        return (not guests, natural(self.nodes[guests[0]].name if guests else ""), natural(self.nodes[edge.a].name))
 
     def master(self, id: str) -> str | None:
         """Return what a link is a port of."""
@@ -220,32 +231,31 @@ class Shape:
 
 
 def around(graph: Graph, start: str, hops: int) -> Graph:
-    """Return the part of a graph that is at most so many hops from a node. What belongs together counts as one hop: a
-    guest and its tap, the two ends of a pair, a namespace and its links."""
-    near, joined = _ties(graph)
-    reached = frontier = _together({start}, joined)
-    for _ in range(hops):
-        frontier = _together({other for id in frontier for other in near.get(id, ())}, joined) - reached
-        reached = reached | frontier
-    edges = tuple(edge for edge in graph.edges if edge.a in reached and edge.b in reached)
-    return Graph({id: node for id, node in graph.nodes.items() if id in reached}, edges, graph.limits)
-
-
-def _ties(graph: Graph) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    near: dict[str, set[str]] = {}
-    joined: dict[str, set[str]] = {}
+    """Return the part of a graph that is at most so many hops from a node. A hop is from a guest to its bridge, from a
+    bridge to a namespace, to another bridge or to a guest: links are half of it, the two ends of a pair are one."""
+    near: dict[str, list[tuple[str, int]]] = {}
     for edge in graph.edges:
-        near.setdefault(edge.a, set()).add(edge.b)
-        near.setdefault(edge.b, set()).add(edge.a)
-        if edge.kind in (EdgeKind.TAP, EdgeKind.PEER):
-            joined.setdefault(edge.a, set()).add(edge.b)
-            joined.setdefault(edge.b, set()).add(edge.a)
-        elif edge.kind is EdgeKind.OWNER:
-            joined.setdefault(edge.a, set()).add(edge.b)
-    return near, joined
+        halves = 0 if edge.kind is EdgeKind.PEER else 2 if edge.kind in _ACROSS else 1
+        near.setdefault(edge.a, []).append((edge.b, halves))
+        near.setdefault(edge.b, []).append((edge.a, halves))
+    reached = {start: 0}
+    waiting = [(0, start)]
+    while waiting:
+        distance, id = heappop(waiting)
+        for other, halves in near.get(id, ()) if distance == reached[id] else ():
+            further = distance + halves
+            if further <= 2 * hops and further < reached.get(other, further + 1):
+                reached[other] = further
+                heappush(waiting, (further, other))
+    kept = _whole(graph, near, reached, 2 * hops)
+    edges = tuple(edge for edge in graph.edges if edge.a in kept and edge.b in kept)
+    return Graph({id: node for id, node in graph.nodes.items() if id in kept}, edges, graph.limits)
 
 
-def _together(ids: Iterable[str], joined: dict[str, set[str]]) -> frozenset[str]:
-    """These nodes, and what belongs together with each, one step only."""
-    found = set(ids)
-    return frozenset(found.union(*(joined.get(id, set()) for id in found)))
+def _whole(graph: Graph, near: dict[str, list[tuple[str, int]]], reached: dict[str, int], limit: int) -> set[str]:
+    """What was reached without the links at its edge that lead further: a tap is not shown without its guest."""
+    kept = set(reached)
+    edge = {id for id, distance in reached.items() if distance == limit and graph.nodes[id].kind in _LINKS}
+    while cut := {id for id in edge & kept if any(other not in kept for other, _halves in near[id])}:
+        kept -= cut
+    return kept

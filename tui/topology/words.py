@@ -37,6 +37,10 @@ _FINE = frozenset({"up", "running", "active", "sleeping", "remote", "multicast"}
 _NO_ADDRESS = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
 
 
+TIES = {"─": " ─ ", "═": " ═ ", "⇢": " ⇢ "}
+"""What stands between two things on one line, by the line that ties them."""
+
+
 class Tie(NamedTuple):
     """How a row goes on: by what line, and with what."""
 
@@ -77,8 +81,8 @@ class Pen:
         return (self.sign(id), Piece(" "))
 
     def name(self, id: str, style: str = "") -> Piece:
-        """Return the name of a node that is drawn here, or a reference where it was drawn before."""
-        if id in self.seen:
+        """Return the name of a node that is drawn here, or a reference where it was drawn before, or is a bus."""
+        if id in self.seen or id in self.shape.is_bus:
             return self.ref(id)
         self.seen.add(id)
         return Piece(elide(self.shape.node(id).name, _LONGEST_NAME) or "?", style, id)
@@ -97,13 +101,13 @@ class Pen:
     def rate(self, id: str) -> Row:
         """Return room for the rates of a link."""
         key = str(self.shape.node(id).facts.get("link") or "")
-        return (Piece(" " * RATE_CELLS, "dim", rate=key, drop=9),) if self.rates and key else ()
+        return (Piece(" " * RATE_CELLS, "dim", rate=key, drop=5),) if self.rates and key else ()
 
     # Links
 
     def link(self, id: str, netns: str) -> Row:
         """Return a link as it is seen from a namespace: sign, name, whose it is, addresses, the way out."""
-        if id in self.seen:
+        if id in self.seen or id in self.shape.is_bus:
             return (self.ref(id),)
         return (*self.odd_sign(id), self.name(id), *self.owner(id, netns), *self.particulars(id))
 
@@ -191,7 +195,7 @@ class Pen:
             return [Tie("═", (Piece("? (not seen)", "unknown"),))] if unseen else []
         if peer in came:
             return []
-        known = peer in self.seen
+        known = peer in self.seen or peer in self.shape.is_bus
         row = list(self.link(peer, netns))
         bus = self.shape.bus_of(peer)
         if bus is not None and bus not in came:
@@ -235,13 +239,13 @@ class Pen:
         shape = self.shape
         if id in self.seen or id in shape.is_bus or shape.place(id) not in (None, *came):
             return (self.ref(id),)
-        row = (self.sign(id), Piece(" "), *self.link(id, netns))
+        row = (self.sign(id), Piece(" "), self.name(id), *self.owner(id, netns), *self.particulars(id))
         return (*row, *self.flat(self.beyond(id, frozenset({before, *came}), shape.node(id).netns)))
 
     @staticmethod
     def flat(ties: Sequence[Tie]) -> Row:
         """Return ties one behind the other."""
-        return tuple(piece for tie in ties for piece in (Piece(f" {tie.line} ", "dim"), *tie.row))
+        return tuple(piece for tie in ties for piece in (Piece(TIES[tie.line], "dim"), *tie.row))
 
     # Buses and boxes
 
@@ -319,7 +323,7 @@ class Pen:
         links = ", ".join(self.shape.node(link).name for link in self.shape.serves(id))
         row += [Piece(f" {links}", drop=3)] if links else []
         row += [Piece(f" {ranges}", drop=4)] if ranges else []
-        row += [Piece(f" · {_leases(int(leases))}", "dim", drop=5)] if leases is not None else []
+        row += [Piece(f" · {_leases(int(leases))}", "dim", drop=6)] if leases is not None else []
         return tuple(row)
 
 

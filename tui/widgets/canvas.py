@@ -259,15 +259,16 @@ class Canvas(Steered, can_focus=True):
         """Paint, and say so when other lines are in view."""
         self._top = max(0, min(self._top, len(self._lines) - max(self.size.height, 1)))
         self.paint()
-        if self.size.width != self._width:
-            self._width = self.size.width
-            self.post_message(self.Resized())
         if self.position != self._told:
             self._told = self.position
             self.post_message(self.Positioned())
 
     def draw(self, width: int, height: int) -> list[Line]:
         """Return the lines in view, the place under the cursor marked, and blank ones below them."""
+        if width != self._width:
+            # Here, not when it is told of a new size: what is on the screen may be drawn before that.
+            self._width = width
+            self.post_message(self.Resized())
         here = self.place
         out = []
         for y in range(self._top, min(self._top + height, len(self._lines))):

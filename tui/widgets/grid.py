@@ -66,6 +66,8 @@ class Grid(Steered, Generic[T]):
         self._words = text or self._cell_text
         self._empty = empty
         self._commands = keys
+        self._matcher: Matcher | None = None
+        self._unfolded: Callable[[T], bool] | None = None
         self._rows: Rows[T] = Rows(key)
         self._place = View()
         self._lines: GridLines[T] = GridLines([column for column in columns if not column.hidden])
@@ -125,7 +127,12 @@ class Grid(Steered, Generic[T]):
         if shown > place.height > 0:
             where = f"{place.top + 1}-{min(place.top + place.height, shown)}"
         hidden = self.total - shown
-        return f"{where}/{shown}" + (f" ({hidden} hidden by the filter)" if hidden else "")
+        return f"{where}/{shown}" + (f" ({hidden} {self.hidden_by})" if hidden else "")
+
+    @property
+    def hidden_by(self) -> str:
+        """What became of the rows that are not shown."""
+        return "hidden by the filter" if self._matcher is not None else "folded"
 
     @property
     def columns(self) -> list[Column[T]]:
@@ -155,9 +162,15 @@ class Grid(Steered, Generic[T]):
         self._follow()
 
     def set_filter(self, matcher: Matcher | None) -> None:
-        """Show only the rows that `matcher` lets through, or all."""
-        self._rows.set_test(test_of(matcher, self._field, self._words) if matcher else None)
+        """Show only the rows that `matcher` lets through, folded ones too, or all but those."""
+        self._matcher = matcher
+        self._rows.set_test(test_of(matcher, self._field, self._words) if matcher else self._unfolded)
         self._follow()
+
+    def set_unfolded(self, test: Callable[[T], bool] | None) -> None:
+        """Show only the rows that pass `test`, or all; while there is a filter, it alone decides."""
+        self._unfolded = test
+        self.set_filter(self._matcher)
 
     def sort_by(self, key: str | None, reverse: bool = False) -> None:
         """Sort by the column of that key; None, or a column that cannot be sorted by: the pane's order."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from tests.lab.actions import Seen
-from tests.lab.domain import element, nic_xml
+from tests.lab.domain import element, nic_xml, text
 from tests.lab.twin_cases.disks import blank, guest, sided
 from tests.lab.twins import Case, Make, Twin
 from tui.model.nic_xml import NewNic, Plug
@@ -32,6 +32,15 @@ def nic(twin: Twin) -> ET.Element:
     """A NIC in a network, where there is another one."""
     _network(twin, "b")
     return nic_xml(_network(twin, "a"), mac=_mac(twin))
+
+
+def bridged(twin: Twin) -> ET.Element:
+    """A NIC in a network on a bridge of the host."""
+    name, bridge = f"{twin.name}c", _network(twin, "a")
+    with twin.lab.connect() as connection:
+        parts = (element("forward", mode="bridge"), element("bridge", name=bridge))
+        connection.networkDefineXML(text(element("network", element("name", text=name), *parts))).create()
+    return nic_xml(name, mac=_mac(twin))
 
 
 def pulled(twin: Twin) -> ET.Element:
@@ -143,6 +152,10 @@ CASES: tuple[Case, ...] = (
     Case(
         "domain.nic-link", "down", blank(nic, start=True), sided("<link state='down'/>", 1, 1), {"state": "down"},
         undo=True, forgiven=without_state,
+    ),
+    Case(
+        "domain.nic-link", "bridged", blank(bridged, start=True), sided("<source network='NAMEc'", 1, 1),
+        {"state": "down"}, undo=True, forgiven=without_state,
     ),
     Case(
         "domain.nic-link", "up", blank(pulled, start=True), sided("<link state='down'/>", 0, 1),

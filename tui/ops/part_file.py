@@ -1,0 +1,26 @@
+"""Files that get their name when they are whole: until then they are PATH.part."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+
+def open_part(path: str) -> int:
+    """Return a descriptor of PATH.part, made anew for its owner alone; raises OSError, also when it is there."""
+    return os.open(f"{path}.part", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def put_part(path: str, *, overwrite: bool = False) -> None:
+    """Give the whole file its name; link() alone refuses one that was taken meanwhile. Raises OSError."""
+    if overwrite:
+        os.replace(f"{path}.part", path)
+        return
+    os.link(f"{path}.part", path)
+    remove_part(path)
+
+
+def remove_part(path: str) -> None:
+    """Take PATH.part away, as far as it can be."""
+    with suppress(OSError):
+        os.unlink(f"{path}.part")
