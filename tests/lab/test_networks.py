@@ -106,6 +106,9 @@ def test_guests_that_lost_their_bridge_are_found_and_plugged_in_again(
         assert master(lab, tap) == ""
         assert not pings(console, gateway)
         assert deck.orphans("net-lost") == [MAC]
+        links = deck.read().links
+        assert links is not None
+        assert [link.master for link in links.links.values() if link.raw_name == tap] == [None], "told by the tap"
         plan = deck.plan("network.replug", "net-lost")
         assert [step.command[3] for step in plan.steps] == [
             "net-create",

@@ -317,7 +317,7 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.nic-attach": {"source": "office"},
         "domain.nic-detach": {"nic": _MAC},
         "domain.nic-link": {"nic": _MAC},
-        "domain.nic-plug": {"nic": _MAC, "to": "bridge", "source": "br9", "where": "persistent"},
+        "domain.nic-plug": {"nic": _MAC, "to": "bridge", "source": "br-office", "where": "persistent"},
         "domain.nic-limits": {"nic": _MAC, "inbound_average": "1M"},
         "network.define": {"name": "other", "address": "10.91.0.1/24"},
         "network.create": {"name": "other", "address": "10.91.0.1/24"},

@@ -230,4 +230,9 @@ def test_an_inactive_network_and_a_macvtap_have_no_orphans() -> None:
     ones = plugged([WEB])["a"]
     assert orphans(snapshot(), replace(NETWORK, active=False), ones) == ()
     assert orphans(snapshot(), replace(NETWORK, config=replace(NETWORK.config, macvtap=True)), ones) == ()
+    switched = replace(NETWORK, config=replace(NETWORK.config, mode="bridge", virtualport="openvswitch"))
+    assert orphans(snapshot(tap(None)), switched, ones) == (), "a port of Open vSwitch has no master"
+    bridged = replace(NETWORK, config=replace(NETWORK.config, mode="bridge"))
+    assert orphans(snapshot(), bridged, ones) == (), "its bridge stays when the network stops"
+    assert len(orphans(snapshot(tap(None)), bridged, ones) or ()) == 1
     assert orphans(snapshot(), NETWORK, ()) == ()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
@@ -16,6 +13,7 @@ from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Targ
 from tui.actions.define import kept_path
 from tui.actions.network_steps import Named, all_networks, network_step
 from tui.actions.pool_steps import plain_name
+from tui.actions.xml_file import file_path, read_root
 from tui.model.kind import Kind
 from tui.model.network import Network
 from tui.model.network_new import NewNetwork
@@ -58,7 +56,7 @@ class _Head:
 
 def _of_file(context: Context, values: Values) -> tuple[Step, Named, bool]:
     """The step that defines the network of an XML file, and whether that network is active already."""
-    path = _file_path(values["xml"].strip())
+    path = _path(values)
     head = _head(path)
     old, network = _existing(context, head), _named(head)
     command = virsh(context.uri, "net-define", path, "--validate")
@@ -88,30 +86,12 @@ def _existing(context: Context, head: _Head) -> Network | None:
     return old
 
 
-def _file_path(given: str) -> str:
-    try:
-        return str(Path(given).expanduser().absolute())
-    except RuntimeError as error:
-        raise FieldError("xml", str(error)) from error
+def _path(values: Values) -> str:
+    return file_path("xml", values["xml"].strip())
 
 
 def _read(path: str) -> ET.Element:
-    """The root of a network XML file; raises FieldError."""
-    try:
-        # To open a FIFO would wait for whoever writes into it.
-        if not stat.S_ISREG((found := os.stat(path)).st_mode):
-            raise FieldError("xml", f"{path} is not a file")
-        if found.st_size > ops.LARGEST_XML_BYTES:
-            raise FieldError("xml", f"{path} is larger than 1 MiB; that is no network XML")
-        root = ET.parse(path).getroot()
-    # LookupError is for an encoding that Python does not know.
-    except (OSError, ValueError, LookupError) as error:
-        raise FieldError("xml", str(error)) from error
-    except ET.ParseError as error:
-        raise FieldError("xml", f"not XML: {error}") from error
-    if root.tag != "network":
-        raise FieldError("xml", f"not a network but a <{root.tag}>")
-    return root
+    return read_root("xml", path, "network", ops.LARGEST_XML_BYTES)
 
 
 def _head(path: str) -> _Head:
@@ -123,7 +103,7 @@ def _head(path: str) -> _Head:
 def _define_notes(context: Context, _target: Target, values: Values) -> Sequence[str]:
     if not values["xml"].strip():
         return _form_notes(context, values)
-    path = _file_path(values["xml"].strip())
+    path = _path(values)
     old = _existing(context, _head(path))
     notes = ["all but start and autostart is that of the file"]
     if old is not None and old.persistent:
@@ -160,7 +140,7 @@ def _file_notes(context: Context, path: str, old: Network | None) -> Sequence[st
 def _create(context: Context, _target: Target, values: Values) -> Sequence[Step]:
     """A transient network: libvirt forgets it when it stops, so undo stops it."""
     if values["xml"].strip():
-        path, xml = _file_path(values["xml"].strip()), ""
+        path, xml = _path(values), ""
         head = _head(path)
         if (old := _existing(context, head)) is not None and old.active:
             raise FieldError("xml", f"{old.name} is active already")
@@ -179,7 +159,7 @@ def _create_notes(context: Context, _target: Target, values: Values) -> Sequence
     transient = "transient: libvirt forgets it when it stops"
     if not values["xml"].strip():
         return [transient, *_form_notes(context, values)]
-    path = _file_path(values["xml"].strip())
+    path = _path(values)
     return [transient, *_file_notes(context, path, _existing(context, _head(path)))]
 
 

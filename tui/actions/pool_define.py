@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
-from xml.etree import ElementTree as ET
 
 from tui.actions import pool_steps as steps
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Target, Values, flag, is_on
 from tui.actions.define import kept_path
 from tui.actions.pool_form import FIELDS, form_of, pools_of
 from tui.actions.pool_steps import Named, pool_step
+from tui.actions.xml_file import file_path, read_root
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.text import clean
@@ -54,7 +51,7 @@ class _Head:
 
 def _of_file(context: Context, values: Values) -> tuple[Step, Named, bool]:
     """The step that defines the pool of an XML file, and whether that pool is active already."""
-    path = _file_path(values["xml"].strip())
+    path = _path(values)
     head = _head(path)
     old = next((p for p in pools_of(context) if p.key == head.uuid), None)
     if any(pool.raw_name == head.name and pool is not old for pool in pools_of(context)):
@@ -72,29 +69,13 @@ def _of_file(context: Context, values: Values) -> tuple[Step, Named, bool]:
     return Step(f"redefine {old.name}", command, request, old.key, (back,)), steps.named(old), old.state.active
 
 
-def _file_path(given: str) -> str:
-    try:
-        return str(Path(given).expanduser().absolute())
-    except RuntimeError as error:
-        raise FieldError("xml", str(error)) from error
+def _path(values: Values) -> str:
+    return file_path("xml", values["xml"].strip())
 
 
 def _head(path: str) -> _Head:
     """What is needed of a pool XML file before libvirt has read it; raises FieldError."""
-    try:
-        # To open a FIFO would wait for whoever writes into it.
-        if not stat.S_ISREG((found := os.stat(path)).st_mode):
-            raise FieldError("xml", f"{path} is not a file")
-        if found.st_size > ops.LARGEST_XML_BYTES:
-            raise FieldError("xml", f"{path} is larger than 1 MiB; that is no pool XML")
-        root = ET.parse(path).getroot()
-    # LookupError is for an encoding that Python does not know.
-    except (OSError, ValueError, LookupError) as error:
-        raise FieldError("xml", str(error)) from error
-    except ET.ParseError as error:
-        raise FieldError("xml", f"not XML: {error}") from error
-    if root.tag != "pool":
-        raise FieldError("xml", f"not a pool but a <{root.tag}>")
+    root = read_root("xml", path, "pool", ops.LARGEST_XML_BYTES)
     return _Head(root.findtext("name") or "", (root.findtext("uuid") or "").strip().lower())
 
 
@@ -102,7 +83,7 @@ def _notes(context: Context, _target: Target, values: Values) -> Sequence[str]:
     if not values["xml"].strip():
         built = is_on(values, "build") or not is_on(values, "start") or values["type"] != "dir"
         return () if built else ("its directory must be there, unless it is built",)
-    head = _head(_file_path(values["xml"].strip()))
+    head = _head(_path(values))
     notes = ["name, type, path and source are those of the file"]
     old = next((p for p in pools_of(context) if p.key == head.uuid), None)
     if old is not None and old.persistent:

@@ -29,7 +29,7 @@ def edited(xml: str, settings: Mapping[str, str]) -> str:
             _set(root, "forward", "dev", value)
             _drop_links(root)
         elif name in ("bridge", "stp", "delay"):
-            _set(root, "bridge", "name" if name == "bridge" else name, value)
+            _set(root, "bridge", {"bridge": "name"}.get(name, name), value)
         elif name == "domain":
             _set_whole(root, "domain", "name", value)
         elif name == "mtu":
@@ -56,8 +56,9 @@ def _set_mode(root: ET.Element, mode: str) -> None:
 def _drop_links(root: ET.Element) -> None:
     """libvirt lists the device once more as an interface, which must be the same."""
     forward = root.find("forward")
-    for link in [] if forward is None else forward.findall("interface"):
-        root.find("forward").remove(link)  # type: ignore[union-attr]
+    if forward is not None:
+        for link in forward.findall("interface"):
+            forward.remove(link)
 
 
 def _set(root: ET.Element, tag: str, attribute: str, value: str) -> None:

@@ -54,14 +54,10 @@ def orphans(seen: HostSnapshot, network: Network, ones: Iterable[Plugged]) -> tu
     """Return the running guests' NICs whose tap has no bridge although their network is active: it was stopped and
     started again under them. By the tap itself where the links of its host are known, else by the ports that libvirt
     counts; None: neither is known."""
-    if not network.active:
-        return ()
-    running = [one for one in ones if one.live and one.nic.raw_target]
-    # Nobody takes a tap out of an Open vSwitch when the network stops, and the kernel does not show it there.
-    if network.config.words in ("macvtap", "ovs") or not running:
-        return ()
     found = []
-    for one in running:
+    for one in ones:
+        if not one.live or not one.nic.raw_target:
+            continue
         lost = is_orphan(seen, network, one)
         if lost is None:
             return None
@@ -72,6 +68,9 @@ def orphans(seen: HostSnapshot, network: Network, ones: Iterable[Plugged]) -> tu
 
 def is_orphan(seen: HostSnapshot, network: Network, one: Plugged) -> bool | None:
     """Return whether the tap of one running NIC has no bridge; None: not known."""
+    # Nobody takes a tap out of an Open vSwitch when the network stops, and the kernel does not show it there.
+    if not network.active or network.config.words in ("macvtap", "ovs"):
+        return False
     tap = tap_of(seen.links, one.nic)
     if tap is not None:
         return tap.master is None
@@ -87,8 +86,28 @@ def tap_of(links: Links | None, nic: Nic) -> Link | None:
     if links is None:
         return None
     tail = nic.mac.lower()[2:]
-    found = (link for link in links.links.values() if link.raw_name == nic.raw_target)
-    return next((link for link in found if link.mac.lower()[2:] == tail), None)
+    return next((link for link in _named(links).get(nic.raw_target, ()) if link.mac.lower()[2:] == tail), None)
+
+
+class _Named:
+    """The links of a host by name, of the last picture that was asked for: thousands of NICs look theirs up."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Links, Mapping[str, list[Link]]] | None = None
+
+    def __call__(self, links: Links) -> Mapping[str, list[Link]]:
+        """Return them, from every namespace."""
+        known = self._of
+        if known is not None and known[0] is links:
+            return known[1]
+        found: dict[str, list[Link]] = {}
+        for link in links.links.values():
+            found.setdefault(link.raw_name, []).append(link)
+        self._of = (links, found)
+        return found
+
+
+_named = _Named()
 
 
 def of_network(guests: Mapping[str, tuple[Plugged, ...]], network: Network) -> tuple[Plugged, ...]:

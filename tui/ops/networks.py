@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -17,7 +15,7 @@ from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.errors import doing, op_error
-from tui.ops.kept import keep
+from tui.ops.kept import keep, read_xml
 
 LARGEST_XML_BYTES = 1024 * 1024
 """No network XML is larger than this."""
@@ -193,19 +191,10 @@ def _set_autostart(request: SetNetworkAutostart, context: OpContext) -> Outcome:
     return Outcome(f"autostart {'on' if request.on else 'off'}")
 
 
-def _read_xml(path: str, what: str) -> str:
-    try:
-        if os.path.getsize(path) > LARGEST_XML_BYTES:
-            raise OpError(what, path, "the file is larger than 1 MiB; that is no network XML")
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OpError(what, path, str(error)) from error
-
-
 def _given(path: str, xml: str, what: str) -> str:
     """The XML of the file, which is written first where the XML is given."""
     if not xml:
-        return _read_xml(path, what)
+        return read_xml(path, what, "network", LARGEST_XML_BYTES)
     keep(path, xml)
     return xml
 

@@ -172,7 +172,7 @@ def _is_orphan(view: View, domain: Domain, nic: Nic) -> bool:
     """Whether its tap lost its bridge, since its network was stopped and started under it."""
     networks = view.snapshot.networks
     network = networks.named(nic.raw_source) if networks is not None and nic.kind == "network" and nic.target else None
-    if network is None or not network.active or network.config.macvtap:
+    if network is None:
         return False
     from tui.model.network_guests import Plugged, is_orphan
 

@@ -182,8 +182,7 @@ def _tap_spans(view: View, network: Network, one: Plugged) -> list[Span]:
     spans = [Span(nic.target or "no tap")]
     if not nic.link_up:
         spans.append(Span("  link down", "bad"))
-    lost = is_orphan(view.snapshot, network, one) if network.active and not network.config.macvtap else None
-    if lost:
+    if is_orphan(view.snapshot, network, one):
         spans.append(Span("  ⚠ has no bridge; r plugs it in", "bad"))
     tap = tap_of(view.snapshot.links, nic)
     if tap is not None and not tap.up:

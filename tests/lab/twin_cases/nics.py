@@ -130,7 +130,7 @@ CASES: tuple[Case, ...] = (
     attach("e1000e", networks(blank()), 0, 1, "<model type='e1000e'/>", source="NAMEa", model="e1000e", **_OFF),
     attach("ovs", blank(), 0, 1, "<tag id='20'/>", to="ovs", source="ovs0", vlan="10,20"),
     *(
-        attach(f"macvtap-{mode}", blank(), 0, 1, f"mode='{mode}'", to="macvtap", source="eth9", mode=mode)
+        attach(f"macvtap-{mode}", blank(), 0, 1, f"mode='{mode}'", to="macvtap", source="lo", mode=mode)
         for mode in ("bridge", "vepa", "private", "passthrough")
     ),
     Case("domain.nic-detach", "off", blank(rich), sided("<interface", 0, 0), undo=True),
@@ -144,9 +144,9 @@ CASES: tuple[Case, ...] = (
     plug("live", blank(nic, start=True), 1, 0, "<source bridge='NAMEb'", to="bridge", source="NAMEb", where="live"),
     plug("user", blank(nic), 0, 1, "<interface type='user'>", to="user", **_OFF),
     plug("ovs", blank(nic), 0, 1, "<virtualport type='openvswitch'", to="ovs", source="ovs0", vlan="7"),
-    plug("from-ovs", blank(rich), 0, 1, "<source bridge='br9'/>", to="bridge", source="br9"),
+    plug("from-ovs", networks(blank(rich)), 0, 1, "<source bridge='NAMEb'/>", to="bridge", source="NAMEb"),
     *(
-        plug(f"macvtap-{mode}", blank(nic), 0, 1, f"mode='{mode}'", to="macvtap", source="eth9", mode=mode)
+        plug(f"macvtap-{mode}", blank(nic), 0, 1, f"mode='{mode}'", to="macvtap", source="lo", mode=mode)
         for mode in ("bridge", "vepa", "private", "passthrough")
     ),
     Case(
