@@ -121,6 +121,11 @@ class VirtdeckApp(App[int]):
         self._way_out = Exit()
         self._typed = TypeAhead(self, self._takes_keys, self._key_at_once, super().on_event)
 
+    @property
+    def demo(self) -> bool:
+        """Whether this is the demo host."""
+        return self._demo
+
     # Frame
 
     def get_line_filters(self) -> Sequence[LineFilter]:

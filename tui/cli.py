@@ -82,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--link", metavar="NAME[@NETNS]", help="a link of the host in place of a guest")
     trace.add_argument("--to", metavar="ADDR", help="address, or name of a guest; outside if not given")
+    trace.add_argument("--probe", action="store_true", help="also ask on the wire: ARP, and a ping where --to is given")
+    trace.add_argument("--capture", metavar="NAME[@NETNS]", help="show what passes a link, 20 packets or 5 s")
     trace.add_argument("--json", action="store_true", help="as JSON")
     triage = command("triage", "say what is wrong on this host; exit code 1 if anything is")
     triage.add_argument("--json", action="store_true", help="as JSON")

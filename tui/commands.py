@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "u": "undo",
     "H": "host",
     "J": "jump",
-    "T": "trace",
+    "ctrl+t": "trace",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from tui.model.finding import Verdict
 from tui.model.snapshot import HostSnapshot, as_json
+from tui.model.text import clean
 from tui.reports import CONNECT_S, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
 from tui.runtime.desk import Focus
-from tui.tracing import QueryError, query_of, traced
+from tui.tracing import QueryError, captured, link_named, query_of, traced
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from tui.cli import Options
     from tui.model.finding import Fact, Hop, Trace
@@ -37,17 +39,21 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
         return USAGE
     snapshot = _read(options)
     try:
-        found = traced(snapshot, query_of(snapshot, args.source or "", args.link or "", args.to or ""))
+        query = query_of(snapshot, args.source or "", args.link or "", args.to or "")
+        at = link_named(snapshot, args.capture) if args.capture else ""
+        found = traced(snapshot, query, made_up=options.demo, probing=args.probe)
     except QueryError as error:
         if not args.link and not snapshot.connection.live:
             say_unreachable(snapshot)
             return NO_CONNECTION
         print(f"virtdeck: {error}", file=sys.stderr)
         return USAGE
+    limits = snapshot.links.limits if snapshot.links is not None else snapshot.limits
+    heard = captured(snapshot, at) if at and not options.demo else None
     if args.json:
-        print_json(trace_json(found))
+        print_json(trace_json(found, limits) | {"capture": heard})
     else:
-        print("\n".join(trace_lines(found)))
+        print("\n".join([*trace_lines(found, limits), *_capture_lines(args.capture, heard)]))
     return _CODES.get(found.verdict, UNKNOWN)
 
 
@@ -73,8 +79,9 @@ def _firewalls_read(snapshot: HostSnapshot) -> bool:
     return links is None or links.namespaces.keys() <= snapshot.firewalls.keys()
 
 
-def trace_json(found: Trace) -> dict[str, Any]:
-    """Return a trace as JSON-able data: hops with their facts, the verdict, the cause by its hop and fact."""
+def trace_json(found: Trace, limits: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a trace as JSON-able data: hops with their facts, the verdict, the cause by its hop and fact, and what
+    cannot be seen."""
     hops = [
         {
             "kind": hop.kind,
@@ -92,6 +99,7 @@ def trace_json(found: Trace) -> dict[str, Any]:
         "destination": found.destination,
         "verdict": found.verdict.value,
         "cause": _cause_json(found),
+        "limits": list(limits),
         "hops": hops,
     }
 
@@ -109,12 +117,28 @@ def reason(hop: Hop) -> str:
     return next((fact.words for fact in hop.facts if fact.verdict is hop.verdict), "nothing was found out")
 
 
-def trace_lines(found: Trace) -> list[str]:
-    """Return a trace in lines: the cause first, a hop a line, what mends it last."""
+def _capture_lines(name: str, heard: tuple[str, ...] | str | None) -> list[str]:
+    if heard is None:
+        return []
+    head = ["", f"passes {clean(name)}:"]
+    if isinstance(heard, str):
+        return [*head, f"  {heard}"]
+    return [*head, *(f"  {line}" for line in heard or ("nothing in 5 s",))]
+
+
+def warnings_of(found: Trace) -> list[tuple[Hop, Fact]]:
+    """Return what a trace warns of, and on which hops."""
+    return [(hop, fact) for hop in found.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
+
+
+def trace_lines(found: Trace, limits: Sequence[str] = ()) -> list[str]:
+    """Return a trace in lines: the cause first, a hop a line, what mends it last; `limits` is what cannot be seen."""
     lines = [f"{found.source} to {found.destination}: {found.verdict.value}"]
+    lines += [f"limited: {limit}" for limit in limits]
     cause = None if found.cause is None else found.hops[found.cause[0]].facts[found.cause[1]]
     if cause is not None and found.cause is not None:
         lines.append(f"cause: {where(found.hops[found.cause[0]])}: {cause.words}")
+    lines += [f"warning: {where(hop)}: {fact.words}" for hop, fact in warnings_of(found)]
     lines.append("")
     for hop in found.hops:
         lines += _hop_lines(hop)
@@ -150,7 +174,5 @@ def _remedy_lines(cause: Fact | None) -> list[str]:
 
 def _joined(command: tuple[str, ...]) -> str:
     import shlex
-
-    from tui.model.text import clean
 
     return clean(shlex.join(command))

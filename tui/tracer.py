@@ -11,30 +11,45 @@ from tui.model.kind import Kind
 from tui.panes import PANES
 from tui.runtime.threads import run_forever
 from tui.topology.trace_scene import Query
-from tui.tracing import QueryError, target_of, traced
+from tui.tracing import QueryError, captured, target_of, traced
 
 if TYPE_CHECKING:
     from tui.app import VirtdeckApp
     from tui.model.finding import Hop, Trace
     from tui.model.snapshot import HostSnapshot
+    from tui.tracing import Probes
 
 
 class Tracer:
     """Makes traces on a thread of its own, of the newest snapshot alone."""
 
-    def __init__(self, told: Callable[[Trace | str], None]) -> None:
-        """`told` is called on the thread."""
+    def __init__(self, told: Callable[[Trace | str], None], *, made_up: bool) -> None:
+        """`told` is called on the thread; of a host that is `made_up` nobody is asked."""
         self._told = told
+        self._made_up = made_up
         self._news = threading.Condition()
         self._asked: tuple[HostSnapshot, Subject] | None = None
+        self._probing = False
+        self._probes: dict[Subject, Probes] = {}
+        """What was answered on the wire when it was last asked."""
         self._stopped = False
         run_forever("tracer", self._run, told, lambda: self._stopped)
 
-    def ask(self, snapshot: HostSnapshot, subject: Subject) -> None:
-        """Have a trace made; returns at once."""
+    def ask(self, snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
+        """Have a trace made, proven on the wire if it is `probing`; returns at once."""
         with self._news:
             self._asked = snapshot, subject
+            self._probing = self._probing or probing
             self._news.notify()
+
+    def listen(self, snapshot: HostSnapshot, key: str, told: Callable[[str, tuple[str, ...] | str], None]) -> None:
+        """Have a link listened to on a thread of its own; `told` is called there."""
+
+        def work() -> None:
+            made_up = "of the demo host nothing can be heard"
+            told(key, made_up if self._made_up else captured(snapshot, key, lambda: self._stopped))
+
+        threading.Thread(target=work, name="capture", daemon=True).start()
 
     def stop(self) -> None:
         """Ask the thread to leave."""
@@ -49,17 +64,19 @@ class Tracer:
                 if self._stopped or self._asked is None:
                     return
                 (snapshot, subject), self._asked = self._asked, None
-            self._told(_made(snapshot, subject))
+                probing, self._probing = self._probing, False
+            self._told(self._made(snapshot, subject, probing=probing))
 
-
-def _made(snapshot: HostSnapshot, subject: Subject) -> Trace | str:
-    if snapshot.links is None:
-        return "the links of this host are not read yet" if "links" in snapshot.unread else "links cannot be seen here"
-    try:
-        query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
-    except QueryError as error:
-        return str(error)
-    return traced(snapshot, query)
+    def _made(self, snapshot: HostSnapshot, subject: Subject, *, probing: bool) -> Trace | str:
+        if snapshot.links is None:
+            return "the links are not read yet" if "links" in snapshot.unread else "the links of this host are not seen"
+        try:
+            query = Query(subject.guest, subject.nic, subject.link, target_of(snapshot, subject.to))
+        except QueryError as error:
+            return str(error)
+        probes = {} if probing else self._probes.get(subject, {})
+        self._probes = {subject: probes}
+        return traced(snapshot, query, made_up=self._made_up, probes=probes, probing=probing)
 
 
 def open_trace(app: VirtdeckApp) -> None:
@@ -69,8 +86,8 @@ def open_trace(app: VirtdeckApp) -> None:
     if snapshot is None or subject is None:
         app.toast("Trace: no domain or process with a NIC is selected here", "warning")
         return
-    tracer = Tracer(lambda found: screen.show_trace(found))
-    screen = TraceScreen(snapshot, subject, tracer.ask)
+    tracer = Tracer(lambda found: screen.show_trace(found), made_up=app.demo)
+    screen = TraceScreen(snapshot, subject, tracer.ask, lambda seen, key: tracer.listen(seen, key, screen.show_capture))
 
     def done(hop: Hop | None) -> None:
         tracer.stop()

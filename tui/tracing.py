@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tui.model.route import Answer, ProbeQuestion, Question
 from tui.model.text import clean
 from tui.topology.trace import trace
-from tui.topology.trace_scene import Query, Scene, is_address
+from tui.topology.trace_scene import Ground, Query, Scene, is_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tui.model.finding import Trace
-    from tui.model.route import FlowAnswer, Question, RouteAnswer
     from tui.model.snapshot import HostSnapshot
+    from tui.topology.guests import GuestNic
 
 _ROUNDS = 30
 """Each namespace on the way brings up at most two rounds of questions."""
@@ -21,18 +25,45 @@ class QueryError(Exception):
     """What is to be traced cannot be found; the text says why."""
 
 
-def traced(snapshot: HostSnapshot, query: Query) -> Trace:
-    """Return the trace of `query` with all that the kernel answers; it may take as long as Open vSwitch does."""
+Probes = dict[Question, Answer]
+"""What was asked on the wire, and the answers."""
+
+
+def traced(
+    snapshot: HostSnapshot, query: Query, *, made_up: bool = False, probes: Probes | None = None, probing: bool = False
+) -> Trace:
+    """Return the trace of `query` with all that the kernel answers; it may take as long as Open vSwitch does. Of a host
+    that is `made_up` there is nobody to ask. `probes` are answers from the wire that are known already; only when it is
+    `probing` are others sent for, and added there."""
     from tui.sources.tracing import ask
 
-    answers: dict[Question, RouteAnswer | FlowAnswer] = {}
-    namespaces = snapshot.links.namespaces if snapshot.links is not None else {}
+    ground, links = Ground(snapshot), snapshot.links
+    known: Probes = probes if probes is not None else {}
+    query = replace(query, probe=probing or bool(known))
+    answers: dict[Question, Answer] = dict(known)
     for _ in range(_ROUNDS):
-        made = trace(snapshot, query, answers)
-        if not made.questions:
+        made = trace(ground, query, answers)
+        open_ones = [q for q in made.questions if probing or not isinstance(q, ProbeQuestion)]
+        if not open_ones or links is None or made_up:
             break
-        answers |= ask(made.questions, namespaces)
+        answers |= ask(open_ones, links)
+    known |= {question: answer for question, answer in answers.items() if isinstance(question, ProbeQuestion)}
     return made.trace
+
+
+def captured(snapshot: HostSnapshot, key: str, stopped: Callable[[], bool] = lambda: False) -> tuple[str, ...] | str:
+    """Return the next packets that pass the link of a key, a line each, or why they cannot be had; waits for 5 s."""
+    from tui.sources.capture import capture
+
+    links = snapshot.links
+    link = links.links.get(key) if links is not None else None
+    netns = links.namespaces.get(link.netns) if links is not None and link is not None else None
+    if link is None or netns is None:
+        return "the link is gone"
+    try:
+        return capture(netns, link, stopped=stopped)
+    except OSError as error:
+        return f"cannot listen on {link.name}: {clean(error.strerror or str(error))}"
 
 
 def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
@@ -41,7 +72,7 @@ def query_of(snapshot: HostSnapshot, source: str, link: str, to: str) -> Query:
     scene = Scene(snapshot, {})
     target = _target(scene, to)
     if link:
-        return Query(link=_link(snapshot, link), to=target)
+        return Query(link=link_named(snapshot, link), to=target)
     return _nic(scene, source, target)
 
 
@@ -53,7 +84,7 @@ def target_of(snapshot: HostSnapshot, to: str) -> str:
 def _target(scene: Scene, to: str) -> str:
     if not to or is_address(to):
         return to
-    known = [nic for nic in scene.guests.nics if to in (nic.guest, nic.name, nic.mac)]
+    known = _domains_first([nic for nic in scene.guests.nics if to in (nic.guest, nic.name, nic.mac)])
     if not known:
         raise QueryError(f"{clean(to)} is neither an address nor a guest")
     found = next((address for nic in known for address in nic.addresses), None)
@@ -62,7 +93,8 @@ def _target(scene: Scene, to: str) -> str:
     return found
 
 
-def _link(snapshot: HostSnapshot, words: str) -> str:
+def link_named(snapshot: HostSnapshot, words: str) -> str:
+    """Return the key of a link by its name, with @NETNS where several have it. Raises QueryError."""
     links = snapshot.links
     if links is None:
         raise QueryError("the links of this host cannot be seen")
@@ -83,7 +115,8 @@ def _link(snapshot: HostSnapshot, words: str) -> str:
 def _nic(scene: Scene, words: str, to: str) -> Query:
     guest, _, which = words.rpartition("/") if "/" in words else (words, "", "")
     nics = scene.guests.nics
-    found = [nic for nic in nics if guest in (nic.guest, nic.key, _pid(nic.key))]
+    found = [nic for nic in nics if guest in _names(nic)]
+    found = _domains_first(found)
     if not found and not which:
         found = [nic for nic in nics if nic.mac == words.lower()]
     elif which:
@@ -95,8 +128,16 @@ def _nic(scene: Scene, words: str, to: str) -> Query:
     return Query(guest=found[0].key, nic=found[0].index, to=to)
 
 
-def _pid(key: str) -> str:
-    return key.partition(":")[0]
+def _domains_first(found: list[GuestNic]) -> list[GuestNic]:
+    """The domains among them, if any is: somebody else's QEMU may be called the same."""
+    return [nic for nic in found if nic.domain is not None] or found
+
+
+def _names(nic: GuestNic) -> set[str]:
+    """What its guest may be called: by name, raw too, UUID or id; a process by its pid."""
+    domain = nic.domain
+    more = {domain.raw_name, str(domain.id)} if domain is not None else {nic.key.partition(":")[0]}
+    return {nic.guest, nic.key, *more}
 
 
 def _not_found(scene: Scene, words: str) -> str:

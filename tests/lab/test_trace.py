@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -133,3 +134,40 @@ def test_a_healthy_way_is_good(routed: Lab) -> None:
         assert (code, found["verdict"]) == (0, "good"), (words, found)
     names = [hop["name"] for hop in found["hops"]]
     assert names == ["g2/net0", routed.net.taps["g2"], "br-in", routed.stage.tap, "g1/net0"]
+
+
+def test_on_request_it_is_proven_on_the_wire(routed: Lab) -> None:
+    code, found = routed.trace(GUEST, "--to", FAR, "--probe")
+    assert (code, found["verdict"]) == (0, "good"), found
+    proofs = [fact["words"] for hop in found["hops"] for fact in hop["facts"] if "probe" in fact["source"]]
+    assert [words.rpartition(" in ")[0].partition(" ")[2] for words in proofs] == [
+        f"answers for {routed.stage.address} on r1-in",
+        "answers for 198.51.100.1 on r1-ex",
+    ]
+    assert "answers a ping" in found["hops"][-1]["facts"][-1]["words"]
+
+    # What only the guest knows: nothing on the host is broken.
+    with routed.stage.lab.console(GUEST) as console:
+        assert console.run("ip link set eth0 down")[0] == 0
+    assert routed.trace(GUEST, "--to", FAR)[0] != 1
+    code, found = routed.trace(GUEST, "--to", FAR, "--probe")
+    assert (code, _named(found)) == (1, ("r1", "guest-silent"))
+    with routed.stage.lab.console(GUEST) as console:
+        assert console.run("ip link set eth0 up; ip route replace default via 10.0.0.1 dev eth0")[0] == 0
+
+    # Two with one address: the table knows one of them, the wire both.
+    routed.net.ip(
+        "netns add thief\nlink add p-thief type veth peer name eth0 netns thief\nlink set p-thief up master br-in\n"
+        f"-n thief link set eth0 up\n-n thief address add {routed.stage.address}/24 dev eth0"
+    )
+    code, found = routed.trace(GUEST, "--to", FAR, "--probe")
+    assert ("r1", "duplicate-ip", "broken") in _bad_facts(found)
+
+
+def test_on_request_it_shows_what_passes_a_link(routed: Lab) -> None:
+    tap = routed.stage.tap
+    words = [*_PROGRAM, "-c", routed.stage.lab.uri, "trace", GUEST, "--capture", tap, "--json"]
+    with subprocess.Popen(routed.stage.lab.inside(words), stdout=subprocess.PIPE, text=True) as program:
+        routed.stage.lab.run(["ip", "netns", "exec", "r1", "ping", "-c", "8", routed.stage.address], check=False)
+        heard = json.loads(program.communicate(timeout=60)[0])["capture"]
+    assert any(f"10.0.0.1 > {routed.stage.address} ICMP echo request" in line for line in heard), heard

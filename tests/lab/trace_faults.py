@@ -127,6 +127,12 @@ link set p-in2 up master br-in
 -n r1 link set r1-in2 up
 -n r1 route add ADDRESS dev r1-in2
 """
+_IN_AGAIN = "link add p-in type veth peer name r1-in netns r1"
+_DEAD = f"""\
+-n outside address del {NEXT_HOP}/24 dev wan0
+-n outside route del local default dev lo
+-n r1 neighbour flush dev r1-ex
+"""
 _LISTEN = "link set br-in down type bridge forward_delay 3000 stp_state 1\nlink set br-in up"
 
 FAULTS = (
@@ -164,7 +170,9 @@ FAULTS = (
                                               run("", "iptables", "-P", "FORWARD", "DROP")),
           "br-in: bridge-nf-call-iptables", "bridge-nf-drop"),
     Fault("no NAT", nft("r1", "flush ruleset\n"), "NAT", "no-nat"),
-    Fault("next hop dead", ip(f"-n outside address del {NEXT_HOP}/24 dev wan0"), NEXT_HOP, "next-hop-dead"),
+    Fault("next hop dead", ip(_DEAD), NEXT_HOP, "next-hop-dead"),
+    Fault("next hop silent", ip("-n outside link set wan0 arp off\n-n r1 neighbour flush dev r1-ex"), "wan0",
+          "next-hop-dead", undo=ip("-n outside link set wan0 arp on")),
     Fault("router port out of bridge", ip("link set p-in nomaster"), "p-in", "not-enslaved"),
     Fault("router's outer port out of bridge", ip("link set p-ex nomaster"), "p-ex", "not-enslaved"),
     Fault("router's outer link down", ip("-n r1 link set r1-ex down"), "r1-ex", "link-down"),
@@ -173,6 +181,7 @@ FAULTS = (
     Fault("uplink down", ip("link set up0 down"), "up0", "link-down"),
     Fault("uplink without carrier", ip("-n outside link set wan0 down"), "wan0", "link-down"),
     Fault("duplicate IP", _duplicate, "g1/net0", "duplicate-ip", undo=ip("link del p-thief\nnetns del thief")),
+    Fault("router's veth gone", ip("link del p-in"), "br-in", "bridge-no-router", undo=ip(_IN_AGAIN)),
     Fault("MTU mismatch", ip("-n r1 link set r1-in mtu 1400"), "r1-in", "mtu-mismatch", passes=True),
 )  # fmt: skip
 

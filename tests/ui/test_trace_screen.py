@@ -22,11 +22,16 @@ class Scripted:
         self.net.filter("r1", chain("postrouting", rule("masquerade", oif="r1-ex"), kind="nat"))
         self.asked: list[Subject] = []
         self.left: list[Hop | None] = []
-        self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask)
+        self.probed = 0
+        self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask, self._listen)
 
-    def _ask(self, _snapshot: HostSnapshot, subject: Subject) -> None:
+    def _ask(self, _snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
         self.asked.append(subject)
+        self.probed += probing
         self.screen.show_trace(self.net.trace(subject.guest, subject.to) if subject.nic == 0 else "no such NIC")
+
+    def _listen(self, _snapshot: HostSnapshot, key: str) -> None:
+        self.screen.show_capture(key, ("← ARP who has 10.0.0.1 tell 10.0.0.51",))
 
     async def open(self) -> None:
         """Put it on the screen."""
@@ -100,11 +105,24 @@ async def test_another_destination_and_another_nic(demo: OpenDeck) -> None:
         assert scripted.left == [None]
 
 
+async def test_what_passes_a_link_is_shown_at_its_hop_alone(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        await scripted.open()
+        await deck.press("c")
+        assert "ARP who has" not in deck.text(), "a guest is no link"
+        await deck.press("j", "c")
+        assert "← ARP who has 10.0.0.1 tell 10.0.0.51" in deck.text()
+        await deck.press("j")
+        assert "ARP who has" not in deck.text()
+
+
 async def test_leaving_the_destination_keeps_the_trace(demo: OpenDeck) -> None:
     async with demo() as deck:
         scripted = Scripted(deck)
         await scripted.open()
-        await deck.press("t", "escape")
+        await deck.press("p", "t", "escape")
+        assert scripted.probed == 1
         assert scripted.left == []
         assert "vm1/net0 to 203.0.113.9" in deck.text()
 
@@ -121,8 +139,8 @@ async def test_it_fits_80x24(demo: OpenDeck) -> None:
 async def test_the_key_opens_it_on_a_domain_and_says_where_there_is_none(demo: OpenDeck) -> None:
     async with demo() as deck:
         await deck.focus("web-01")
-        await deck.press("T")
+        await deck.press("ctrl+t")
         await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
         await deck.press("escape")
-        await deck.press("7", "T")
+        await deck.press("7", "ctrl+t")
         await deck.expect_toast("no domain or process with a NIC is selected here")

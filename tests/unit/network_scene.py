@@ -37,7 +37,7 @@ from tui.model.process import QemuNic, QemuProcess
 from tui.model.route import FlowAnswer, FlowQuestion, Question, RouteAnswer, RouteQuestion
 from tui.model.snapshot import HostSnapshot
 from tui.topology.trace import trace
-from tui.topology.trace_scene import Query
+from tui.topology.trace_scene import Ground, Query
 
 HOME = "host"
 
@@ -213,9 +213,10 @@ class Net:
     def trace(self, guest: str, to: str = "", *, link: str = "") -> Trace:
         """The trace with all answers."""
         answers: dict[Question, RouteAnswer | FlowAnswer] = {}
+        ground = Ground(self.snapshot())
         query = Query(guest, link=self.key(link) if link else "", to=to)
         for _ in range(30):
-            made = trace(self.snapshot(), query, answers)
+            made = trace(ground, query, answers)
             if not made.questions:
                 return made.trace
             answers |= {question: self.answer(question) for question in made.questions}

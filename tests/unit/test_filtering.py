@@ -105,3 +105,16 @@ def test_an_uncertain_return_keeps_both_ways() -> None:
 def test_chains_that_jump_in_circles_end() -> None:
     circle = chain("", rule("jump circle"), name="circle")
     assert outcome(THERE, chain("forward", rule("jump circle")), circle) is Outcome.UNCLEAR
+
+
+def test_what_is_exempt_from_nat_keeps_its_source() -> None:
+    exempt, hide = rule("return", destination="203.0.113.0/24"), rule("masquerade", oif="r1-ex")
+    nat = chain("postrouting", exempt, hide, kind="nat")
+    assert outcome(THERE, nat) is Outcome.ACCEPT
+    elsewhere = Packet("r1-in", "r1-ex", "10.0.0.51", "192.0.2.1")
+    found = judge(Firewall("n", (nat,), 1), nat, elsewhere)
+    assert (found.outcome, found.rule) == (Outcome.REWRITE, hide)
+    odd = rule("return", text="ip daddr @x return", understood=False)
+    assert outcome(THERE, chain("postrouting", odd, hide, kind="nat")) is Outcome.UNCLEAR
+    tcp = rule("snat", text="tcp", understood=False, protocol="tcp", to="192.0.2.9")
+    assert outcome(THERE, chain("postrouting", tcp, hide, kind="nat")) is Outcome.REWRITE

@@ -93,6 +93,13 @@ def _dead_next_hop(net: Net) -> None:
     net.resolved("r1-ex@r1", "198.51.100.1", "", "failed")
 
 
+def _no_router(net: Net) -> None:
+    for name in ("p-in", "r1-in@r1"):
+        key = net.key(name)
+        del net.links[key]
+        net.addresses.pop(key, None)
+
+
 def _no_uplink(net: Net) -> None:
     _dead_next_hop(net)
     net.plug("up0", None)
@@ -119,6 +126,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str]]] = {
         ("vm1/net0", "guest-off"),
     ),
     "dead next hop": (_dead_next_hop, ("198.51.100.1", "next-hop-dead")),
+    "the router is gone": (_no_router, ("br-in", "bridge-no-router")),
     "nothing else in the outer bridge": (_no_uplink, ("br-ex", "bridge-no-uplink")),
 }
 
@@ -199,12 +207,45 @@ def test_a_guest_on_the_hosts_own_bridge_uses_the_hosts_own_gateway() -> None:
     net.domain("vm1", "vnet0", "52:54:00:00:00:01", "192.168.1.77")
     net.learned("eth0", "02:ff:00:00:00:01")
     found = net.trace("vm1")
-    assert ("router", HOME) in kinds(found), "with nothing but addresses to go by the host may be the router"
+    assert kinds(found)[-2:] == [("uplink", "eth0"), ("outside", "outside")], "nothing tells of a gateway here"
     net.route(HOME, "default", "192.168.1.1", "br0")
     found = net.trace("vm1")
     assert ("router", HOME) not in kinds(found)
     assert kinds(found)[-2:] == [("uplink", "eth0"), ("next-hop", "192.168.1.1")]
     assert found.verdict is Verdict.GOOD, all_bad(found)
+
+
+def test_a_container_beside_a_guest_is_not_its_router() -> None:
+    """It has an address in the guest's network and another link, forwards nothing, and the real gateway is outside."""
+    net = Net()
+    net.netns("c1", ipv4_forwarding=False)
+    net.link("br0", "bridge")
+    net.link("eth0", "ethernet", physical=True)
+    net.link("vnet0", "tun", tap=TapFacts("tap", persistent=False))
+    net.veth("veth0", "eth0@c1")
+    net.link("eth1@c1", "ethernet", physical=True)
+    net.address("eth0@c1", "192.168.1.1/24")
+    net.address("eth1@c1", "10.1.1.7/24")
+    for name in ("eth0", "vnet0", "veth0"):
+        net.plug(name, "br0")
+    net.domain("vm1", "vnet0", "52:54:00:00:00:01", "192.168.1.77")
+    found = net.trace("vm1")
+    assert not all_bad(found)
+    assert ("router", "c1") not in kinds(found)
+    net.address("eth0@c1")
+    assert not all_bad(net.trace("vm1")), "nor does it lack an address"
+
+
+def test_what_a_neighbour_table_remembers_makes_no_duplicate() -> None:
+    net = with_nat(routed())
+    net.resolved("wan0@outside", "10.0.0.51", "52:54:00:00:00:02", "stale")
+    assert net.trace("vm1", FAR).verdict is Verdict.GOOD
+    net.resolved("r1-in@r1", "10.0.0.51", "52:54:00:00:00:02", "stale")
+    found = net.trace("vm1", FAR)
+    assert (found.verdict, all_bad(found)) == (Verdict.GOOD, {("r1", "duplicate-ip")}), "a warning"
+    net.neighbours.clear()
+    net.resolved("r1-in@r1", "10.0.0.51", "52:54:00:00:00:02", "reachable")
+    assert named(net.trace("vm1", FAR)) == ("r1", "duplicate-ip")
 
 
 def test_open_vswitch_tags_keep_guests_apart() -> None:
@@ -283,7 +324,7 @@ def test_a_loop_of_routers_ends() -> None:
     net.route("outside", "default", "198.51.100.2", "wan0@outside")
     found = net.trace("vm1", FAR)
     assert found.verdict is Verdict.BROKEN
-    assert ("r1", "loop") in all_bad(found)
+    assert "loop" in {cause for _, cause in all_bad(found)}
 
 
 def test_hostile_names_are_shown_as_they_were_cleaned_and_commands_take_the_true_ones() -> None:
@@ -300,6 +341,18 @@ def test_hostile_names_are_shown_as_they_were_cleaned_and_commands_take_the_true
     assert fact.layer is Layer.ADMIN
     assert fact.remedies[0].command == ("ip", "link", "set", "v\x1b[31m", "up")
     assert "\x1b" not in fact.words + found.hops[found.cause[0]].name
+
+
+def test_hostile_names_of_chains_are_shown_literally() -> None:
+    net = with_nat(routed())
+    evil = replace(chain("forward", policy="drop"), table="t\x1b[2J", name="f\x9b31m")
+    net.filter("r1", *net.firewalls["r1"].chains, evil)
+    found = net.trace("vm1", FAR)
+    assert named(found) == ("forward", "policy-drop")
+    assert all(fact.words.isprintable() for hop in found.hops for fact in hop.facts)
+    assert found.cause is not None
+    remedy = found.hops[found.cause[0]].facts[found.cause[1]].remedies[0]
+    assert "f\x9b31m" in remedy.command, "commands take the true name"
 
 
 def test_commands_name_the_namespace() -> None:

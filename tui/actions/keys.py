@@ -13,8 +13,8 @@ PALETTE = ":"
 """What stands for the key of an action that has none."""
 
 GENERAL: tuple[tuple[str, str], ...] = (
-    ("j k ↓ ↑", "move; a count before it repeats it, as in `5j`"),
-    ("g G", "first, last row; with a count to that row, as in `12G`"),
+    ("j k ↓ ↑", "move; a count repeats it: a 0 and the number before it, as in `05j`"),
+    ("g G", "first, last row; with a count to that row, as in `012G`"),
     ("PgUp PgDn ctrl+u ctrl+d", "a page, half a page"),
     ("h l ← →", "scroll columns that do not fit"),
     ("space", "mark and move on; actions then apply to all marked"),
@@ -36,7 +36,7 @@ GENERAL: tuple[tuple[str, str], ...] = (
     ("t", "in the topology: buses side by side, or a tree"),
     ("space", "in the topology: open or fold a folded line; in the tree a bridge or namespace"),
     ("n N", "in the topology: next, previous thing that `/` finds"),
-    ("T", "on a domain or process: trace the way of its packets, hop by hop"),
+    ("ctrl+t", "on a domain, a process or a link: trace the way of its packets, hop by hop"),
     ("f", "in triage: the plan of the first action that mends the finding"),
     ("enter", "in triage: from the detail to the thing that the finding is about"),
     ("u", "in the journal: undo the change under the cursor"),

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tui.dialogs.live import LiveScreen
-from tui.model.finding import Verdict
+from tui.model.finding import ON_THE_WIRE, Verdict
 from tui.model.text import clean, wrapped
 from tui.widgets.entry import Entry
 from tui.widgets.grid import Cell, Column, Grid
@@ -53,8 +53,12 @@ class _Row:
     cause: bool
 
 
-Asker = Callable[["HostSnapshot", Subject], None]
-"""Has a trace made; what comes of it is given to `show_trace`, on any thread."""
+Asker = Callable[["HostSnapshot", Subject, bool], None]
+"""Has a trace made, proven on the wire or not; what comes of it is given to `show_trace`, on any thread."""
+
+
+Listener = Callable[["HostSnapshot", str], None]
+"""Has a link of that key listened to; what passes it is given to `show_capture`, on any thread."""
 
 
 class TraceScreen(LiveScreen["Hop | None"]):
@@ -72,13 +76,25 @@ class TraceScreen(LiveScreen["Hop | None"]):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, TraceScreen.News)
 
-    def __init__(self, snapshot: HostSnapshot, subject: Subject, ask: Asker) -> None:
+    class Heard(Message):
+        """What passed the link of a key, a line each, or why it cannot be listened to."""
+
+        def __init__(self, key: str, heard: tuple[str, ...] | str) -> None:
+            super().__init__()
+            self.key = key
+            self.heard = heard
+
+    def __init__(self, snapshot: HostSnapshot, subject: Subject, ask: Asker, listen: Listener) -> None:
         super().__init__()
+        self._listen = listen
+        self._capture: tuple[str, tuple[str, ...] | str | None] = ("", None)
+        """The link that is or was listened to, and what passed it; None: not yet."""
         self._snapshot = snapshot
         self._subject = subject
         self._ask = ask
         self._trace: Trace | None = None
         self._problem = ""
+        self._probing = False
         self._heading = LinesView()
         self._cause = LinesView()
         self._facts = LinesView(classes="grow", can_focus=True)
@@ -111,7 +127,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._prompt.display = False
         self.grid.focus()
         self._draw()
-        self._ask(self._snapshot, self._subject)
+        self._ask(self._snapshot, self._subject, False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -122,7 +138,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         """Trace anew."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
-            self._ask(snapshot, self._subject)
+            self._ask(snapshot, self._subject, False)
 
     def show_trace(self, found: Trace | str) -> None:
         """Take a trace, or why there is none; may be called on any thread."""
@@ -130,6 +146,9 @@ class TraceScreen(LiveScreen["Hop | None"]):
 
     def on_trace_screen_news(self, event: News) -> None:
         event.stop()
+        if self._probing and (isinstance(event.found, str) or _is_proven(event.found)):
+            self._probing = False
+            self._draw()
         if isinstance(event.found, str):
             self._problem, self._trace = event.found, None
         elif event.found == self._trace and not self._problem:
@@ -138,6 +157,16 @@ class TraceScreen(LiveScreen["Hop | None"]):
             self._problem, self._trace = "", event.found
         self._show_hops()
         self._draw()
+
+    def show_capture(self, key: str, heard: tuple[str, ...] | str) -> None:
+        """Take what passed a link; may be called on any thread."""
+        self.post_message(self.Heard(key, heard))
+
+    def on_trace_screen_heard(self, event: Heard) -> None:
+        event.stop()
+        if event.key == self._capture[0]:
+            self._capture = event.key, event.heard
+            self._draw_facts()
 
     def _show_hops(self) -> None:
         trace = self._trace
@@ -162,6 +191,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
         trace, subject = self._trace, self._subject
         what = f"{trace.source} to {trace.destination}" if trace is not None else "Trace"
         more = [Span("n", "key", "nic"), Span(" next NIC  ", "", "nic")] if subject.nics > 1 else []
+        more += [Span("p", "key", "probe"), Span(" probe  ", "", "probe")]
+        more += [Span("c", "key", "capture"), Span(" capture  ", "", "capture")]
         keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
         return [Span(clean(what), "title"), FILL, *keys]
 
@@ -170,16 +201,30 @@ class TraceScreen(LiveScreen["Hop | None"]):
         if trace is None:
             return [[Span(part, "warn")] for part in wrapped(self._problem, width)] if self._problem else []
         sign, style = SIGNS[trace.verdict]
+        asking = [[Span("asking on the wire ...", "dim")]] if self._probing else []
         if trace.cause is None:
-            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}", style)]]
+            proven = ", proven on the wire" if _is_proven(trace) else ""
+            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}{proven}", style)], *_warning_lines(trace, width), *asking]
         hop = trace.hops[trace.cause[0]]
         words = f"{sign} {hop.kind} {hop.name}: {hop.facts[trace.cause[1]].words}"
-        return [[Span(part, style)] for part in wrapped(words, width)]
+        return [*([Span(part, style)] for part in wrapped(words, width)), *asking]
 
     def _draw_facts(self) -> None:
         row = self.grid.cursor_item
         width = max(self._facts.size.width, 20)
-        self._facts.set_lines(fact_lines(row.hop.facts, width) if row is not None else [])
+        if row is None:
+            self._facts.set_lines([])
+            return
+        self._facts.set_lines([*self._capture_lines(row.hop, width), *fact_lines(row.hop.facts, width)])
+
+    def _capture_lines(self, hop: Hop, width: int) -> list[SpanLine]:
+        key, heard = self._capture
+        if not key or key != hop.key:
+            return []
+        if heard is None:
+            return [[Span(f"listening on {hop.name} ...", "dim")]]
+        lines = (heard,) if isinstance(heard, str) else heard or ("nothing passed in 5 s",)
+        return [[Span(part, "accent")] for line in lines for part in wrapped(line, width)]
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
@@ -199,10 +244,14 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._close_entry()
                 event.stop()
             return
-        if event.key in ("escape", "q", "T") or event.character == "T":
+        if event.key in ("escape", "q", "ctrl+t"):
             self.dismiss(None)
         elif event.character == "t":
             self._open_entry()
+        elif event.character == "p":
+            self._probe()
+        elif event.character == "c":
+            self._capture_here()
         elif event.character == "n" and self._subject.nics > 1:
             self._next_nic()
         elif event.key in ("pageup", "pagedown"):
@@ -219,6 +268,10 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._open_entry()
             case "nic":
                 self._next_nic()
+            case "probe":
+                self._probe()
+            case "capture":
+                self._capture_here()
             case _:
                 self.dismiss(None)
 
@@ -246,7 +299,23 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._trace, self._problem = None, ""
         self._show_hops()
         self._draw()
-        self._ask(self._snapshot, subject)
+        self._ask(self._snapshot, subject, False)
+
+    def _capture_here(self) -> None:
+        """Listen on the link of the hop under the cursor for a moment."""
+        row = self.grid.cursor_item
+        links = self._snapshot.links
+        if row is None or links is None or row.hop.key not in links.links:
+            return
+        self._capture = row.hop.key, None
+        self._draw_facts()
+        self._listen(self._snapshot, row.hop.key)
+
+    def _probe(self) -> None:
+        """Ask on the wire, once; what was answered stays until the next time."""
+        self._probing = True
+        self._draw()
+        self._ask(self._snapshot, self._subject, True)
 
 
 _VERDICTS = {
@@ -256,6 +325,17 @@ _VERDICTS = {
     Verdict.NOT_SIMULATED: "nothing is broken as far as it can be told",
     Verdict.BROKEN: "the way is broken",
 }
+
+
+def _warning_lines(trace: Trace, width: int) -> list[SpanLine]:
+    found = [(hop, fact) for hop in trace.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
+    sign, style = SIGNS[Verdict.WARNING]
+    texts = [f"{sign} {hop.kind} {hop.name}: {fact.words}" for hop, fact in found]
+    return [[Span(part, style)] for text in texts for part in wrapped(text, width)]
+
+
+def _is_proven(trace: Trace) -> bool:
+    return any(fact.source in ON_THE_WIRE for hop in trace.hops for fact in hop.facts)
 
 
 def _words_of(hop: Hop) -> Cell:

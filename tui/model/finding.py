@@ -69,6 +69,10 @@ class Finding:
         return f"{self.check} of {self.subject}"
 
 
+ON_THE_WIRE = ("ARP probe", "ICMP echo")
+"""The sources of facts that were asked for on the wire."""
+
+
 class Verdict(StrEnum):
     """What a trace says of a hop."""
 

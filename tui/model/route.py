@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +72,39 @@ class FlowAnswer:
     """Why it could not be asked."""
 
 
-Question = RouteQuestion | FlowQuestion
-Answers = Mapping[Question, RouteAnswer | FlowAnswer]
+class ProbeKind(StrEnum):
+    """How somebody is asked on the wire."""
+
+    ARP = "ARP"
+    PING = "ping"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeQuestion:
+    """Who answers on the wire? Asked on request only."""
+
+    netns: str
+    """The key of the namespace that asks."""
+    link: str
+    """The key of the link that it asks by; "" for a ping by whatever link its routes say."""
+    address: str
+    kind: ProbeKind
+    sender: str = ""
+    """The address that asks for ARP; "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """Who answered."""
+
+    who: tuple[str, ...] = ()
+    """MACs, or for a ping the address; () for nobody."""
+    took_ms: float | None = None
+    """How long the first took."""
+    problem: str = ""
+    """Why it could not be asked."""
+
+
+Question = RouteQuestion | FlowQuestion | ProbeQuestion
+Answer = RouteAnswer | FlowAnswer | ProbeAnswer
+Answers = Mapping[Question, Answer]

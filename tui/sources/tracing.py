@@ -1,27 +1,25 @@
 """What a path trace asks: the kernel of a namespace where it sends a packet (RTM_GETROUTE, rtnetlink(7)), and Open
-vSwitch what it does with a frame (ofproto/trace, ovs-vswitchd(8))."""
+vSwitch what it does with a frame."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import socket
 import struct
-import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tui.model.link import link_key
-from tui.model.route import FlowAnswer, FlowQuestion, Question, RouteAnswer, RouteQuestion
+from tui.model.route import Answer, FlowQuestion, ProbeAnswer, ProbeQuestion, Question, RouteAnswer, RouteQuestion
 from tui.model.text import clean
 from tui.sources.inside import inside
 from tui.sources.netlink.kinds import address
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attribute, attributes, number
+from tui.sources.ovs_trace import ask_switch
+from tui.sources.probe import probe
 
 if TYPE_CHECKING:
-    from tui.model.link import Netns
+    from tui.model.link import Links, Netns
 
 _GET_ROUTE = 26
 _HEAD = struct.Struct("=BBBBBBBBI")
@@ -29,25 +27,37 @@ _HEAD = struct.Struct("=BBBBBBBBI")
 _LOOKUP_TABLE = 0x1000
 _DESTINATION, _SOURCE, _IIF, _OIF, _GATEWAY, _PREFERRED, _TABLE, _VIA = 1, 2, 3, 4, 5, 7, 15, 18
 _KINDS = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")
-_DEADLINE_S = 5.0
-_ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.MULTILINE)
-_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def ask(questions: Iterable[Question], namespaces: Mapping[str, Netns]) -> dict[Question, RouteAnswer | FlowAnswer]:
+def ask(questions: Iterable[Question], links: Links) -> dict[Question, Answer]:
     """Return an answer to each question. Enters the namespaces with the calling thread, and comes back; may take as
-    long as ovs-vswitchd does, 5 s a question at most."""
-    found: dict[Question, RouteAnswer | FlowAnswer] = {}
+    long as ovs-vswitchd does, 6 s a question at most."""
+    found: dict[Question, Answer] = {}
     by_netns: dict[str, list[RouteQuestion]] = {}
     for question in questions:
         if isinstance(question, FlowQuestion):
-            found[question] = _ask_switch(question)
+            found[question] = ask_switch(question)
+        elif isinstance(question, ProbeQuestion):
+            found[question] = _ask_wire(question, links)
         else:
             by_netns.setdefault(question.netns, []).append(question)
     for key, asked in by_netns.items():
-        answers = _ask_netns(namespaces.get(key), asked)
+        answers = _ask_netns(links.namespaces.get(key), asked)
         found |= {question: answers[question] for question in asked}
     return found
+
+
+def _ask_wire(question: ProbeQuestion, links: Links) -> ProbeAnswer:
+    netns, link = links.namespaces.get(question.netns), links.links.get(question.link)
+    if netns is None or (question.link and link is None):
+        return ProbeAnswer(problem="it is gone")
+    try:
+        with inside(netns):
+            return probe(question, link.raw_name if link is not None else "")
+    except PermissionError:
+        return ProbeAnswer(problem="not root")
+    except OSError as error:
+        return ProbeAnswer(problem=clean(error.strerror or str(error)))
 
 
 def _ask_netns(netns: Netns | None, asked: list[RouteQuestion]) -> dict[RouteQuestion, RouteAnswer]:
@@ -100,23 +110,3 @@ def _packed(family: int, text: str) -> bytes:
         return socket.inet_pton(family, text)
     except OSError as error:
         raise ValueError(f"{text} is no address of this family") from error
-
-
-def _ask_switch(question: FlowQuestion) -> FlowAnswer:
-    program = shutil.which("ovs-appctl", path=_PATH)
-    if program is None:
-        return FlowAnswer(problem="ovs-appctl is not installed")
-    flow = f"in_port={question.port},dl_src={question.source_mac},dl_dst={question.destination_mac},arp"
-    try:
-        done = subprocess.run(
-            [program, f"--timeout={_DEADLINE_S:.0f}", "ofproto/trace", question.bridge, flow],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=_DEADLINE_S + 1,
-            check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return FlowAnswer(problem=clean(str(error)))
-    found = _ACTIONS.search(done.stdout)
-    if done.returncode or found is None:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        return FlowAnswer(problem=clean(lines[-1]) if lines else f"ovs-appctl ended with {done.returncode}")
-    return FlowAnswer(actions=clean(found[1]))

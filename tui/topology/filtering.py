@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from tui.model.firewall_facts import chains_by_name, link_fits, target_of
+from tui.model.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,8 @@ class Outcome(StrEnum):
 
     ACCEPT = "accept"
     DROP = "drop"
+    REWRITE = "rewrite"
+    """It goes on with another source."""
     UNCLEAR = "unclear"
 
 
@@ -70,9 +73,9 @@ class Judgement:
 
     @property
     def place(self) -> str:
-        """Family, table and chain."""
+        """Family, table and chain, cleaned: the model has their raw names."""
         chain = self.within or self.chain
-        return f"{chain.family} {chain.table} {chain.name}"
+        return clean(f"{chain.family} {chain.table} {chain.name}")
 
 
 def base_chains(firewall: Firewall, hook: str, families: Iterable[str], kinds: Iterable[str]) -> list[FirewallChain]:
@@ -93,6 +96,8 @@ def judge(firewall: Firewall, chain: FirewallChain, packet: Packet) -> Judgement
     outcome = Outcome(next(iter(outcomes)))
     if outcome is Outcome.DROP and _FALL not in ends:
         return Judgement(chain, outcome, walk.dropping, walk.dropping_in)
+    if outcome is Outcome.REWRITE:
+        return Judgement(chain, outcome, walk.rewriting, walk.rewriting_in)
     return Judgement(chain, outcome)
 
 
@@ -108,6 +113,8 @@ class _Walk:
     packet: Packet
     dropping: FirewallRule | None = None
     dropping_in: FirewallChain | None = None
+    rewriting: FirewallRule | None = None
+    rewriting_in: FirewallChain | None = None
     unclear: FirewallRule | None = None
     unclear_in: FirewallChain | None = None
     seen: set[str] = field(default_factory=set)
@@ -134,8 +141,12 @@ class _Walk:
     def _ends_of(self, chain: FirewallChain, rule: FirewallRule, depth: int) -> tuple[set[str], bool]:
         """Return what the verdict of a rule leads to, and whether it leaves the chain for its caller."""
         match rule.verdict.partition(" ")[0]:
-            case "accept" | "masquerade" | "snat" | "dnat" | "redirect":
+            case "accept" | "dnat" | "redirect":
                 return {Outcome.ACCEPT}, False
+            case "masquerade" | "snat":
+                if self.rewriting is None:
+                    self.rewriting, self.rewriting_in = rule, chain
+                return {Outcome.REWRITE}, False
             case "drop" | "reject":
                 if self.dropping is None:
                     self.dropping, self.dropping_in = rule, chain

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_MAC = 0x525400123456
 """What QEMU gives its first NIC that is given none; the next gets one more (qemu_macaddr_default_if_unset)."""
+_GUESSED = frozenset({"arp", "neighbour"})
+"""Sources of addresses that are tables of the kernel."""
 _WITHOUT_LINK = frozenset({"user", "passt", "slirp", "socket", "vhost-user", "vhostuser", "hubport", "stream", "dgram"})
 
 
@@ -67,7 +69,8 @@ class Guests:
     def __init__(self, snapshot: HostSnapshot, wiring: Wiring) -> None:
         self._snapshot = snapshot
         self._wiring = wiring
-        self._addresses = dict(_addresses(snapshot))
+        self._told = _told_addresses(snapshot)
+        self._resolved = _resolved_addresses(snapshot)
         self._named: dict[str, list[Link]] = {}
         for link in wiring.links.values():
             self._named.setdefault(link.name, []).append(link)
@@ -93,8 +96,12 @@ class Guests:
         return self._pids.get(tap, set())
 
     def addresses_of(self, mac: str) -> tuple[str, ...]:
-        """Return the addresses that a MAC is known by, those of the surest source first."""
-        return tuple(dict.fromkeys(self._addresses.get(mac, ())))
+        """Return the addresses that a MAC is known by: told by leases or agents, else resolved by the kernel."""
+        return tuple(dict.fromkeys(self._told.get(mac) or self._resolved.get(mac) or ()))
+
+    def told(self, address: str) -> list[GuestNic]:
+        """Return the NICs that leases or agents say have an address; what the kernel has resolved may be of old."""
+        return [nic for nic in self.nics if address in self._told.get(nic.mac, ())]
 
     def _of_domains(self) -> Iterator[GuestNic]:
         qemus = {process.uuid: process for process in self._snapshot.processes.values() if process.libvirt_name}
@@ -164,17 +171,28 @@ def _macs(nics: Iterable[QemuNic]) -> list[str]:
     return [mac or next(free) for mac in found]
 
 
-def _addresses(snapshot: HostSnapshot) -> dict[str, list[str]]:
-    """Return addresses by MAC: what libvirt and the agents tell, leases, and what the kernel has resolved."""
+def _told_addresses(snapshot: HostSnapshot) -> dict[str, list[str]]:
+    """Return addresses by MAC: what libvirt and the agents tell, and leases."""
     found: dict[str, list[str]] = {}
     for told in snapshot.addresses.values():
         for address in told:
-            found.setdefault(address.mac.lower(), []).append(address.address)
+            if address.source not in _GUESSED:
+                found.setdefault(address.mac.lower(), []).append(address.address)
     networks = snapshot.networks.networks.values() if snapshot.networks is not None else ()
     leases = [lease for network in networks for lease in network.leases or ()]
     leases += [lease for dnsmasq in snapshot.dnsmasqs for lease in dnsmasq.leases or ()]
     for lease in leases:
         found.setdefault(lease.mac.lower(), []).append(lease.address)
+    return found
+
+
+def _resolved_addresses(snapshot: HostSnapshot) -> dict[str, list[str]]:
+    """Return addresses by MAC as neighbour tables have them."""
+    found: dict[str, list[str]] = {}
+    for told in snapshot.addresses.values():
+        for address in told:
+            if address.source in _GUESSED:
+                found.setdefault(address.mac.lower(), []).append(address.address)
     neighbours = snapshot.links.neighbours.values() if snapshot.links is not None else ()
     for entry in (entry for table in neighbours for entry in table):
         if entry.mac and not entry.address.lower().startswith("fe80:"):

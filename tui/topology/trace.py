@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 from tui.model.finding import Fact, Hop, Layer, Trace, Verdict
 from tui.topology import trace_ovs
 from tui.topology.trace_cause import cause_of
+from tui.topology.trace_ends import dead_end, heard, next_hop, no_router, tunnel_facts
 from tui.topology.trace_facts import broken, good, mend, unknown
 from tui.topology.trace_filter import bridge_hop, forward_hop, ingress_facts, nat_hop, without_nat
-from tui.topology.trace_gateway import Place, find_gateway, locate, same_network
+from tui.topology.trace_gateway import Place, find_gateway, locate, same_network, some_address
 from tui.topology.trace_guest import guest_hop
 from tui.topology.trace_legs import Leg, leg_as_far, leg_between, leg_out
 from tui.topology.trace_links import LegJudge
+from tui.topology.trace_proof import answers_ping
 from tui.topology.trace_router import Router, resolved
-from tui.topology.trace_scene import OUTSIDE, Query, Scene, flow_to
+from tui.topology.trace_scene import OUTSIDE, Scene, flow_to
 
 if TYPE_CHECKING:
     from tui.model.link import Link
     from tui.model.route import Answers, Question
-    from tui.model.snapshot import HostSnapshot
     from tui.topology.guests import GuestNic
     from tui.topology.trace_router import Turn
+    from tui.topology.trace_scene import Ground, Query
 
 MOST_ROUTERS = 12
 """Namespaces that one packet passes; more are a loop."""
@@ -37,9 +39,9 @@ class Traced:
     questions: tuple[Question, ...]
 
 
-def trace(snapshot: HostSnapshot, query: Query, answers: Answers) -> Traced:
+def trace(ground: Ground, query: Query, answers: Answers) -> Traced:
     """Return the way that `query` asks for, as far as `answers` let it be known."""
-    scene = Scene(snapshot, answers)
+    scene = Scene(ground.snapshot, answers, ground=ground, probe=query.probe)
     walk = _Walk(scene, query)
     walk.run()
     hops = tuple(walk.hops)
@@ -57,11 +59,18 @@ class _Walk:
         self._flow = flow_to(query.to, ())
         self._nat: tuple[int, Link] | None = None
         """The NAT hop that left the source as it was, and the link behind it."""
-        self._passed: set[str] = set()
+        self._passed: list[tuple[str, str]] = []
+        """The namespaces that the packet came by, in their order, and by which of their links."""
         self.hops: list[Hop] = []
         self.source = ""
 
     def run(self) -> None:
+        """Walk the whole way."""
+        self._start()
+        if self._passed and self.hops:
+            self._append(*answers_ping(self._scene, self._passed[0][0], self._flow))
+
+    def _start(self) -> None:
         """Start where the query says."""
         if self._query.link:
             self._from_link()
@@ -104,7 +113,7 @@ class _Walk:
 
     def _from_guest(self, nic: GuestNic) -> None:
         self.source = nic.name
-        self._flow = flow_to(self._query.to, nic.addresses, nic.mac)
+        self._flow = flow_to(self._query.to, self._likely(nic), nic.mac)
         self.hops.append(guest_hop(self._scene, nic))
         if nic.tap is not None:
             self._on_segment(nic.tap, self._expected(nic))
@@ -115,6 +124,13 @@ class _Walk:
             self._through(self._wiring.home, None, None)
         elif nic.running:
             self._missing_tap(nic)
+
+    def _likely(self, nic: GuestNic) -> tuple[str, ...]:
+        """The addresses of a guest, those first that somebody on its segment shares the network of: a MAC may be known
+        elsewhere as well."""
+        ends = self._wiring.endpoints(nic.tap) if nic.tap is not None else []
+        near = [address for address in nic.addresses if any(self._scene.shares(link, address) for link in ends)]
+        return tuple(dict.fromkeys((*near, *nic.addresses)))
 
     def _missing_tap(self, nic: GuestNic) -> None:
         if not self._wiring.links:
@@ -140,6 +156,10 @@ class _Walk:
     def _add(self, kind: str, name: str, netns: str, key: str, *facts: Fact) -> None:
         self.hops.append(Hop(kind, name, netns, key, facts))
 
+    def _append(self, *facts: Fact) -> None:
+        """More facts of the last hop."""
+        self.hops[-1] = replace(self.hops[-1], facts=(*self.hops[-1].facts, *facts))
+
     # The first segment
 
     def _on_segment(self, start: str, expected: str) -> None:
@@ -159,13 +179,19 @@ class _Walk:
         if gateway is None:
             self._without_gateway(start, expected)
             return
+        if not flow.source and gateway.link is not None:
+            self._flow = replace(flow, source=some_address(self._scene, gateway.link, gateway.address))
         self._to_place(start, gateway, expected, first=True, gateway=gateway)
 
     def _without_gateway(self, start: str, expected: str) -> None:
-        leg = self._way_out(start, "") or leg_as_far(self._wiring, start)
+        leg = self._way_out(start, "")
+        ends = leg is None
+        leg = leg or leg_as_far(self._wiring, start)
         if expected and start in leg.loose:
             leg = replace(leg, bridge=expected)
         self._cross(leg, first=True)
+        if ends:
+            self._append(*no_router(self._scene, leg, self.hops[-1].name, self._flow.source))
         self._beyond(leg, None, self._flow.destination if not self._flow.outside else "")
 
     def _way_out(self, start: str, mac: str) -> Leg | None:
@@ -182,72 +208,44 @@ class _Walk:
         leg = leg_between(self._wiring, start, place.node, expected)
         self._cross(leg, first=first)
         if oif is not None and self.hops:
-            self._note_resolved(oif, place.address)
+            self._note_resolved(oif, place)
         if place.nic is not None:
             self.hops.append(guest_hop(self._scene, place.nic))
             if place.address != self._flow.destination:
                 fact = unknown("a guest: what it does with the packet is not seen", "")
-                self.hops[-1] = replace(self.hops[-1], facts=(*self.hops[-1].facts, fact))
+                self._append(fact)
         elif place.link is not None:
             self._through(place.link.netns, place.link, gateway)
 
-    def _note_resolved(self, oif: Link, address: str) -> None:
+    def _note_resolved(self, oif: Link, place: Place) -> None:
         """What the router knows of the next one's address belongs to the last hop of the segment."""
-        fact = resolved(self._scene, oif, address)
-        if fact is not None and fact.verdict is Verdict.BROKEN:
-            self.hops[-1] = replace(self.hops[-1], facts=(*self.hops[-1].facts, fact))
+        mac = place.nic.mac if place.nic is not None else place.link.mac if place.link is not None else ""
+        fact = resolved(self._scene, oif, place.address, mac)
+        if fact is not None and (fact.verdict is not Verdict.GOOD or self._query.probe):
+            self._append(fact)
 
     def _to_unseen(self, start: str, place: Place, expected: str, *, first: bool, oif: Link | None) -> None:
-        entry = self._scene.neighbour(oif.key, place.address) if oif is not None else None
+        askers = [oif] if oif is not None else self._wiring.endpoints(start)
+        known = (self._scene.neighbour(link.key, place.address) for link in askers)
+        entry = next((entry for entry in known if entry is not None and entry.mac), None)
         leg = self._way_out(start, entry.mac if entry is not None else "")
         ends = leg is None
         leg = leg or leg_as_far(self._wiring, start)
         if expected and start in leg.loose:
             leg = replace(leg, bridge=expected)
         self._cross(leg, first=first)
-        answers = entry is not None and entry.mac != ""
-        if ends and not answers and not leg.loose and self._is_dead_end(leg):
-            self._no_uplink()
+        if ends and entry is None:
+            self._append(*dead_end(self._scene, leg, self.hops[-1].name))
         self._beyond(leg, oif, place.address)
-
-    def _is_dead_end(self, leg: Leg) -> bool:
-        """Whether a leg ends in a bridge that only guests are plugged into besides."""
-        ports = self._wiring.ports.get(leg.nodes[-1], ())
-        others = [port for port in ports if port not in leg.nodes and port not in self._scene.guests.by_tap]
-        return self._wiring.is_bridge(leg.nodes[-1]) and not others
-
-    def _no_uplink(self) -> None:
-        """The segment ends in a bridge that nothing leads out of."""
-        bridge = self.hops[-1]
-        words = f"no port of {bridge.name} leads out of this host, nor to the next hop"
-        remedy = mend(f"plug the uplink into {bridge.name}", "ip", "link", "set", "UPLINK", "master", bridge.name)
-        fact = broken(words, "IFLA_MASTER", "bridge-no-uplink", Layer.L2, remedy)
-        self.hops[-1] = replace(bridge, facts=(*bridge.facts, fact))
 
     def _beyond(self, leg: Leg, oif: Link | None, address: str) -> None:
         """What is behind the cable: known by what was heard of it."""
-        if address:
-            fact = resolved(self._scene, oif, address) if oif is not None else None
-            if fact is None and oif is not None and self._is_point_to_point(oif):
-                fact = good("at the other end of the link", "RTM_GETADDR")
-            netns = self._wiring.netns_name(oif.netns) if oif is not None else ""
-            key = oif.key if oif is not None else ""
-            self._add("next-hop", address, netns, key, fact or self._heard(leg, f"{address} was not asked yet"))
-        else:
-            self._add("outside", OUTSIDE, "", "", self._heard(leg, "what is there cannot be seen from here"))
-
-    def _is_point_to_point(self, link: Link) -> bool:
-        return any(address.peer for address in self._wiring.addresses(link)) or link.kind in ("wireguard", "ppp")
-
-    def _heard(self, leg: Leg, otherwise: str) -> Fact:
-        """Whether the bridge has learned anybody behind the link that leads out."""
-        last = leg.nodes[-1]
-        macs = self._scene.learned().get(last, frozenset())
-        if macs and self._wiring.leads_out(last):
-            link = self._wiring.link(last)
-            name = link.name if link is not None else "the uplink"
-            return good(f"the bridge hears {len(macs)} addresses behind {name}", "RTM_GETNEIGH AF_BRIDGE")
-        return unknown(otherwise, "RTM_GETNEIGH")
+        if not address:
+            self._add("outside", OUTSIDE, "", "", heard(self._scene, leg, "what is there cannot be seen from here"))
+            return
+        netns = self._wiring.netns_name(oif.netns) if oif is not None else ""
+        key = oif.key if oif is not None else ""
+        self._add("next-hop", address, netns, key, next_hop(self._scene, leg, oif, address))
 
     def _cross(self, leg: Leg, *, first: bool) -> None:
         """Add the hops of a leg, each link and bridge once."""
@@ -260,9 +258,9 @@ class _Walk:
             if link is None:
                 self.hops.append(trace_ovs.port_hop(self._scene, leg, at))
                 continue
-            hop = judge.hop(at)
-            extra = [*trace_ovs.port_facts(self._scene, leg, at), *self._ingress(link)]
-            self.hops.append(replace(hop, facts=(*hop.facts, *extra)))
+            self.hops.append(judge.hop(at))
+            self._append(*trace_ovs.port_facts(self._scene, leg, at), *self._ingress(link))
+            self._append(*tunnel_facts(self._scene, link))
             self._filter_at(leg, at)
 
     def _ingress(self, link: Link) -> list[Fact]:
@@ -283,15 +281,16 @@ class _Walk:
     # Namespaces that pass it on
 
     def _through(self, netns: str, inl: Link | None, gateway: Place | None, out: Link | None = None) -> None:
-        if netns in self._passed or len(self._passed) >= MOST_ROUTERS:
-            name = self._wiring.netns_name(netns)
+        name, entry = self._wiring.netns_name(netns), (netns, inl.key if inl is not None else "")
+        if entry in self._passed or len(self._passed) >= MOST_ROUTERS:
             loop = broken("the packet comes by here again: a loop", "RTM_GETROUTE", "loop", Layer.L3)
             self._add("router", name, name, netns, loop)
             return
-        self._passed.add(netns)
+        self._passed.append(entry)
         turn = Router(self._scene, netns, inl, self._flow).turn(gateway)
-        name = self._wiring.netns_name(netns)
         self._add("router" if inl is not None else "host", name, name, netns, *turn.facts)
+        if out is not None and turn.oif is not None and turn.oif.key != out.key:
+            self._append(good(f"leaves by {turn.oif.name}, not by {out.name}", "RTM_GETROUTE"))
         self._settle_nat()
         if turn.arrived:
             if inl is not None:

@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Hop, Layer
-from tui.model.firewall_facts import nat_of
-from tui.topology.filtering import Outcome, Packet, base_chains, judge, matches
+from tui.model.text import clean
+from tui.topology.filtering import Outcome, Packet, base_chains, judge
 from tui.topology.trace_facts import broken, good, inside, mend, not_simulated, unknown, warning
 
 if TYPE_CHECKING:
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from tui.topology.trace_scene import Flow, Scene
 
 _SOURCES = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save", "iptables-legacy": "iptables-legacy-save"}
+_RULES = "nft list ruleset"
 _FILTERS = ("filter", "route")
+_HOOKS = {
+    "input": ("prerouting", "input"),
+    "forward": ("prerouting", "forward", "postrouting"),
+    "output": ("output", "postrouting"),
+}
+_ANSWERED_BY = {"input": "output", "forward": "forward", "output": "input"}
 
 
 def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, flow: Flow) -> Hop:
@@ -30,12 +37,9 @@ def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, fl
     there = Packet(_raw(inl), _raw(oif), flow.source, flow.destination)
     back = Packet(_raw(oif), _raw(inl), flow.destination, flow.source, reply=True)
     hook = "output" if inl is None else "input" if oif is None else "forward"
-    back_hook = {"output": "input", "input": "output", "forward": "forward"}[hook]
     families = ("ip6" if flow.version == 6 else "ip", "inet")
-    hooks = [*(["prerouting"] if inl is not None else []), hook, *(["postrouting"] if oif is not None else [])]
-    facts = _hook_facts(scene, netns, hooks, families, there)
-    back_hooks = [h for h in (back_hook, "prerouting", "postrouting") if h == back_hook or h in hooks]
-    facts += _hook_facts(scene, netns, back_hooks, families, back)
+    facts = _hook_facts(scene, netns, _HOOKS[hook], families, there)
+    facts += _hook_facts(scene, netns, _HOOKS[_ANSWERED_BY[hook]], families, back)
     return Hop("filter", hook, scene.wiring.netns_name(netns), netns, _summed(scene, netns, facts))
 
 
@@ -96,10 +100,10 @@ def _summed(scene: Scene, netns: str, facts: list[Fact]) -> tuple[Fact, ...]:
     """The facts, or why there are none."""
     firewall = scene.firewall(netns)
     if firewall is None:
-        return (unknown("its firewall was not read", "nft list ruleset"),)
+        return (unknown("its firewall was not read", _RULES),)
     if firewall.problem:
-        return (unknown(f"its firewall cannot be read: {firewall.problem}", "nft list ruleset"),)
-    return tuple(dict.fromkeys(facts)) or (good("has no rule for this", "nft list ruleset"),)
+        return (unknown(f"its firewall cannot be read: {firewall.problem}", _RULES),)
+    return tuple(dict.fromkeys(facts)) or (good("has no rule for this", _RULES),)
 
 
 def _fact(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, bridge: str = "") -> Fact:
@@ -112,7 +116,7 @@ def _fact(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, br
         rule = f": {found.rule.text}" if found.rule is not None else ""
         return not_simulated(f"{where} has a rule that is not understood{rule}", source)
     cause = "filter-drop" if found.rule is not None else "policy-drop"
-    by = f"the rule: {found.rule.text}" if found.rule is not None else f"the policy of {found.chain.name}"
+    by = f"the rule: {found.rule.text}" if found.rule is not None else f"the policy of {clean(found.chain.name)}"
     if bridge:
         cause = "bridge-nf-drop"
         by += f"; bridge-nf-call-iptables has frames on {bridge} filtered as well"
@@ -155,36 +159,28 @@ class Rewritten:
 
 def nat_hop(scene: Scene, netns: str, inl: Link | None, oif: Link, flow: Flow, gateway: str) -> Rewritten:
     """Return what the NAT rules of a namespace do with a packet that leaves by a link."""
-    name = scene.wiring.netns_name(netns)
     firewall = scene.firewall(netns)
     if firewall is None or firewall.problem:
-        fact = unknown("its NAT rules were not read", "nft list ruleset")
-        return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), "", True)
-    packet = Packet("", oif.raw_name, flow.source, flow.destination)
-    for nat in nat_of(firewall):
-        if nat.family not in (("ip6", "inet") if flow.version == 6 else ("ip", "inet")):
-            continue
-        rule = replace(nat.rule, **_asked(nat))  # type: ignore[arg-type]
-        match = matches(rule, packet)
-        if match is False:
-            continue
-        if match is None:
-            fact = not_simulated(
-                f"a rule that is not understood may rewrite the source: {nat.rule.text}", "nft list ruleset"
-            )
-            return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), "", True)
-        own = scene.own_address(oif, flow.version, gateway) if nat.kind == "masquerade" else _first_of(nat.to)
-        fact = good(f"leaves as {own or '?'} ({nat.kind})", "nft list ruleset")
-        return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), own, True)
-    fact = good(f"the source {flow.source or ''} is not rewritten".replace("  ", " "), "nft list ruleset")
-    return Rewritten(Hop("nat", "NAT", name, netns, (fact,)), flow.source, False)
+        return _rewritten(scene, netns, unknown("its NAT rules were not read", _RULES), "", done=True)
+    packet = Packet(_raw(inl), oif.raw_name, flow.source, flow.destination)
+    families = ("ip6" if flow.version == 6 else "ip", "inet")
+    for chain in base_chains(firewall, "postrouting", families, ("nat",)):
+        found = judge(firewall, chain, packet)
+        if found.outcome is Outcome.UNCLEAR:
+            rule = found.rule.text if found.rule is not None else found.place
+            words = f"a rule that is not understood may rewrite the source: {rule}"
+            return _rewritten(scene, netns, not_simulated(words, _RULES), "", done=True)
+        if found.outcome is Outcome.REWRITE and found.rule is not None:
+            masked = found.rule.verdict == "masquerade"
+            own = scene.own_address(oif, flow.version, gateway) if masked else _first_of(found.rule.to)
+            fact = good(f"leaves as {own or '?'} ({found.rule.verdict})", _RULES)
+            return _rewritten(scene, netns, fact, own, done=True)
+    source = flow.source or "of the packet"
+    return _rewritten(scene, netns, good(f"the source {source} is not rewritten", _RULES), flow.source, done=False)
 
 
-def _asked(nat: object) -> dict[str, object]:
-    """What a NAT rule and the jumps that lead to it ask for, as one rule."""
-    asked = {name: str(getattr(nat, name)) for name in ("iif", "oif", "source", "destination")}
-    negated = frozenset(name for name, value in asked.items() if value.startswith("!"))
-    return {name: value.removeprefix("!") for name, value in asked.items()} | {"negated": negated}
+def _rewritten(scene: Scene, netns: str, fact: Fact, source: str, *, done: bool) -> Rewritten:
+    return Rewritten(Hop("nat", "NAT", scene.wiring.netns_name(netns), netns, (fact,)), source, done)
 
 
 def _first_of(to: str) -> str:
@@ -198,7 +194,7 @@ def without_nat(scene: Scene, hop: Hop, flow: Flow, oif: Link, *, proven: bool) 
     has been seen to know no way back."""
     if not is_private(flow.source) or (scene.shares(oif, flow.source) and not proven):
         return hop
-    netns = next((n for n in scene.wiring.namespaces.values() if n.key == hop.key), None)
+    netns = scene.netns(hop.key)
     words = f"{flow.source} is a private address and leaves by {oif.name} as it is"
     rule = ("nft", "add", "rule", "ip", "nat", "postrouting", "oifname", oif.raw_name, "masquerade")
     remedy = mend("rewrite it (masquerade), or give the next router a route back", *inside(netns, *rule))
@@ -207,7 +203,7 @@ def without_nat(scene: Scene, hop: Hop, flow: Flow, oif: Link, *, proven: bool) 
             f"{words}, and the next router knows no way back to it", "RTM_GETROUTE", "no-nat", Layer.L3, remedy
         )
     else:
-        fact = warning(f"{words}: is there a way back?", "nft list ruleset", "no-nat", Layer.L3, remedy)
+        fact = warning(f"{words}: is there a way back?", _RULES, "no-nat", Layer.L3, remedy)
     return replace(hop, facts=(fact,))
 
 

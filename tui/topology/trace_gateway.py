@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tui.topology.trace_scene import Scene
 
 
+_SERVES = 4
+"""What a DHCP server counts for; a libvirt network counts twice that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Who has an address."""
@@ -38,8 +42,10 @@ class Place:
 def find_gateway(scene: Scene, start: str, source: str) -> Place | None:
     """Return the router that a guest behind the link `start` most likely uses; None where nothing tells."""
     ends = [link for link in scene.wiring.endpoints(start) if link.key != start]
+    # Where the segment leads out of the host the gateway may be there: then it takes more than an address.
+    least = _SERVES if scene.wiring.way_out(start) is not None else 1
     if not source:
-        return _best(scene, ends, lambda link: _own(scene, link), "")
+        return _best(scene, ends, lambda link: _own(scene, link), "", least)
     near = [link for link in ends if scene.shares(link, source)]
     for link in near:
         gateway = scene.default_gateway(link)
@@ -47,9 +53,10 @@ def find_gateway(scene: Scene, start: str, source: str) -> Place | None:
             place = locate(scene, start, gateway)
             why = f"the default gateway of {link.name}, on the same segment"
             return Place(gateway, place.link, place.nic, why)
-    if (best := _best(scene, near, lambda link: scene.own_address(link, _version(source), source), source)) is not None:
+    best = _best(scene, near, lambda link: scene.own_address(link, _version(source), source), source, least)
+    if best is not None:
         return best
-    return _bare(scene, ends, source) or _apart(scene, start, source)
+    return _bare(scene, ends, source, served=least == _SERVES) or _apart(scene, start, source)
 
 
 def _version(address: str) -> int:
@@ -60,10 +67,10 @@ def _own(scene: Scene, link: Link) -> str:
     return scene.own_address(link, 4)
 
 
-def _best(scene: Scene, links: list[Link], address: Callable[[Link], str], source: str) -> Place | None:
+def _best(scene: Scene, links: list[Link], address: Callable[[Link], str], source: str, least: int = 1) -> Place | None:
     scored = [(_score(scene, link, address(link), source), -at, link) for at, link in enumerate(links)]
     best = max(scored, default=None, key=lambda item: item[:2])
-    if best is None or best[0] == 0:
+    if best is None or best[0] < least:
         return None
     own = address(best[2])
     return Place(own, best[2], why=_why(scene, best[2], source)) if own else None
@@ -72,7 +79,7 @@ def _best(scene: Scene, links: list[Link], address: Callable[[Link], str], sourc
 def _score(scene: Scene, link: Link, own: str, source: str) -> int:
     """How much a link looks like a gateway: that of a libvirt network, one with a DHCP server, one of a namespace that
     has other links as well, the first address of its network."""
-    score = 8 * _of_network(scene, link) + 4 * _has_dhcp(scene, link, source)
+    score = 2 * _SERVES * _of_network(scene, link) + _SERVES * _has_dhcp(scene, link, source)
     score += 2 * _leads_on(scene, link)
     return score + (1 if own.endswith((".1", ".254", "::1")) else 0)
 
@@ -119,12 +126,13 @@ def _leads_on(scene: Scene, link: Link) -> bool:
     return any(o.kind != "loopback" and scene.wiring.addresses(o) for o in others)
 
 
-def _bare(scene: Scene, ends: list[Link], source: str) -> Place | None:
-    """A link of the segment that should be the gateway and has no address in the guest's network."""
+def _bare(scene: Scene, ends: list[Link], source: str, *, served: bool) -> Place | None:
+    """A link of the segment that should be the gateway and has no address in the guest's network; only one that serves
+    it, if `served` is asked for."""
     for link in ends:
-        served = _of_network(scene, link) or _has_dhcp(scene, link, source)
+        serves = _of_network(scene, link) or _has_dhcp(scene, link, source)
         leads = link.kind != "bridge" and not scene.wiring.addresses(link) and _leads_on(scene, link)
-        if served or leads:
+        if serves or (leads and not served):
             return Place("", link, why=_why(scene, link, source), bare=True)
     return None
 
@@ -182,3 +190,12 @@ def same_network(scene: Scene, place: Place | None, a: str, b: str) -> bool:
     if link is not None and scene.shares(link, a):
         return scene.shares(link, b) and a != b
     return ip_address(b) in ip_network(f"{a}/{64 if ':' in a else 24}", strict=False)
+
+
+def some_address(scene: Scene, link: Link, gateway: str) -> str:
+    """Return an address of the gateway's network that stands for that of a guest of which none is known."""
+    own = next((a for a in scene.wiring.addresses(link) if a.address == gateway), None)
+    if own is None:
+        return ""
+    hosts = ip_network(f"{own.address}/{own.prefix}", strict=False).hosts()
+    return next((str(host) for host, _ in zip(hosts, range(3), strict=False) if str(host) != gateway), "")

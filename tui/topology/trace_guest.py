@@ -85,7 +85,12 @@ def _mac(scene: Scene, nic: GuestNic) -> list[Fact]:
 
 def _address(scene: Scene, nic: GuestNic) -> list[Fact]:
     if not nic.addresses:
-        return [unknown("no address of it is known: no lease, no agent, no neighbour", "DHCP leases, RTM_GETNEIGH")]
+        return [
+            unknown(
+                "no address of it is known: no lease, no agent, no neighbour",
+                "DHCP leases, RTM_GETNEIGH",
+            )
+        ]
     facts = [good(f"known by {', '.join(nic.addresses[:3])}", "DHCP leases, agent, RTM_GETNEIGH")]
     if nic.tap is not None:
         for address in nic.addresses:
@@ -103,8 +108,8 @@ def duplicates(scene: Scene, start: str, address: str, mac: str, own: str = "") 
     ]
     found = [(f"{link.name} in {scene.wiring.netns_name(link.netns)}", "RTM_GETADDR") for link in links]
     found += [
-        (nic.name, "DHCP leases, agent, RTM_GETNEIGH")
-        for nic in scene.guests.with_address(address)
+        (nic.name, "DHCP leases, agent")
+        for nic in scene.guests.told(address)
         if nic.running and nic.tap in reached and nic.tap != start and nic.mac != mac
     ]
     remedy = mend(f"give one of them another address than {address}")

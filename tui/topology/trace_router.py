@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Layer
 from tui.model.route import RouteAnswer, RouteQuestion
-from tui.topology.trace_facts import broken, good, inside, mend, unknown
+from tui.topology.trace_facts import broken, good, inside, mend, unknown, warning
 from tui.topology.trace_guest import duplicates
+from tui.topology.trace_proof import answers_arp
 
 if TYPE_CHECKING:
     from tui.model.finding import Remedy
@@ -22,6 +23,8 @@ _SETTINGS = "RTM_GETNETCONF"
 _NEIGHBOURS = "RTM_GETNEIGH"
 _REVERSE = frozenset({errno.EINVAL, errno.EXDEV})
 _SILENT = frozenset({"failed", "incomplete"})
+_SURE = frozenset({"reachable", "permanent"})
+"""States of what was heard of lately, or set by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,12 @@ class Router:
 
     def _known_guest(self, link: Link) -> list[Fact]:
         """What the router has resolved the guest's address to."""
-        entry = self._scene.neighbour(link.key, self._flow.source) if self._flow.source else None
+        known = self._flow.guest_source
+        if not known or known != self._flow.source:
+            return []
+        if proof := answers_arp(self._scene, link, known, self._flow.mac, "guest-silent"):
+            return proof
+        entry = self._scene.neighbour(link.key, known)
         if entry is None:
             return []
         if entry.state in _SILENT:
@@ -104,6 +112,8 @@ class Router:
             words = f"takes {self._flow.source} to be {entry.mac}, not the guest's {self._flow.mac}"
             remedy = mend("find who else has that address, then forget the entry",
                           *self._command("ip", "neighbour", "flush", "dev", link.raw_name))  # fmt: skip
+            if entry.state not in _SURE:
+                return [warning(words, _NEIGHBOURS, "duplicate-ip", Layer.L3, remedy)]
             return [broken(words, _NEIGHBOURS, "duplicate-ip", Layer.L3, remedy)]
         return [good(f"has resolved {self._flow.source}: {entry.state}", _NEIGHBOURS)]
 
@@ -220,8 +230,11 @@ class Router:
         return mend("look at the way back", *self._command("ip", "route", "get", self._flow.source))
 
 
-def resolved(scene: Scene, link: Link, address: str) -> Fact | None:
-    """Return what a link has learned of the next hop; None where it never asked."""
+def resolved(scene: Scene, link: Link, address: str, mac: str = "") -> Fact | None:
+    """Return what a link has learned of the next hop, whose MAC should be `mac`, "" for any; None where it never
+    asked."""
+    if proof := answers_arp(scene, link, address, mac, "next-hop-dead"):
+        return proof[0]
     entry = scene.neighbour(link.key, address)
     if entry is None:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
-from tui.model.route import FlowAnswer, FlowQuestion, RouteAnswer, RouteQuestion
+from tui.model.route import FlowAnswer, FlowQuestion, ProbeAnswer, ProbeQuestion, RouteAnswer, RouteQuestion
 from tui.topology.guests import Guests
 from tui.topology.wiring import Wiring
 
@@ -35,6 +35,8 @@ class Query:
     """The key of the link."""
     to: str = ""
     """An address; "" for outside."""
+    probe: bool = False
+    """Whether it is also to be proven on the wire."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Flow:
     mac: str = ""
     """Of the sender, on the first segment."""
     guest_source: str = ""
-    """The source before anything rewrote it."""
+    """The source that the sender is known by; "" where one of its network stands for it."""
 
     @property
     def version(self) -> int:
@@ -56,14 +58,28 @@ class Flow:
         return 6 if ":" in self.destination else 4
 
 
-class Scene:
-    """All that a trace looks at."""
+class Ground:
+    """What is made of a snapshot once, however often it is traced."""
 
-    def __init__(self, snapshot: HostSnapshot, answers: Answers) -> None:
+    def __init__(self, snapshot: HostSnapshot) -> None:
         self.snapshot = snapshot
         self.wiring = Wiring(snapshot)
         self.guests = Guests(snapshot, self.wiring)
+
+
+class Scene:
+    """All that a trace looks at."""
+
+    def __init__(
+        self, snapshot: HostSnapshot, answers: Answers, *, ground: Ground | None = None, probe: bool = False
+    ) -> None:
+        """`ground` is what was made of the snapshot already."""
+        ground = ground or Ground(snapshot)
+        self.snapshot = snapshot
+        self.wiring = ground.wiring
+        self.guests = ground.guests
         self._answers = answers
+        self._probe = probe
         self.questions: dict[Question, None] = {}
         """What was asked and is not answered yet, in its order."""
 
@@ -81,6 +97,15 @@ class Scene:
         if isinstance(answer, FlowAnswer):
             return answer
         self.questions[question] = None
+        return None
+
+    def probed(self, question: ProbeQuestion) -> ProbeAnswer | None:
+        """Return who answered on the wire; None: it was not asked, or not yet."""
+        answer = self._answers.get(question)
+        if isinstance(answer, ProbeAnswer):
+            return answer
+        if self._probe:
+            self.questions[question] = None
         return None
 
     def netns(self, key: str) -> Netns | None:

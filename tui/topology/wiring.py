@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _PAIRS = frozenset({"veth", "netkit"})
 _ON_OTHERS = frozenset({"macvtap", "macvlan"})
 _TUNNELS = frozenset({"vxlan", "gretap", "geneve", "ip6gretap", "l2tpeth"})
+_INTERNAL = frozenset({"openvswitch", "tun"})
+"""What an internal port is to the kernel, with its own datapath and with that in userspace."""
 OVS = "ovs:"
 """Before the UUID of an Open vSwitch bridge, as a node."""
 OVS_PORT = "ovs-port:"
@@ -38,9 +40,12 @@ class Wiring:
         """What Open vSwitch says of a port, by its node."""
         self.ovs_bridges: dict[str, OvsBridge] = {}
         self._closed = frozenset(key for key, link in self.links.items() if _is_closed(link))
+        self._segments: dict[str, list[str]] = {}
         self._near: dict[str, list[str]] = {}
         self._on: dict[str, list[str]] = {}
         """The macvtaps and macvlans on a link."""
+        self._above: dict[str, list[str]] = {}
+        """The VLANs on a link."""
         self._by_name = {(link.netns, link.raw_name): link for link in self.links.values()}
         if snapshot.ovs is not None:
             self._add_ovs(snapshot.ovs)
@@ -117,7 +122,10 @@ class Wiring:
 
     def segment(self, start: str) -> list[str]:
         """Return all nodes that frames from a link get to, nearest first."""
-        return list(self._reached(start, {start: ""}))
+        found = self._segments.get(start)
+        if found is None:
+            found = self._segments[start] = list(self._reached(start, {start: ""}))
+        return found
 
     def endpoints(self, start: str) -> list[Link]:
         """Return the links of the same segment that may have addresses, nearest first."""
@@ -158,12 +166,17 @@ class Wiring:
         while queue:
             node = queue.popleft()
             yield node
-            if node != start and not self._passes(node):
-                continue
-            for other in self.near(node):
+            for other in self._next(node, start):
                 if other not in before:
                     before[other] = node
                     queue.append(other)
+
+    def _next(self, node: str, start: str) -> list[str]:
+        """Where a frame gets to from a node: a VLAN hears what comes in to the link below it, not what leaves by it."""
+        onward = self.near(node) if node == start or self._passes(node) else []
+        link = self.links.get(node)
+        heard = link is not None and node != start and not link.physical and self.is_endpoint(link)
+        return [*onward, *self._above.get(node, ())] if heard else onward
 
     def _passes(self, node: str) -> bool:
         """Whether frames that reach a node go on: into a bridge, out of a port, between links on the same parent."""
@@ -183,7 +196,8 @@ class Wiring:
         if peer is not None and link.key < peer:
             self._join(link.key, peer)
         if parent is not None and link.kind == "vlan":
-            self._join(link.key, parent)
+            self._near.setdefault(link.key, []).append(parent)
+            self._above.setdefault(parent, []).append(link.key)
         elif parent is not None and link.kind in _ON_OTHERS:
             # The parent's own stack does not hear them: they reach what is outside of it, and each other.
             self._near.setdefault(link.key, []).append(parent)
@@ -214,7 +228,8 @@ class Wiring:
         link = self.named(ovs.netns or self.home, interface.raw_name)
         if link is None and interface.kind == "internal":
             # One that was moved to another namespace is a port all the same.
-            link = next((item for item in self.links.values() if item.raw_name == interface.raw_name), None)
+            moved = (item for item in self.links.values() if item.raw_name == interface.raw_name)
+            link = next((item for item in moved if item.kind in _INTERNAL), None)
         if link is not None:
             return link.key
         return OVS_PORT + port.key if len(port.interfaces) == 1 else f"{OVS_PORT}{port.key}:{interface.raw_name}"

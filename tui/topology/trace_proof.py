@@ -1,0 +1,53 @@
+"""What was found on the wire, where that was asked for: who answers ARP, and whether the destination answers a ping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.model.finding import ON_THE_WIRE, Fact, Layer
+from tui.model.route import ProbeKind, ProbeQuestion
+from tui.topology.trace_facts import broken, good, mend, unknown
+
+if TYPE_CHECKING:
+    from tui.model.link import Link
+    from tui.topology.trace_scene import Flow, Scene
+
+_ARP, _PING = ON_THE_WIRE
+_WITHOUT_ARP = frozenset({"tun", "wireguard", "ppp", "ipip", "sit", "gre", "loopback"})
+
+
+def answers_arp(scene: Scene, link: Link, address: str, mac: str, cause: str) -> list[Fact]:
+    """Return who answers for an address on a link; `mac` is who should, "" for anybody, `cause` names the silence."""
+    if not address or ":" in address or _has_no_arp(link):
+        return []
+    sender = scene.own_address(link, 4, address)
+    answer = scene.probed(ProbeQuestion(link.netns, link.key, address, ProbeKind.ARP, sender))
+    if answer is None:
+        return []
+    if answer.problem:
+        return [unknown(f"{link.name} could not ask for {address}: {answer.problem}", _ARP)]
+    if not answer.who:
+        return [broken(f"nobody answers for {address} on {link.name}", _ARP, cause, Layer.SYMPTOM)]
+    others = [who for who in answer.who if mac and who != mac]
+    if others or len(answer.who) > 1:
+        words = f"{' and '.join(answer.who)} answer for {address} on {link.name}"
+        return [broken(words, _ARP, "duplicate-ip", Layer.L3, mend(f"give one of them another address than {address}"))]
+    return [good(f"{answer.who[0]} answers for {address} on {link.name} in {answer.took_ms:.1f} ms", _ARP)]
+
+
+def _has_no_arp(link: Link) -> bool:
+    return link.kind in _WITHOUT_ARP and (link.tap is None or link.tap.mode != "tap")
+
+
+def answers_ping(scene: Scene, netns: str, flow: Flow) -> list[Fact]:
+    """Return whether the destination answers a ping of a namespace; not for what stands for anything outside."""
+    if flow.outside or ":" in flow.destination:
+        return []
+    answer = scene.probed(ProbeQuestion(netns, "", flow.destination, ProbeKind.PING))
+    if answer is None:
+        return []
+    if answer.problem:
+        return [unknown(f"{flow.destination} could not be pinged: {answer.problem}", _PING)]
+    if not answer.who:
+        return [unknown(f"{flow.destination} does not answer a ping of this namespace; it may not want to", _PING)]
+    return [good(f"{flow.destination} answers a ping of this namespace in {answer.took_ms:.1f} ms", _PING)]
