@@ -250,7 +250,7 @@ def test_networks(lab: LabHost, watch: Triaged) -> None:
     watch.by_hand(found)
 
     lab.run(["nft", "add", "table", "ip", "mine"])
-    lab.run(["nft", "add chain ip mine fwd { type filter hook forward priority 10 ; policy drop ; }"])
+    lab.run(["nft", "add chain ip mine passed { type filter hook forward priority 10 ; policy drop ; }"])
     found = watch.expect("a FORWARD policy of drop", "network.filtered", "nat0", ERROR)
     watch.mended(found, "nft delete table", lambda: lab.run(["nft", "delete", "table", "ip", "mine"]))
 
