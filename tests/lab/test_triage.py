@@ -258,8 +258,8 @@ def test_networks(lab: LabHost, watch: Triaged) -> None:
     found = watch.expect("a guest's tap taken off its bridge", "nic.loose", "on-br0", ERROR)
     watch.by_hand(found)
 
-    lab.run(["bridge", "link", "set", "dev", tap, "state", "4"])
-    found = watch.expect("a guest's port set to blocking", "port.not-forwarding", tap, ERROR)
+    lab.run(["bridge", "link", "set", "dev", tap, "state", "0"])
+    found = watch.expect("a guest's port set to disabled", "port.not-forwarding", tap, ERROR)
     watch.by_hand(found)
 
     lab.run(["ip", "link", "set", tap, "mtu", "9000"])
