@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -331,6 +332,9 @@ def test_the_report_of_a_healthy_and_of_a_sick_host(lab: LabHost, tmp_path: Path
         line.split('"')[3] for line in virtdeck(lab.uri, tmp_path, "triage", "--json").stdout.splitlines()
         if '"id": "domain.crashed' in line
     )  # fmt: skip
-    muted = virtdeck(lab.uri, tmp_path, "do", "finding.mute", ident, "--set", "reason=a test", "--yes")
+    words = ["do", "finding.mute", ident, "--set", "reason=a test", "--yes"]
+    plan = virtdeck(lab.uri, tmp_path, *words[:-1], "--plan").stdout
+    assert shlex.join(["virtdeck", "-c", lab.uri, *words]) in plan, "the command that it names is this one"
+    muted = virtdeck(lab.uri, tmp_path, *words)
     assert muted.returncode == 0, muted.stderr
     assert "[muted: a test]" in virtdeck(lab.uri, tmp_path, "triage").stdout
