@@ -282,13 +282,12 @@ class VirtdeckApp(App[int]):
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
         self._store.look_at((*visible, *((detail,) if detail else ())))
-        pane, frame = self.pane, self.frame
+        frame, pane = self.frame, self.pane
         links = pane.wants_links or (live is not None and live.wants_links)
-        storage = frame.keys_in_view() if pane.wants_storage else None
         self.collector.focus(
             Focus(
-                visible, watched or detail, host, storage, networks=pane.wants_networks, links=links,
-                link=frame.open_link(), image=frame.image_looked_at(),
+                visible, watched or detail, host, frame.keys_in_view() if pane.wants_storage else None,
+                links=links, networks=pane.wants_networks, link=frame.open_link(), image=frame.image_looked_at(),
             )
         )  # fmt: skip
 

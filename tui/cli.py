@@ -72,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="as JSON (the only form, may be left out)"
     )
     command("domains", "print a table of the domains").add_argument("--json", action="store_true", help="as JSON")
-    from tui.topology_report import add_options
-
-    add_options(command("topology", "draw what is plugged into what: guests, bridges, namespaces, tunnels"))
+    _topology_options(command("topology", "draw what is plugged into what: guests, bridges, namespaces, tunnels"))
     command("keys", "print the keys as a Markdown table")
     trace = command("trace", "follow a guest's packets to an address and say where they are lost")
     trace.add_argument(
@@ -117,6 +115,26 @@ def _severity(word: str) -> int:
     if found is None:
         raise argparse.ArgumentTypeError(f"must be one of: {', '.join(severity.word for severity in Severity)}")
     return found
+
+
+def _topology_options(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="nodes and edges as JSON")
+    form.add_argument("--dot", action="store_true", help="in the language of Graphviz")
+    form.add_argument("--mermaid", action="store_true", help="as a Mermaid flowchart")
+    form.add_argument("--bus", action="store_true", help="the bus view, however much there is")
+    form.add_argument("--tree", action="store_true", help="the tree view")
+    parser.add_argument("--width", type=_columns, metavar="N", help="columns of the drawing (those of the terminal)")
+    parser.add_argument("--all", action="store_true", help="fold nothing")
+    parser.add_argument("--focus", metavar="NAME", help="only what is around a guest, link, bridge or namespace")
+    parser.add_argument("--hops", type=int, default=2, metavar="N", help="how far around it (2)")
+
+
+def _columns(text: str) -> int:
+    columns = int(text)
+    if columns < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return columns
 
 
 def _seconds(text: str) -> float:

@@ -26,8 +26,8 @@ COMMANDS: Mapping[str, str] = {
     "ctrl+p": "palette",
     "u": "undo",
     "H": "host",
-    "J": "jump",
     "ctrl+t": "trace",
+    ".": "jump",
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
@@ -64,8 +64,8 @@ class Commands:
             "palette": self._palette,
             "undo": lambda: app.changes.undo(app.frame.journal_id()),
             "host": self._host,
-            "jump": self._jump,
             "trace": self._trace,
+            "jump": self._jump,
         }
 
     def press(self, name: str, key: str) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GOOD, NO_CONNECTION = 0, 3
 CONNECT_S = 10.0
 READ_S = 20.0
-# An agent that answers does so in milliseconds.
+# An agent that answers does so in milliseconds, and so does a monitor.
 _AGENT_S = 5.0
 
 
@@ -117,19 +117,27 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
 
 def read_open(collector: Collector, parts: Iterable[str], keys: Sequence[str]) -> HostSnapshot:
     """Return the snapshot with what is read of an open domain alone, as far as `parts` names it: `detail`, and `agent`
-    for what its agent says of its vCPUs. Of several domains, as on the screen, none is open and it is not known."""
+    for what its agent says of its vCPUs, and `block_jobs`. Of several domains, as on the screen, none is open and it is
+    not known."""
     from tui.runtime.desk import Focus
 
     wanted, board = frozenset(parts), collector.board
     domain = board.snapshot.domains.get(keys[0]) if len(keys) == 1 else None
-    if domain is None or not wanted & {"detail", "agent"}:
+    if domain is None or not wanted & {"detail", "agent", "block_jobs"}:
         return board.snapshot
     collector.focus(Focus(tuple(board.snapshot.domains), domain.key, host="cpus" in wanted, links="links" in wanted))
     board.wait(lambda seen: seen.detail is not None and seen.detail.key == domain.key, READ_S)
     agent = domain.config.agent if domain.active and domain.config is not None else None
     if "agent" in wanted and agent is not None and agent.connected:
         board.wait(lambda seen: seen.detail is not None and seen.detail.guest is not None, _AGENT_S)
+    if "block_jobs" in wanted and domain.active:
+        board.wait(lambda seen: _has_block_jobs(seen, domain.key), _AGENT_S)
     return board.snapshot
+
+
+def _has_block_jobs(seen: HostSnapshot, key: str) -> bool:
+    usage = seen.usage.get(key)
+    return usage is not None and usage.block_jobs is not None
 
 
 def _has_read(snapshot: HostSnapshot, parts: frozenset[str]) -> bool:

@@ -21,23 +21,8 @@ if TYPE_CHECKING:
 
 USAGE = 2
 _WIDTH = 100
-_HOPS = 2
 _OF_HOST = frozenset({"links", "firewalls", "ovs", "dnsmasqs", "processes"})
 _OF_LIBVIRT = frozenset({"domains", "configs", "addresses", "networks"})
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="nodes and edges as JSON")
-    form.add_argument("--dot", action="store_true", help="in the language of Graphviz")
-    form.add_argument("--mermaid", action="store_true", help="as a Mermaid flowchart")
-    form.add_argument("--bus", action="store_true", help="the bus view, however much there is")
-    form.add_argument("--tree", action="store_true", help="the tree view")
-    parser.add_argument("--width", type=int, metavar="N", help="columns of the drawing (those of the terminal)")
-    parser.add_argument("--all", action="store_true", help="fold nothing")
-    parser.add_argument("--focus", metavar="NAME", help="only what is around a guest, link, bridge or namespace")
-    parser.add_argument("--hops", type=int, default=_HOPS, metavar="N", help=f"how far around it ({_HOPS})")
 
 
 def topology(options: Options, args: argparse.Namespace) -> int:
@@ -88,8 +73,9 @@ def _read(options: Options) -> HostSnapshot | None:
     collector.focus(Focus(links=True, networks=True))
     collector.start()
     board = collector.board
-    collector.start_slow()
+    # What is read over a connection tries again after seconds where there is none yet.
     board.wait(settled, CONNECT_S)
+    collector.start_slow()
     state = board.snapshot.connection.state
     live = state is LinkState.LIVE
     collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tui.model.finding import Verdict
+from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean
 from tui.reports import CONNECT_S, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
@@ -29,7 +30,7 @@ SIGNS = {
 }
 _CODES = {Verdict.GOOD: GOOD, Verdict.BROKEN: BROKEN}
 _NETWORK = frozenset({"links", "processes", "firewalls", "ovs", "dnsmasqs"})
-_GUESTS = frozenset({"domains", "configs", "addresses"})
+_GUESTS = frozenset({"domains", "configs", "addresses", "networks"})
 
 
 def trace_report(options: Options, args: argparse.Namespace) -> int:
@@ -43,7 +44,7 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
         at = link_named(snapshot, args.capture) if args.capture else ""
         found = traced(snapshot, query, made_up=options.demo, probing=args.probe)
     except QueryError as error:
-        if not args.link and not snapshot.connection.live:
+        if not args.link and not (snapshot.connection.live or snapshot.connection.state is LinkState.ABSENT):
             say_unreachable(snapshot)
             return NO_CONNECTION
         print(f"virtdeck: {error}", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.dialogs.trace import Subject, TraceScreen
 from tui.model.kind import Kind
-from tui.panes import PANES
+from tui.model.link import Link
 from tui.runtime.threads import run_forever
 from tui.topology.trace_scene import Query
 from tui.tracing import QueryError, captured, target_of, traced
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tui.model.finding import Hop, Trace
     from tui.model.snapshot import HostSnapshot
     from tui.tracing import Probes
+
+_TRACED = (Kind.LINK, Kind.DOMAIN, Kind.PROCESS)
 
 
 class Tracer:
@@ -101,28 +103,22 @@ def open_trace(app: VirtdeckApp) -> None:
 
 
 def _subject(app: VirtdeckApp) -> Subject | None:
-    item = app.frame.item
-    if item is None:
-        return None
-    kinds = app.pane.kinds(item)
-    target = app.pane.target(item)
+    kinds = app.frame.kinds()
+    target = next((one for kind in _TRACED if kind in kinds for one in app.frame.targets(kind)), None)
     if target is None:
         return None
-    if Kind.LINK in kinds:
+    if isinstance(target, Link):
         return Subject("", 0, link=target.key)
-    if Kind.DOMAIN not in kinds and Kind.PROCESS not in kinds:
-        return None
     config = getattr(target, "config", None)
     nics = config.nics if config is not None else getattr(target, "nics", ())
     return Subject(target.key, len(nics)) if nics else None
 
 
 def jump(app: VirtdeckApp, hop: Hop) -> None:
-    """Go to the thing of a hop: a guest, or a link where there is a pane of links."""
-    wanted = "domains" if hop.kind == "guest" else "interfaces"
-    pane = next((pane for pane in PANES if pane.id == wanted), None)
-    if pane is None or not hop.key:
+    """Go to the thing of a hop: a guest, or a link."""
+    seen = app.snapshot
+    if not hop.key or seen is None:
         app.toast(f"{hop.kind} {hop.name}: no pane shows it", "warning")
         return
-    app.open_pane(pane)
-    app.call_after_refresh(app.frame.reveal, Kind.DOMAIN if hop.kind == "guest" else Kind.LINK, hop.key)
+    guest = Kind.DOMAIN if hop.key in seen.domains else Kind.PROCESS
+    app.commands.jump(guest if hop.kind == "guest" else Kind.LINK, hop.key)

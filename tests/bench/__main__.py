@@ -20,6 +20,7 @@ from tests.bench.first_paint import first_paint
 from tests.bench.hosts import Hosts
 from tests.bench.idle import idle
 from tests.bench.key_to_paint import key_to_paint
+from tests.bench.links import links
 from tests.bench.memory import memory
 from tests.bench.program import Bench, installed_program
 from tests.bench.storage_pane import storage_pane
@@ -37,6 +38,7 @@ BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     streams,
     storage_pane,
     triage,
+    links,
     topology,
 )
 _SWITCH_INTERVAL_S = 0.0002

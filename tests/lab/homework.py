@@ -110,9 +110,14 @@ def _start_by_hand(lab: LabHost) -> Path:
     return log
 
 
-def program(lab: LabHost, *words: str, check: bool = True) -> Completed:
+def argv(*words: str) -> list[str]:
+    """The argument list of `virtdeck topology`."""
+    return [sys.executable, "-m", "tui", "-c", "qemu:///system", "topology", *words]
+
+
+def program(lab: LabHost, *words: str) -> Completed:
     """Run `virtdeck topology` in the lab's own namespaces, as somebody logged in there would."""
-    return lab.run([sys.executable, "-m", "tui", "-c", "qemu:///system", "topology", *words], check=check)
+    return lab.run(argv(*words))
 
 
 def around(name: str) -> list[str]:

@@ -41,7 +41,9 @@ class Watching:
 
     def __enter__(self) -> Watching:
         self.watcher.start()
-        assert self.board.wait(lambda seen: "links" not in seen.unread, WAIT_S)
+        if not self.board.wait(lambda seen: "links" not in seen.unread, WAIT_S):
+            self.watcher.stop()
+            raise TimeoutError(f"no links after {WAIT_S:g} s: {self.board.snapshot.problems}")
         return self
 
     def __exit__(
@@ -148,3 +150,13 @@ def settle(ready: Callable[[], bool], what: str) -> None:
     wait_until(ready, what, timeout=WAIT_S)
     time.sleep(0.1)
     wait_until(ready, what, timeout=WAIT_S)
+
+
+def settle_equal(ours: Callable[[], set[Row]], theirs: Callable[[], set[Row]]) -> None:
+    """Wait until both are the same, and go on to be for a moment; AssertionError with what differs."""
+    try:
+        settle(lambda: ours() == theirs(), "the same")
+    except TimeoutError:
+        mine, other = ours(), theirs()
+        if mine != other:
+            raise AssertionError(f"ours alone: {mine - other}\ntheirs alone: {other - mine}") from None

@@ -39,8 +39,9 @@ def own_net() -> Iterator[OwnNet]:
             yield OwnNet()
         finally:
             wait_until(lambda: set(threading.enumerate()) <= before, "the threads that the test started")
-            for number, kind in zip(old, (_NEWNS, _NEWNET), strict=True):
-                _check(_libc.setns(number, kind), "setns")
+            # The kernel's end of a thread comes after Python's.
+            wait_until(lambda: _libc.setns(old[0], _NEWNS) == 0, "to be back in the mounts of before")
+            _check(_libc.setns(old[1], _NEWNET), "setns")
             os.chdir(folder)
     finally:
         for number in old:

@@ -43,9 +43,10 @@ def test_what_did_not_change_stays_the_same_object(net: OwnNet) -> None:
         after = watching.links
         assert after is not before
         assert after.links is not before.links
-        assert link_of(after, "v0", net.key()) is link_of(before, "v0", net.key())
-        for part in ("namespaces", "addresses", "routes", "rules", "fdb", "owners"):
-            assert getattr(after, part) is getattr(before, part), part
+        key = link_of(after, "v0", net.key()).key
+        assert after.links[key] is before.links[key]
+        assert after.addresses[key] is before.addresses[key]
+        assert after.namespaces[net.key("a")] is before.namespaces[net.key("a")]
 
 
 def test_moving_one_end_of_a_pair_mends_the_other(net: OwnNet) -> None:
@@ -84,6 +85,18 @@ def net_of(net: OwnNet, name: str) -> str:
 def move(net: OwnNet, name: str, where: str) -> None:
     """Move a link to a named namespace from wherever it is."""
     net.ip("link", "set", name, "netns", where, netns=net_of(net, name))
+
+
+def test_the_index_of_a_link_that_moved_is_used_again_at_once(net: OwnNet) -> None:
+    """What the other end took for its peer is still there by its key, and is another link."""
+    net.add_netns("a")
+    net.ip("link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    with Watching() as watching:
+        old = watching.link("v1", net.key())
+        _batch(["link set v1 netns a", f"link add v2 index {old.index} type veth peer name v3"])
+        assert watching.link("v2", net.key()).key == old.key
+        watching.until(_pair(net, ("v0", ""), ("v1", "a")), "the pair that was moved apart")
+        watching.until(_pair(net, ("v2", ""), ("v3", "")), "the pair that is new")
 
 
 def test_a_namespace_comes_and_goes_with_all_that_is_in_it(net: OwnNet) -> None:
@@ -166,6 +179,23 @@ def test_routes_addresses_rules_and_switches_are_followed(net: OwnNet) -> None:
         )
 
 
+def test_a_route_by_a_link_that_lost_its_carrier(net: OwnNet) -> None:
+    """The kernel marks the route and tells nobody."""
+    net.add_netns("a")
+    net.ip("link", "add", "v0", "netns", "a", "type", "veth", "peer", "name", "v1")
+    net.ip("link", "set", "v0", "up", netns="a")
+    net.ip("link", "set", "v1", "up")
+    net.ip("addr", "add", "10.1.0.1/24", "dev", "v0", netns="a")
+    with Watching() as watching:
+
+        def flags(links: Links) -> tuple[str, ...]:
+            return next(hop.flags for route in links.routes[net.key("a")] if not route.ipv6 for hop in route.hops)
+
+        watching.until(lambda links: flags(links) == (), "a route that works")
+        net.ip("link", "set", "v1", "down")
+        watching.until(lambda links: flags(links) == ("linkdown",), "a route that does not")
+
+
 def test_neighbours_are_followed_while_somebody_looks(net: OwnNet) -> None:
     net.ip("link", "add", "v0", "type", "veth", "peer", "name", "v1")
     net.ip("link", "set", "v0", "up")
@@ -210,6 +240,7 @@ def test_nothing_is_read_when_nothing_happens_and_nobody_looks() -> None:
     if os.geteuid():
         unavailable("not root")
     rest = json.loads(run_alone("tests.lab.links_at_rest"))
+    assert rest["same"] == ["namespaces", "addresses", "routes", "rules", "neighbours", "fdb", "owners"]
     assert rest["published"] == 0
     # The thread sleeps: one look at the namespaces alone would cost more.
     assert rest["cpu_s"] < 0.002

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 
 import pytest
 
 from tests.lab.link_words import link_of, netns_named, our_rows, read_once, rows_of_pyroute2
-from tests.lab.namespaces import run
+from tests.lab.namespaces import run, wait_until
 from tests.lab.own_net import OwnNet, knows_kind
 from tui.model.link import NetnsKind, PortState
 
@@ -16,7 +17,7 @@ from tui.model.link import NetnsKind, PortState
 def need(kind: str) -> None:
     """Skip where the kernel has no such links."""
     if not knows_kind(kind):
-        pytest.skip(f"this kernel has no {kind} links")
+        pytest.skip(f"kernel lacks {kind}")
 
 
 def test_a_bridge_and_its_port(net: OwnNet) -> None:
@@ -80,6 +81,26 @@ def test_a_name_that_only_another_mount_namespace_has(net: OwnNet) -> None:
         assert netns.key == str(os.stat(path).st_ino)
         assert netns.paths == ("/run/netns/hidden",)
         assert not netns.problem
+
+
+def test_a_namespace_whose_file_lies_under_another_mount_is_entered_by_its_process(net: OwnNet) -> None:
+    net.add_netns("a")
+    net.ip("link", "add", "v0", "netns", "a", "type", "veth", "peer", "name", "v1")
+    net.ip("link", "set", "v0", "up", netns="a")
+    net.ip("link", "set", "v1", "up")
+    net.ip("addr", "add", "10.1.0.1/24", "dev", "v0", netns="a")
+    key = net.key("a")
+    process = subprocess.Popen(["nsenter", "--net=/run/netns/a", "--", "sleep", "600"])
+    try:
+        wait_until(lambda: os.readlink(f"/proc/{process.pid}/ns/net") == f"net:[{key}]", "the process")
+        run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"])
+        links = read_once()
+        assert links.namespaces[key].name == "a"
+        assert not links.namespaces[key].problem
+        assert any(route.destination == "10.1.0.0/24" for route in links.routes[key])
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_macvlan_and_macvtap_lie_on_their_parent(net: OwnNet) -> None:
@@ -257,7 +278,7 @@ def test_switches_of_a_namespace_and_of_its_links(net: OwnNet) -> None:
 
 def test_whether_bridged_packets_pass_the_firewall_is_read_in_each_namespace(net: OwnNet) -> None:
     if not os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables"):
-        pytest.skip("br_netfilter is not loaded")
+        pytest.skip("kernel lacks br_netfilter")
     net.add_netns("a", "b")
     run(["ip", "netns", "exec", "a", "sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0"])
     links = read_once()

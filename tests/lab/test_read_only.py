@@ -15,7 +15,7 @@ import pytest
 from tests.lab.actions import Deck, Seen, look_at_all, virtdeck
 from tests.lab.domain import Shape, blank_xml, disk_xml, element, text
 from tests.lab.host import LabHost
-from tests.lab.namespaces import is_alive, wait_until
+from tests.lab.namespaces import is_alive, run, wait_until
 from tests.lab.twin_cases.memory_devices import DIMM, VIRTIO
 from tests.lab.twins import Twin
 from tui import cli, ops
@@ -25,8 +25,11 @@ from tui.model.kind import Kind
 from tui.model.plan import Request
 from tui.model.snapshot import HostSnapshot
 from tui.ops import (
+    block_jobs,
     block_scheduler,
     define,
+    disk_moves,
+    disk_snapshots,
     disks,
     findings,
     image_chain,
@@ -49,6 +52,7 @@ from tui.ops import (
     volumes,
 )
 from tui.ops.base import OpError, ReadOnlyError
+from tui.reports import read_open
 
 Build = Callable[[Twin, str, str], Request]
 """Makes a request of a domain of one's own file, the key of a running domain, the key of a process."""
@@ -124,7 +128,10 @@ class Prey:
         self.lab = lab
         self.folder = folder
         shape = Shape("on", memory_mib=16, vcpus=2, vcpus_max=3, machine="pc")
-        self.on = lab.define(_with_disk(blank_xml(shape, lab.emulator), _image(folder / "on.raw")), start=True)
+        on_xml = _with_disk(blank_xml(shape, lab.emulator), _image(folder / "on.raw"))
+        self.overlay = _layers(on_xml, folder)
+        self.on = lab.define(on_xml, start=True)
+        lab.virsh("blockcopy", "on", "vdc", "--dest", str(folder / "mirror.raw"), "--transient-job", "--wait")
         off = lab.define_blank("off", start=True)
         lab.virsh("managedsave", "off")
         self.new = Twin(lab, "off", off.uuid, folder)
@@ -189,6 +196,37 @@ OF_PREY: dict[type[Request], Callable[[Prey], Request]] = {
     disks.ChangeMedium: lambda prey: disks.ChangeMedium(prey.rich.uuid, False, "sda", str(prey.spare)),
     disks.GrowDisk: lambda prey: disks.GrowDisk(prey.on.uuid, "vda", 1 << 20),
     disks.TuneDisk: lambda prey: disks.TuneDisk(prey.rich.uuid, False, "vda", (("total_iops_sec", 100),)),
+    block_jobs.CommitDisk: lambda prey: block_jobs.CommitDisk(
+        prey.on.uuid, "vdb", prey.overlay, prey.overlay, prey.overlay.replace("over", "under")
+    ),
+    block_jobs.PullDisk: lambda prey: block_jobs.PullDisk(prey.on.uuid, "vdb", prey.overlay),
+    block_jobs.CopyDisk: lambda prey: block_jobs.CopyDisk(
+        prey.on.uuid,
+        "vda",
+        str(prey.folder / "on.raw"),
+        f"{prey.overlay}-copy",
+        False,
+        "raw",
+        False,
+        False,
+        reuse=False,
+    ),
+    disk_snapshots.SnapshotDisks: lambda prey: disk_snapshots.SnapshotDisks(
+        prey.on.uuid, "then", (("vdb", prey.overlay, f"{prey.overlay}.then"),), ("vda", "vdc")
+    ),
+    disk_moves.CopyVolume: lambda prey: disk_moves.CopyVolume(
+        prey.pool, "one.raw", prey.pool, "new.raw", _VOLUME, _file(prey.new)
+    ),
+    disk_moves.ChangeSource: lambda prey: disk_moves.ChangeSource(
+        prey.rich.uuid,
+        "vda",
+        str(prey.folder / "rich.raw"),
+        prey.disk_xml.replace("vdx", "vda"),
+        _file(prey.new),
+        prey.pool,
+        "none-such",
+    ),
+    block_jobs.EndBlockJob: lambda prey: block_jobs.EndBlockJob(prey.on.uuid, "vdc", 2, pivot=False),
     ports.SetRootPorts: lambda prey: ports.SetRootPorts(prey.rich.uuid, (77,), _file(prey.new), _file(prey.new)),
     pools.StartPool: lambda prey: pools.StartPool(prey.idle),
     pools.DestroyPool: lambda prey: pools.DestroyPool(prey.pool, unused=False),
@@ -254,6 +292,17 @@ def _image(path: Path) -> Path:
     return path
 
 
+def _layers(root: ET.Element, folder: Path) -> str:
+    """Give a domain a disk vdb that lies on another image, whose path is returned, and vdc to be copied."""
+    under, over = folder / "under.qcow2", folder / "over.qcow2"
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(under), "1M"])
+    run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(under), "-F", "qcow2", str(over)])
+    devices = root.find("devices")
+    assert devices is not None
+    devices.extend([disk_xml(over, "vdb"), disk_xml(_image(folder / "copied.raw"), "vdc", kind="raw")])
+    return str(over)
+
+
 def _with_disk(root: ET.Element, image: Path) -> ET.Element:
     devices = root.find("devices")
     assert devices is not None
@@ -314,6 +363,12 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "domain.monitor": {"command": "stop"},
         "domain.disk-attach": {"source": str(prey.spare), "format": "raw"},
         "domain.disk-detach": {"device": "vda"},
+        "domain.disk-move": {"device": "vda", "pool": "stock"},
+        "domain.disk-copy": {"device": "vda", "to": "stock/copy.raw"},
+        "domain.disk-commit": {"device": "vdb"},
+        "domain.disk-pull": {"device": "vdb"},
+        "domain.snapshot-disk": {"device": "vdb", "name": "then"},
+        "domain.disk-job": {"device": "vdc"},
         "domain.disk-resize": {"device": "vda", "size": "8M"},
         "domain.disk-tune": {"device": "vda", "total_iops": "100"},
         "domain.media": {"device": "sda", "source": str(prey.spare)},
@@ -353,7 +408,8 @@ def test_every_request_is_tried() -> None:
 def test_the_prey_would_change(prey: Prey, tmp_path: Path) -> None:
     """What the other tests rest upon: without --read-only these actions have plans and these requests are taken."""
     with Deck(prey.lab.uri, tmp_path) as deck:
-        seen = deck.read("storage", "networks", processes=True)
+        deck.read("storage", "networks", processes=True)
+        seen = read_open(deck.collector, ("block_jobs",), [prey.on.uuid])
         refused = {action.id for action in ACTIONS if not _plans(deck, seen, action, prey)}
         # Whether the disk below a pool has a choice of schedulers is the machine's.
         nothing = {"domain.resume", "finding.unmute"}

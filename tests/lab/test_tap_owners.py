@@ -76,13 +76,13 @@ def test_a_tap_that_was_moved_to_another_namespace(net: OwnNet) -> None:
 
 def test_a_macvtap_and_its_device_file(net: OwnNet) -> None:
     if not knows_kind("macvtap"):
-        pytest.skip("this kernel has no macvtap links")
+        pytest.skip("kernel lacks macvtap")
     net.ip("link", "add", "low", "type", "veth", "peer", "name", "low-peer")
     net.ip("link", "add", "mt0", "link", "low", "type", "macvtap", "mode", "bridge")
     index = link_of(read_once(), "mt0", net.key()).index
     path = f"/dev/tap{index}"
     if not os.path.exists(path):
-        pytest.skip("no device file is made here")
+        pytest.skip("kernel lacks devtmpfs: no device file for a macvtap")
     with holding(_OPEN, path) as pid:
         assert owners_at(net, "mt0") == [(pid, 1)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.golden import same_as_kept
 from tests.lab import homework
-from tests.lab.homework import OUTSIDE, around, build, named, program, topology
+from tests.lab.homework import OUTSIDE, argv, around, build, named, program, topology
 from tests.lab.host import LabHost
 from tests.lab.ovs import OpenVswitch, missing_programs
 
@@ -94,20 +94,13 @@ def test_without_libvirt_the_links_are_drawn_all_the_same(lab: LabHost) -> None:
 def test_not_root_sees_its_own_namespace_and_says_what_it_does_not_see(lab: LabHost) -> None:
     build(lab)
     done = lab.run(
-        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *program_words("--width", "100")],
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *argv("--width", "100")],
         check=False,
     )
     assert done.returncode in (0, 3), done.stderr
     assert "limited: " in done.stdout
     assert "br-in" in done.stdout
     assert "r1-in" not in done.stdout
-
-
-def program_words(*words: str) -> list[str]:
-    """The program's argument list."""
-    import sys
-
-    return [sys.executable, "-m", "tui", "-c", "qemu:///system", "topology", *words]
 
 
 @pytest.mark.skipif(bool(missing_programs()), reason=", ".join(missing_programs()))

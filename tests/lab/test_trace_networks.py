@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,32 +116,37 @@ def test_guests_that_share_a_mac_and_so_a_lease(lab: LabHost, net: RoutedNetwork
     assert "g2/net0 has the same MAC" in facts(found, "g1/net0")
 
 
-def _spawn_by_hand(lab: LabHost, tap: str) -> int:
+def _spawn_by_hand(lab: LabHost, name: str, tap: str) -> int:
     """A QEMU that libvirt does not know, with the lab's guest, a tap of its own and the MAC that QEMU chooses."""
     image = guest_image()
     boot = ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", COMMAND_LINE, "-serial",
             f"file:{lab.root}/{tap}.log"]  # fmt: skip
     nic = ["-netdev", f"tap,id=n0,ifname={tap},script=no,downscript=no", "-device", "virtio-net-pci,netdev=n0"]
-    pid = lab.spawn_unmanaged(f"hand-{tap}", memory_mib=96, arguments=[*boot, *nic])
+    pid = lab.spawn_unmanaged(name, memory_mib=96, arguments=[*boot, *nic])
     wait_until(lambda: f"/{tap}" in lab.run(["ls", "-d", f"/sys/class/net/{tap}"], check=False).stdout, "the tap")
     net_up = ["ip", "link", "set", tap, "up", "master", "br-in"]
     lab.run(net_up)
     return pid
 
 
-def test_a_qemu_started_by_hand_with_and_without_libvirt(lab: LabHost, net: RoutedNetwork) -> None:
+def _lease(lab: LabHost, tap: str) -> str:
+    """The address that the guest of a tap got, once it has one."""
+    log = lab.root / f"{tap}.log"
+    wait_until(lambda: log.exists() and "LEASE eth0" in log.read_text(errors="replace"), f"the lease of {tap}")
+    return log.read_text(errors="replace").rpartition("LEASE eth0 ")[2].split()[0]
+
+
+def test_a_qemu_started_by_hand_with_and_without_libvirt(lab: LabHost, net: RoutedNetwork, name: str) -> None:
     net.build()
-    pid = _spawn_by_hand(lab, "tap1")
-    log = Path(f"{lab.root}/tap1.log")
-    wait_until(lambda: "LEASE eth0" in log.read_text(errors="replace"), "the lease")
-    address = log.read_text(errors="replace").rpartition("LEASE eth0 ")[2].split()[0]
+    pid = _spawn_by_hand(lab, name, "tap1")
+    address = _lease(lab, "tap1")
     code, found = traced(net, str(pid), "--to", FAR)
     assert (code, found["verdict"]) == (0, "good"), json.dumps(found, indent=1)
-    assert address in facts(found, "hand-tap1/net0")
+    assert address in facts(found, f"{name}/net0")
     lab.kill_daemon()
-    for words in (["hand-tap1"], ["52:54:00:12:34:56"], ["--link", "tap1"]):
+    for words in ([name], [f"{name}/52:54:00:12:34:56"], ["--link", "tap1"]):
         code, found = traced(net, *words, "--to", FAR)
-        assert (code, found["verdict"], found["source"]) == (0, "good", "hand-tap1/net0"), json.dumps(found, indent=1)
+        assert (code, found["verdict"], found["source"]) == (0, "good", f"{name}/net0"), json.dumps(found, indent=1)
     code, out, errors = net.virtdeck(_PROGRAM, "trace", "no-such-guest")
     assert (code, out) == (3, "")
     assert "cannot connect" in errors
@@ -152,10 +156,10 @@ def test_a_qemu_started_by_hand_with_and_without_libvirt(lab: LabHost, net: Rout
     lab.start_daemon()
     code, _out, errors = net.virtdeck(_PROGRAM, "trace", "no-such-guest")
     assert code == 2
-    _spawn_by_hand(lab, "tap2")
-    wait_until(lambda: "LEASE eth0" in Path(f"{lab.root}/tap2.log").read_text(errors="replace"), "the other's lease")
-    code, found = traced(net, "hand-tap1", "--to", FAR)
-    assert (code, named(found)) == (1, ("hand-tap1/net0", "duplicate-mac")), "both have the MAC that QEMU chooses"
+    _spawn_by_hand(lab, f"{name}-other", "tap2")
+    _lease(lab, "tap2")
+    code, found = traced(net, name, "--to", FAR)
+    assert (code, named(found)) == (1, (f"{name}/net0", "duplicate-mac")), "both have the MAC that QEMU chooses"
 
 
 @pytest.fixture

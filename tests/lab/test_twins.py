@@ -27,6 +27,7 @@ from tui.model.journal import Status
 from tui.model.plan import Plan, Step
 from tui.ops.base import Outcome
 from tui.ops.define import Define, Undefine
+from tui.ops.disk_moves import ChangeSource, CopyVolume
 from tui.ops.disks import AttachDisk
 from tui.ops.lifecycle import SetAutostart
 from tui.ops.memory_devices import AttachMemory, DetachMemory, ResizeMemory, SetMemorySlots
@@ -90,6 +91,9 @@ def change(deck: Deck, theirs: Twin, plan: Plan, by_hand: tuple[Step, ...], undo
     return job
 
 
+_KEPT = (AttachMemory, DetachMemory, ResizeMemory, AttachDisk, AttachNic, CopyVolume, ChangeSource)
+
+
 def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
     """Keep the XML that undo needs and commands read, as our op does before it changes anything; virsh would write it
     to standard output."""
@@ -103,7 +107,7 @@ def keep_xml(twin: Twin, steps: tuple[Step, ...]) -> None:
         elif isinstance(request, PlugNic) or (isinstance(request, SetNicLink) and request.file):
             side = [] if request.live else ["--inactive"]
             files[request.file] = request.edited(twin.lab.virsh("dumpxml", step.target, *side).stdout)
-        elif isinstance(request, (AttachMemory, DetachMemory, ResizeMemory, AttachDisk, AttachNic)) and request.file:
+        elif isinstance(request, _KEPT) and request.file:
             files[request.file] = request.xml
         for path, xml in files.items():
             Path(path).parent.mkdir(exist_ok=True)

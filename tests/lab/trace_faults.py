@@ -94,14 +94,18 @@ def _virsh(*words: str) -> Callable[[Stage], None]:
     return inject
 
 
+_THIEF = "02:00:00:00:00:66"
+_THIEF_GONE = "link del p-thief\nnetns del thief\n-n r1 neighbour del ADDRESS dev r1-in"
+
+
 def _duplicate(stage: Stage) -> None:
-    """A namespace on the same bridge with the guest's address, which the router has last heard of."""
+    """A namespace on the same bridge with the guest's address, which the router takes for the guest. Of itself it would
+    change its mind with every packet of either, so it is told."""
     stage.net.ip(
         "netns add thief\nlink add p-thief type veth peer name eth0 netns thief\nlink set p-thief up master br-in\n"
-        f"-n thief link set eth0 up\n-n thief address add {stage.address}/24 dev eth0\n"
-        "-n r1 neighbour flush dev r1-in"
+        f"-n thief link set eth0 up address {_THIEF}\n-n thief address add {stage.address}/24 dev eth0\n"
+        f"-n r1 neighbour replace {stage.address} lladdr {_THIEF} dev r1-in nud permanent"
     )
-    stage.net.inside("thief", "ping", "-c", "2", "-W", "1", "10.0.0.1")
 
 
 FORWARD_DROP = "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }\n"
@@ -180,7 +184,7 @@ FAULTS = (
     Fault("uplink out of bridge", ip("link set up0 nomaster"), "up0", "not-enslaved"),
     Fault("uplink down", ip("link set up0 down"), "up0", "link-down"),
     Fault("uplink without carrier", ip("-n outside link set wan0 down"), "wan0", "link-down"),
-    Fault("duplicate IP", _duplicate, "g1/net0", "duplicate-ip", undo=ip("link del p-thief\nnetns del thief")),
+    Fault("duplicate IP", _duplicate, "g1/net0", "duplicate-ip", undo=ip(_THIEF_GONE)),
     Fault("router's veth gone", ip("link del p-in"), "br-in", "bridge-no-router", undo=ip(_IN_AGAIN)),
     Fault("MTU mismatch", ip("-n r1 link set r1-in mtu 1400"), "r1-in", "mtu-mismatch", passes=True),
 )  # fmt: skip

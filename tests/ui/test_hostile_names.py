@@ -424,7 +424,7 @@ def test_a_hostile_host_in_a_terminal(hosts: tuple[str, str], environment: dict[
     with Terminal(program("-c", hosts[0]), 90, 40, env=environment, cwd="/") as term:
         term.wait_for("● live")
         term.wait_for("a05")
-        term.press("5", "j", "enter", *"]]]]]]]]")
+        term.press("0", "5", "j", "enter", *"]]]]]]]]")
         term.wait_for("</domain>|<uuid>")
         back(term, "Snapshots Events XML")
         term.press("G", "*", "D")

@@ -83,11 +83,28 @@ async def test_from_a_guest_to_its_row_and_back(demo: OpenDeck) -> None:
         assert deck.current == "web-01"
         await deck.press("6", "g")
         assert deck.under != "web-01"
-        await deck.press("2", "J")
+        await deck.press("2", ".")
         assert deck.app.pane.id == "topology"
         assert deck.under == "web-01"
-        await deck.press("J")
+        await deck.press(".")
         assert deck.app.pane.id == "domains"
+
+
+async def test_from_a_link_to_its_row_and_back(demo: OpenDeck) -> None:
+    async with demo(size=(160, 40), network=Wires(homework())) as deck:
+        await opened(deck)
+        await deck.find("r1-in")
+        await deck.press("enter")
+        assert deck.app.pane.id == "interfaces"
+        assert deck.current == "r1-in"
+        await deck.focus("wan0")
+        await deck.press(".")
+        assert deck.app.pane.id == "topology", deck.toasts()
+        assert deck.under == "wan0"
+        await deck.press("k", "5", "-", "6")
+        await deck.find("b-in")
+        await deck.press("enter")
+        assert deck.current == "b-in", "what was folded is shown"
 
 
 async def test_what_is_off_has_no_place_and_says_so(demo: OpenDeck) -> None:
@@ -96,14 +113,14 @@ async def test_what_is_off_has_no_place_and_says_so(demo: OpenDeck) -> None:
         await deck.press("2")
         off = next(d.name for d in deck.snapshot.domains.values() if d.state is DomainState.SHUTOFF)
         await deck.focus(off)
-        await deck.press("J")
+        await deck.press(".")
         await deck.expect_toast(f"{off} is not plugged into anything")
 
 
 async def test_the_first_jump_waits_for_the_first_drawing(demo: OpenDeck) -> None:
     async with demo(network=Wires(homework(), "web-01")) as deck:
         await deck.focus("web-01")
-        await deck.press("J")
+        await deck.press(".")
         await deck.until(lambda: deck.app.pane.id == "topology" and deck.under == "web-01", "the cursor on web-01")
 
 
@@ -164,7 +181,7 @@ async def test_views_and_folds(demo: OpenDeck) -> None:
         assert "▣ netns r1" in deck.text()
         await deck.find("br-in")
         await deck.press("space")
-        assert "ports …" in deck.text()
+        assert "● br-in …" in deck.text()
         assert "spare1" not in deck.text()
         await deck.press("space", "t")
         assert "spare1" in deck.text()

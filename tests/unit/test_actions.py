@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -166,6 +167,9 @@ def test_no_request_of_any_kind_escapes_read_only() -> None:
 
         def leave(self) -> None:
             raise AssertionError("a connection was given up")
+
+        def leave_images(self, key: str) -> AbstractContextManager[None]:
+            raise AssertionError(f"the images of {key} were to be left alone")
 
         def progress(self, done: int, total: int | None) -> None:
             raise AssertionError("work was begun")

@@ -11,6 +11,8 @@ from tui.model.domain import Domain, DomainState
 from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot
 from tui.runtime.board import Board
+from tui.runtime.desk import Focus
+from tui.runtime.links import LinkWatcher
 
 
 @pytest.fixture
@@ -99,3 +101,24 @@ def test_snapshots_are_published_in_their_order_from_many_threads(board: Board, 
         thread.join()
     assert [snapshot.sequence for snapshot in published] == list(range(1, 801))
     assert board.snapshot is published[-1]
+
+
+def test_limits_of_several_sources_stand_side_by_side(board: Board, published: list[HostSnapshot]) -> None:
+    board.note_limit("processes", "processes: the host is not this machine")
+    board.note_limit("links", "links: the host is not this machine")
+    board.note_limit("links", "links: the host is not this machine")
+    assert board.snapshot.limits == (
+        "processes: the host is not this machine",
+        "links: the host is not this machine",
+    )
+    assert len(published) == 2
+
+
+def test_links_of_another_machine_are_no_source_to_wait_for(board: Board) -> None:
+    watcher = LinkWatcher(board, local=False, interval_s=1.0, focus=Focus)
+    watcher.start()
+    watcher.nudge()
+    watcher.stop()
+    assert "links" not in board.snapshot.unread
+    assert board.snapshot.links is None
+    assert board.snapshot.limits == ("links: the host is not this machine",)

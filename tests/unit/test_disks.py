@@ -8,7 +8,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tui.actions import BY_ID
+from tui.actions import disk_images as images
 from tui.actions.base import Context, FieldError, TargetError, make_plan
+from tui.model.disk_source import location_of, network_source
 from tui.model.disk_xml import NewDisk, find_disk, free_target, iotune_of, plain, source_of, with_medium
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
@@ -18,7 +20,7 @@ from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
 from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.usage import DiskUsage, DomainUsage
-from tui.ops.disks import AttachDisk
+from tui.ops.disks import AttachDisk, DetachDisk
 
 UUID = "6a9dbb1e-8a50-4bb2-9c2b-6f9f4b6f3c11"
 _LIVE = """<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/i/a' index='2'/>
@@ -287,3 +289,38 @@ def test_a_header_that_is_none_has_nothing_below(tmp_path: Path, header: bytes) 
     path.write_bytes(header)
     assert backing_of(str(path)) == ""
     assert backing_of(str(tmp_path / "gone")) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "xml"),
+    [
+        ("nbd://nas/vol", "<source protocol='nbd' name='vol'><host name='nas' port='10809'/></source>"),
+        ("nbd://[fe80::1]:7/a%20b", "<source protocol='nbd' name='a b'><host name='fe80::1' port='7'/></source>"),
+        (
+            "nbd+unix:///vol?socket=/run/x.sock",
+            "<source protocol='nbd' name='vol'><host transport='unix' socket='/run/x.sock'/></source>",
+        ),
+    ],
+)
+def test_an_export_on_the_network_is_the_same_word_in_and_out(url: str, xml: str) -> None:
+    made = network_source(url)
+    assert ET.tostring(made) == ET.tostring(ET.fromstring(xml))
+    assert location_of(made) == url
+    assert ET.fromstring(NewDisk(url, False, "raw", "vdb", "virtio").xml()).get("type") == "network"
+
+
+@pytest.mark.parametrize("url", ["nbd:///vol", "nbd+unix:///vol", "nbd://nas:x/vol", "nbd://nas/vol?socket=/x"])
+def test_what_names_no_export(url: str) -> None:
+    with pytest.raises(FieldError, match="source: "):
+        images.find_image(context(), "source", url, "raw")
+
+
+def test_an_export_that_somebody_has_is_not_attached() -> None:
+    new = NewDisk("nbd://nas/vol", False, "raw", "vda", "virtio").xml()
+    other, web = domain("other", (new,), None, "other-key"), domain("web", (), ())
+    with pytest.raises(FieldError, match="other uses it as vda; two that write would ruin it"):
+        plan(context(other, web), "disk-attach", web, source="nbd://nas:10809/vol", format="raw")
+    made = plan(context(web), "disk-attach", web, source="nbd://nas/vol", format="raw")
+    back = made.undo_steps()[0].request
+    assert isinstance(back, DetachDisk)
+    assert back.source == "", "libvirt compares it by its XML"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tui.actions import BY_ID
 from tui.actions.base import Context, FieldError, make_plan
 from tui.actions.volume_steps import holders_of
 from tui.model.domain import Domain
-from tui.model.holders import holders, index_of
+from tui.model.holders import index_of
 from tui.model.image_info import ImageCheck, ImageInfo, described, facts, form_of, parse_chain, parse_check
 from tui.model.storage import Volume
 from tui.ops import qemu_img
@@ -130,6 +131,9 @@ class Asker:
     def cancelled(self) -> bool:
         return self._impatient and len(self.moved) > 1
 
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def progress(self, done: int, total: int | None) -> None:
         self.moved.append((done, total))
 
@@ -180,9 +184,9 @@ def test_a_holder_tells_as_what_it_reads_and_whether_it_names_the_chain() -> Non
     fixed = "<backingStore type='file'><format type='qcow2'/><source file='/p/low'/></backingStore>"
     off = domain("off", None, (disk("vda", "/p/top", kind="raw", extra=fixed),))
     assert off.persistent_config is not None
-    (found,) = holders("/p/top", [("off", [(False, off.persistent_config)])], None)
+    (found,) = index_of([("off", [(False, off.persistent_config)])], None)["/p/top"]
     assert (found.form, found.fixed, found.running) == ("raw", True, False)
-    (below,) = holders("/p/low", [("off", [(False, off.persistent_config)])], None)
+    (below,) = index_of([("off", [(False, off.persistent_config)])], None)["/p/low"]
     assert (below.form, below.writes) == ("", False)
 
 
@@ -190,9 +194,9 @@ def test_images_in_no_pool_are_followed_by_their_headers() -> None:
     off = domain("off", None, (disk("vda", "/elsewhere/top"),))
     assert off.persistent_config is not None
     sides = [("off", [(False, off.persistent_config)])]
-    assert holders("/p/low", sides, None) == ()
+    assert "/p/low" not in index_of(sides, None)
     headers = {"/elsewhere/top": "/elsewhere/middle", "/elsewhere/middle": "/p/low"}
-    assert [holder.name for holder in holders("/p/low", sides, None, headers=headers)] == ["off"]
+    assert [holder.name for holder in index_of(sides, None, headers=headers)["/p/low"]] == ["off"]
 
 
 def test_the_uppermost_place_and_the_running_side_count() -> None:

@@ -45,7 +45,7 @@ def text(lines: list[SpanLine]) -> str:
 def test_namespaces_come_first_then_their_links_and_ports_below_their_bridge() -> None:
     rows = LinkRows()(view_of(homework().snapshot()))
     assert [(row.depth, row.name) for row in rows] == [
-        (0, "host"), (0, "br-ex"), (1, "b-ex"), (1, "up"), (0, "br-in"), (1, "b-in"), (1, "tap1"), (1, "tap2"),
+        (0, "host"), (0, "br-ex"), (1, "b-ex"), (1, "up0"), (0, "br-in"), (1, "b-in"), (1, "tap1"), (1, "tap2"),
         (0, "outside"), (0, "wan0"), (0, "r1"), (0, "r1-ex"), (0, "r1-in"),
     ]  # fmt: skip
     assert [row.name for row in rows if row.link is None] == ["host", "outside", "r1"]

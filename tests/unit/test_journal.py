@@ -253,6 +253,7 @@ def test_every_request_survives_the_strict_reader() -> None:
     values = {"str": "x", "bool": True, "int": 1, "str | None": None, "tuple[int, ...]": (1,)}
     values["tuple[tuple[int, tuple[int, ...]], ...]"] = ((3, (0, 1)),)
     values |= {"tuple[tuple[str, int], ...]": (("x", 1),), "int | None": 1}
+    values |= {"tuple[str, ...]": ("x",), "tuple[tuple[str, str, str], ...]": (("x", "y", "z"),)}
     values["tuple[tuple[str, str], ...]"] = (("x", "y"),)
     for kind in request_types().values():
         request = kind(**{name: values[str(field.type)] for name, field in kind.__dataclass_fields__.items()})

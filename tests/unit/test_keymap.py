@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tui.actions import ACTIONS
+from tui.actions.keys import markdown
 from tui.commands import COMMANDS
 from tui.config import ConfigError
 from tui.keymap import keys_of
@@ -55,3 +56,11 @@ def test_the_actions_own_keys_collide_with_nothing() -> None:
     uses = Counter((action.kind, action.id.partition(".")[0], action.key) for action in ACTIONS if action.key)
     # Suspend and resume share a key: what is paused cannot be paused.
     assert {key for key, count in uses.items() if count > 1} == {(ACTIONS[0].kind, "domain", "p")}
+
+
+def test_an_action_without_a_key_is_in_the_palette_alone_until_it_is_given_one() -> None:
+    keyless = [action for action in ACTIONS if not action.key]
+    assert len(keyless) > 1, "they do not clash"
+    page = markdown()
+    assert all(f"| `:` | {action.kind.value} | {action.title} | `{action.id}` |" in page for action in keyless)
+    assert keys_of({keyless[0].id: "V"})[keyless[0].id] == "V"

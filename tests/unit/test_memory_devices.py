@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,9 @@ class Calls:
 
     def release(self, connection: Any) -> None:
         """Nothing to give back."""
+
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def progress(self, done: int, total: int | None) -> None:
         """Nobody looks."""

@@ -267,6 +267,24 @@ def test_open_vswitch_tags_keep_guests_apart() -> None:
     assert named(net.trace("vm1", "10.0.0.52")) == ("ovsbr0", "ovs-drop")
 
 
+def test_a_trunk_that_leads_out_of_the_host_carries_the_tags_of_the_guests() -> None:
+    net = Net()
+    net.link("vnet1", "tun", tap=TapFacts("tap", persistent=False))
+    net.link("bond0", "bond")
+    net.domain("vm1", "vnet1", "52:54:00:00:00:01", "10.0.0.51")
+    ends = [OvsInterface(name, name, "system", up=True, admin_up=True) for name in ("vnet1", "bond0")]
+    guest = OvsPort("p1", "vnet1", "vnet1", (ends[0],), tag=10)
+
+    def switch(uplink: OvsPort) -> Trace:
+        net.ovs = Ovs((OvsBridge("b", "ovsbr0", "ovsbr0", (guest, uplink)),), 1, netns=HOME)
+        return net.trace("vm1")
+
+    trunk = OvsPort("p2", "bond0", "bond0", (ends[1],))
+    assert not all_bad(switch(trunk))
+    assert not all_bad(switch(replace(trunk, trunks=(10, 20))))
+    assert named(switch(replace(trunk, trunks=(20, 30)))) == ("bond0", "ovs-tag-mismatch")
+
+
 def test_qemus_own_macs_are_the_same_for_all_that_name_none() -> None:
     net = routed()
     for number in (1, 2):

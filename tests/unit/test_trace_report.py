@@ -115,6 +115,7 @@ def test_no_connection_is_3() -> None:
     done = virtdeck("no-such-guest", uri="qemu+unix:///system?socket=/nowhere")
     assert done.returncode == 3
     assert "cannot connect" in done.stderr
+    assert virtdeck("no-such-guest", "--no-libvirt").returncode == 2, "nothing was to be connected to"
 
 
 def test_what_only_warns_is_good() -> None:

@@ -148,7 +148,7 @@ class Action:
     reads: tuple[str, ...] = ()
     """What it looks at besides domains and their configurations: sources of HostSnapshot.unread (usage, storage ...),
     `cpus` for the host's CPUs and memory, `detail` for what is read of the one domain that is open, `agent` for what
-    its agent says."""
+    its agent says, `block_jobs` for those of its disks."""
 
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same

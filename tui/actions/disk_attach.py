@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tui.actions import disk_images as images
 from tui.actions.base import (
@@ -24,10 +24,15 @@ from tui.actions.define import kept_path
 from tui.actions.disk_choice import UNREAD, known_sides
 from tui.actions.lifecycle import as_domain, step
 from tui.actions.sides import WHERE, Side, sides
+from tui.actions.volume_new import FILE_POOLS, NewVolume, create_step, delete_again, none_made, path_in
+from tui.actions.volume_steps import amount_of, new_name
+from tui.model import units
+from tui.model.disk_source import is_network
 from tui.model.disk_xml import NewDisk, free_target, prefix_of
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.plan import Step
+from tui.model.storage import Pool
 from tui.model.text import clean
 from tui.model.virsh import domain_word
 from tui.ops import disks as ops
@@ -49,17 +54,60 @@ def _reason(_context: Context, target: Target) -> Reason:
 def _attach(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain = as_domain(target)
     wanted = sides(domain, values)
-    disk = _disk(context, domain, wanted, values)
+    made = _new_volume(context, domain, values)
+    disk = _disk(context, domain, wanted, values, made)
     for side in wanted:
         _check_side(domain, side, disk)
     file = kept_path(context, f"{domain.raw_name}-{disk.target}")
-    return [_step(context, domain, side, disk, file) for side in wanted]
+    return [*(made.steps if made else ()), *(_step(context, domain, side, disk, file) for side in wanted)]
 
 
-def _disk(context: Context, domain: Domain, wanted: Sequence[Side], values: Values) -> NewDisk:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A volume that is made first, and the step that does so."""
+
+    image: images.Image
+    steps: tuple[Step, ...]
+
+
+def _new_volume(context: Context, domain: Domain, values: Values) -> _Made | None:
+    """The volume that the field `capacity` asks for; None when it is empty. Raises FieldError."""
+    if not values["capacity"].strip():
+        return None
+    pool, name = images.find_pool(context, "source", values["source"].strip())
+    if why := none_made(pool):
+        raise FieldError("source", f"{pool.name}: {why}")
+    own = "qcow2" if pool.kind in FILE_POOLS else "raw"
+    form = own if values["format"] == _READ else values["format"]
+    if form != "raw" and pool.kind not in FILE_POOLS:
+        raise FieldError("format", f"a pool of type {pool.kind} has raw volumes only")
+    path, capacity = path_in(pool, _free_name(context, pool, name)), amount_of(values, "capacity")
+    if not path:
+        raise FieldError("source", f"volumes of a pool of type {pool.kind} are no files or devices of the host")
+    if not capacity:
+        raise FieldError("capacity", "must be more than 0")
+    new = NewVolume(name, form, capacity, 0 if pool.kind in FILE_POOLS else capacity)
+    if pool.available_bytes is not None and new.allocation > pool.available_bytes:
+        raise FieldError("capacity", f"{pool.name} has {units.byte_size(pool.available_bytes)} free")
+    made, again = create_step(context, pool, new), delete_again(context, pool, name)
+    # One after the other: what is not made is not attached.
+    step = replace(made, target=domain.key, undo=(replace(again, target=domain.key),))
+    return _Made(images.Image(path, pool.kind not in FILE_POOLS, form), (step,))
+
+
+def _free_name(context: Context, pool: Pool, name: str) -> str:
+    try:
+        return new_name(context, pool, name)
+    except FieldError as error:
+        raise FieldError("source", error.reason) from error
+
+
+def _disk(
+    context: Context, domain: Domain, wanted: Sequence[Side], values: Values, made: _Made | None = None
+) -> NewDisk:
     """The disk that the fields say; raises FieldError."""
     given = "" if values["format"] == _READ else values["format"]
-    image = images.find_image(context, "source", values["source"], given)
+    image = made.image if made else images.find_image(context, "source", values["source"], given)
     bus = values["bus"]
     disk = NewDisk(
         image.path,
@@ -76,6 +124,8 @@ def _disk(context: Context, domain: Domain, wanted: Sequence[Side], values: Valu
         shareable=is_on(values, "shareable"),
     )
     _check_options(disk)
+    if made:
+        return disk
     images.refuse_other_format(context, "format", image)
     wish = images.Wish(domain.key, disk.target, disk.read_only, disk.shareable)
     images.refuse_used(context, "source", image, wish)
@@ -150,7 +200,7 @@ def _step(context: Context, domain: Domain, side: Side, disk: NewDisk, file: str
     words = ["attach-device", domain_word(domain), file, side.option]
     request = ops.AttachDisk(domain.key, side.live, disk.target, xml, file)
     title = f"attach {clean(disk.path)} ({disk.format}) to {domain.name} as {disk.target} {side.words}"
-    back = detach_step(context, domain, side, disk.target, disk.path)
+    back = detach_step(context, domain, side, disk.target, "" if is_network(disk.path) else disk.path)
     return replace(step(context, domain, title, words, request), undo=(back,))
 
 
@@ -166,7 +216,8 @@ def _notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     wanted = sides(domain, values)
     notes = list(images.unread(context))
     given = "" if values["format"] == _READ else values["format"]
-    image = images.find_image(context, "source", values["source"], given)
+    new = _new_volume(context, domain, values)
+    image = new.image if new else images.find_image(context, "source", values["source"], given)
     if image.below:
         notes.append(f"{clean(image.path)} lies on {clean(image.below[0])}, which must stay and not change")
     if wanted[0].live and values["bus"] == "virtio" and wanted[0].config.free_slots == 1:
@@ -193,10 +244,11 @@ ACTION = Action(
     "domain.disk-attach", "Attach a disk to", "attach disk", "y", Kind.DOMAIN,
     "Attach a volume or image file as a disk; its format is read from its header.", _attach, _reason,
     (
-        Field("source", "Image", FieldKind.TEXT, help="a path on the host, or POOL/VOLUME"),
+        Field("source", "Image", FieldKind.TEXT, help="a path on the host, POOL/VOLUME, or nbd://HOST/EXPORT"),
+        _text("capacity", "New, of size", "such as 20G: POOL/VOLUME is made first; empty: it is there"),
         Field("bus", "Bus", FieldKind.CHOICE, _proposed_bus, _BUSES),
         _text("target", "Target", "as vdb; empty: the next free one"),
-        choice("format", "Format", (_READ, "raw", "qcow2"), "header: what the image says of itself"),
+        choice("format", "Format", (_READ, "raw", "qcow2"), "header: what the image says; qcow2 for a new one"),
         choice("cache", "Cache", _CACHES),
         choice("discard", "Discard", ("default", "unmap", "ignore"), "unmap: what the guest trims is given back"),
         choice("io", "I/O", ("default", "threads", "native", "io_uring"), "native goes with cache none or directsync"),

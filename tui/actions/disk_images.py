@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tui.actions.base import Context, FieldError
+from tui.model.disk_source import is_network, location_of, network_source
 from tui.model.image_header import backing_of
 from tui.model.text import clean
 from tui.model.used_by import Use, used_by
 
 if TYPE_CHECKING:
-    from tui.model.storage import Storage, Volume
+    from tui.model.storage import Pool, Storage, Volume
 
 _INFO_S = 10.0
 _MOST_LAYERS = 200
@@ -43,12 +44,14 @@ def is_local(context: Context) -> bool:
 
 
 def find_image(context: Context, field: str, word: str, given: str = "", blame: str = "format") -> Image:
-    """Return the image that a path or POOL/VOLUME means, with the format read from its header. `given` is the format
-    that the user says, "" for none: it is needed where the header cannot be read, and must agree where it can. Raises
-    FieldError, for the format of the field `blame`."""
+    """Return the image that a path, POOL/VOLUME or NBD URL means, with the format read from its header. `given` is the
+    format that the user says, "" for none: it is needed where the header cannot be read, and must agree where it can.
+    Raises FieldError, for the format of the field `blame`."""
     text = word.strip()
     if not text:
         raise FieldError(field, "give a path, or POOL/VOLUME")
+    if is_network(text):
+        return _network(context, field, text, given, blame)
     storage = context.snapshot.storage
     volume = None
     if not text.startswith("/"):
@@ -68,7 +71,22 @@ def find_image(context: Context, field: str, word: str, given: str = "", blame: 
     return Image(path, block, _agreed(blame, told, given), below or _below_local(path))
 
 
-def _volume(storage: Storage | None, field: str, text: str) -> Volume:
+def _network(context: Context, field: str, url: str, given: str, blame: str) -> Image:
+    """What an NBD server exports, by the URL that libvirt's XML leads to as well."""
+    try:
+        url = location_of(network_source(url))
+    except ValueError as error:
+        raise FieldError(field, str(error)) from error
+    told = str(_info(field, url).get("format", "")) if is_local(context) else ""
+    return Image(url, False, _agreed(blame, told, given))
+
+
+def find_pool(context: Context, field: str, text: str) -> tuple[Pool, str]:
+    """Return the pool of a POOL/VOLUME and the volume's name; raises FieldError."""
+    return _find_pool(context.snapshot.storage, field, text)
+
+
+def _find_pool(storage: Storage | None, field: str, text: str) -> tuple[Pool, str]:
     pool, _, name = text.partition("/")
     if storage is None:
         raise FieldError(field, "the pools are not read; give a path, as /images/disk.qcow2")
@@ -76,6 +94,12 @@ def _volume(storage: Storage | None, field: str, text: str) -> Volume:
     if found is None:
         pools = ", ".join(p.name for p in storage.pools.values())
         raise FieldError(field, f"no pool {clean(pool)}; there are: {pools or 'none'}")
+    return found, name
+
+
+def _volume(storage: Storage | None, field: str, text: str) -> Volume:
+    found, name = _find_pool(storage, field, text)
+    assert storage is not None, "a pool was found in it"
     if not found.state.active:
         raise FieldError(field, f"the pool {found.name} is {found.state.value}; start it first")
     volume = next((v for v in storage.volumes_of(found.key) if v.raw_name == name), None)
@@ -173,20 +197,20 @@ class Wish:
 def refuse_used(context: Context, field: str, image: Image, wish: Wish) -> None:
     """Raise FieldError when somebody uses the image in a way that would ruin it: libvirt itself does not look, and
     QEMU's lock only when both run. Two may share it when both only read, or both say shareable."""
-    uses = _uses(context)
-    for use in uses.get(_real(context, image.path), ()):
+    uses = uses_of(context)
+    for use in uses.get(real_path(context, image.path), ()):
         if use.domain == wish.domain and use.target == wish.target and use.layer == 0:
             continue
         both_share = wish.shareable and use.shareable and use.layer == 0
         if not ((wish.read_only and use.read_only) or both_share):
             raise FieldError(field, f"{_words(use)}; two that write would ruin it")
     for path in image.below:
-        for use in uses.get(_real(context, path), ()):
+        for use in uses.get(real_path(context, path), ()):
             if not use.read_only:
                 raise FieldError(field, f"it lies on {clean(path)}, which {use.name} writes to as {use.target}")
     for process in context.snapshot.unmanaged().values():
         for drive in process.drives:
-            same = _real(context, drive.raw_path) == _real(context, image.path)
+            same = real_path(context, drive.raw_path) == real_path(context, image.path)
             if same and not (drive.read_only and wish.read_only):
                 raise FieldError(field, f"the QEMU process {process.pid} ({process.name}) uses it")
 
@@ -196,11 +220,12 @@ def _words(use: Use) -> str:
     return f"{use.name} uses it {how}{'' if use.running else ' when it runs'}"
 
 
-def _uses(context: Context) -> dict[str, tuple[Use, ...]]:
-    """The uses of each image by what its path leads to; of images in no pool the chain is read from their headers."""
+def uses_of(context: Context) -> dict[str, tuple[Use, ...]]:
+    """Return the uses of each image by what its path leads to; of images in no pool the chain is read from their
+    headers."""
     found: dict[str, tuple[Use, ...]] = {}
     index = used_by(context.snapshot.domains.values(), context.snapshot.storage)
-    open_ones = [(_real(context, path), use) for path, uses in index.items() for use in uses]
+    open_ones = [(real_path(context, path), use) for path, uses in index.items() for use in uses]
     while open_ones:
         path, use = open_ones.pop()
         there = found.get(path, ())
@@ -208,12 +233,12 @@ def _uses(context: Context) -> dict[str, tuple[Use, ...]]:
             continue
         found[path] = (*there, use)
         if is_local(context) and (below := backing_of(path)):
-            open_ones.append((_real(context, below), replace(use, read_only=True, layer=use.layer + 1)))
+            open_ones.append((real_path(context, below), replace(use, read_only=True, layer=use.layer + 1)))
     return found
 
 
-def _real(context: Context, path: str) -> str:
-    """The path without links, where the host is this machine."""
+def real_path(context: Context, path: str) -> str:
+    """Return the path without links, where the host is this machine."""
     if not path.startswith("/"):
         return path
     return os.path.realpath(path) if is_local(context) else os.path.normpath(path)
@@ -224,7 +249,7 @@ def refuse_other_format(context: Context, field: str, image: Image) -> None:
     for domain in context.snapshot.domains.values():
         for config in (domain.config, domain.persistent_config):
             for disk in config.disks if config is not None else ():
-                same = disk.raw_source and _real(context, disk.raw_source) == _real(context, image.path)
+                same = disk.raw_source and real_path(context, disk.raw_source) == real_path(context, image.path)
                 if same and disk.format and disk.format != image.format:
                     raise FieldError(
                         field,

@@ -41,8 +41,9 @@ def _disk(domain: Domain, values: Values) -> Disk:
     return found
 
 
-def _now_bytes(context: Context, domain: Domain, disk: Disk) -> int | None:
-    """The size that the guest sees: QEMU's own figure, else what the image says; None where neither is known."""
+def size_now(context: Context, domain: Domain, disk: Disk) -> int | None:
+    """Return the size in bytes that the guest sees: QEMU's own figure, else what the image says; None where neither is
+    known."""
     usage = context.snapshot.usage.get(domain.key)
     figures = next((used for used in usage.disks if used.target == disk.target), None) if usage else None
     if figures is not None and figures.capacity_bytes is not None:
@@ -53,7 +54,7 @@ def _now_bytes(context: Context, domain: Domain, disk: Disk) -> int | None:
 def _resize(context: Context, target: Target, values: Values) -> Sequence[Step]:
     domain = as_domain(target)
     disk = _disk(domain, values)
-    now = _now_bytes(context, domain, disk)
+    now = size_now(context, domain, disk)
     if now is None:
         raise FieldError("device", f"the size of {disk.target} is not known; its figures are not read yet")
     try:

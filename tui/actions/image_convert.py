@@ -10,7 +10,7 @@ from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reas
 from tui.actions.define import kept_path
 from tui.actions.image_steps import held_bytes, image_reason, refresh_step
 from tui.actions.pool_steps import plain_name, pool_word
-from tui.actions.volume_create import FILE_POOLS, FIXED_POOLS, delete_again
+from tui.actions.volume_new import FILE_POOLS, FIXED_POOLS, delete_again
 from tui.actions.volume_steps import (
     READS,
     as_volume,

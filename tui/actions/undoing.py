@@ -17,6 +17,7 @@ from tui.ops.memory import SetMemory
 from tui.ops.memory_devices import AttachMemory
 from tui.ops.monitor import MonitorCommand
 from tui.ops.vcpus import SetVcpu, SetVcpus, plugs
+from tui.ops.volumes import DeleteVolume
 
 if TYPE_CHECKING:
     from tui.model.domain import Domain
@@ -48,13 +49,18 @@ def as_of_now(steps: Sequence[Step], context: Context) -> tuple[tuple[Step, ...]
     open of it is told of the right one."""
     kept: list[Step] = []
     notes: list[str] = []
-    for step in persistent_first(steps, lambda step: is_live(step.request)):
+    for step in sorted(persistent_first(steps, lambda step: is_live(step.request)), key=_is_deletion):
         domain = context.snapshot.domains.get(step.target)
         if domain is not None and (reason := _left_out(step.request, domain)) is not None:
             notes.append(f"{domain.name}: {reason}")
         else:
             kept.append(step if domain is None else _judged(_of_run(step, domain), domain, context))
     return tuple(kept), tuple(dict.fromkeys(notes))
+
+
+def _is_deletion(step: Step) -> bool:
+    """A volume goes when nothing has it any more: a running guest gives its disk back last."""
+    return isinstance(step.request, DeleteVolume)
 
 
 def is_live(request: Request) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from tui.actions.base import (
     Action,
@@ -16,7 +16,8 @@ from tui.actions.base import (
     Values,
     choice,
 )
-from tui.actions.pool_steps import as_pool, plain_name, pool_word
+from tui.actions.pool_steps import as_pool, plain_name
+from tui.actions.volume_new import FILE_POOLS, NewVolume, create_step, delete_again, none_made
 from tui.actions.volume_steps import (
     READS,
     amount_of,
@@ -35,60 +36,20 @@ from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.storage import Pool, Volume
 from tui.model.text import clean
-from tui.model.virsh import virsh
-from tui.model.volume_xml import new_volume_xml
 from tui.ops import volumes as ops
-
-FILE_POOLS = frozenset({"dir", "fs", "netfs", "vstorage", "gluster"})
-"""Types of pool whose volumes are files, and so may have a format; the others make raw ones alone."""
-FIXED_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
-"""Types of pool without a createVol or buildVol (src/storage/storage_backend_*.c)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """The volume asked for; sizes in bytes."""
-
-    name: str
-    form: str
-    capacity: int
-    allocation: int
-    metadata: bool
-    backing: Volume | None
 
 
 def _create_reason(_context: Context, target: Target) -> Reason:
-    pool = as_pool(target)
-    if not pool.state.active:
-        return f"it is {pool.state.value}; start it first"
-    return f"libvirt makes no volumes in a pool of type {pool.kind}" if pool.kind in FIXED_POOLS else None
+    return none_made(as_pool(target))
 
 
 def _create(context: Context, target: Target, values: Values) -> Sequence[Step]:
     pool = as_pool(target)
-    wish = _wish(context, pool, values)
-    lower = wish.backing
-    name = [wish.name] if plain_name(wish.name) else ["--name", wish.name]
-    words = ["vol-create-as", pool_word(pool), *name, str(wish.capacity)]
-    words += ["--allocation", str(wish.allocation), "--format", wish.form]
-    words += ["--backing-vol", lower.raw_path, "--backing-vol-format", lower.format] if lower is not None else []
-    words += ["--prealloc-metadata"] if wish.metadata else []
-    below = (lower.raw_path, lower.format) if lower is not None else ("", "")
-    xml = new_volume_xml(wish.name, wish.capacity, wish.allocation, wish.form, *below)
-    request = ops.CreateVolume(pool.key, wish.name, xml, wish.allocation, wish.metadata, below[0])
-    title = f"create {clean(wish.name)} ({wish.form}, {units.byte_size(wish.capacity)}) in {pool.name}"
-    return [Step(title, virsh(context.uri, *words), request, pool.key, (delete_again(context, pool, wish.name),))]
+    new = _wish(context, pool, values)
+    return [replace(create_step(context, pool, new), undo=(delete_again(context, pool, new.name),))]
 
 
-def delete_again(context: Context, pool: Pool, name: str) -> Step:
-    """Remove what was made, unless somebody uses it by then."""
-    command = virsh(context.uri, *volume_words("vol-delete", pool, name))
-    request = ops.DeleteVolume(pool.key, name)
-    title = f"delete {clean(name)} of {pool.name}"
-    return Step(title, command, request, pool.key, loses=f"{clean(name)}, with what was written to it since")
-
-
-def _wish(context: Context, pool: Pool, values: Values) -> _Wish:
+def _wish(context: Context, pool: Pool, values: Values) -> NewVolume:
     """The volume that the fields say; raises FieldError."""
     name, form = new_name(context, pool, values["name"]), values["format"]
     if form != "raw" and pool.kind not in FILE_POOLS:
@@ -112,7 +73,8 @@ def _wish(context: Context, pool: Pool, values: Values) -> _Wish:
         raise FieldError("allocation", "what lies on a backing file cannot be preallocated")
     if pool.available_bytes is not None and allocation > pool.available_bytes:
         raise FieldError("allocation", f"{pool.name} has {units.byte_size(pool.available_bytes)} free")
-    return _Wish(name, form, capacity, allocation, metadata, lower)
+    below = (lower.raw_path, lower.format) if lower is not None else ("", "")
+    return NewVolume(name, form, capacity, allocation, metadata, *below)
 
 
 def _backing(context: Context, pool: Pool, form: str, text: str) -> Volume | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import count
 from xml.etree import ElementTree as ET
 
+from tui.model.disk_source import is_network, network_source
+
 # VIR_DOMAIN_BLOCK_IOTUNE_* of libvirt without the ending "_sec" or "_sec_max".
 IOTUNE_KINDS = ("total_bytes", "read_bytes", "write_bytes", "total_iops", "read_iops", "write_iops")
 """The limits of a disk: bytes/s and requests/s."""
@@ -17,7 +19,7 @@ _PREFIXES = {"virtio": "vd", "ide": "hd", "fdc": "fd", "xen": "xvd"}
 
 @dataclass(frozen=True, slots=True)
 class NewDisk:
-    """A disk that is to be attached; "" and None leave libvirt its default."""
+    """A disk that is to be attached; "" and None leave libvirt its default. `path`: on the host, or an NBD URL."""
 
     path: str
     block: bool
@@ -34,7 +36,8 @@ class NewDisk:
 
     def xml(self) -> str:
         """Return its `<disk>`."""
-        disk = ET.Element("disk", type="block" if self.block else "file", device="disk")
+        kind = "network" if is_network(self.path) else "block" if self.block else "file"
+        disk = ET.Element("disk", type=kind, device="disk")
         driver = ET.SubElement(disk, "driver", name="qemu", type=self.format)
         options = {"cache": self.cache, "io": self.io, "discard": self.discard}
         for name, value in options.items():
@@ -42,7 +45,7 @@ class NewDisk:
                 driver.set(name, value)
         if self.iothread is not None:
             driver.set("iothread", str(self.iothread))
-        ET.SubElement(disk, "source", {"dev" if self.block else "file": self.path})
+        disk.append(_source(self.path, block=self.block))
         ET.SubElement(disk, "target", dev=self.target, bus=self.bus)
         if self.read_only:
             ET.SubElement(disk, "readonly")
@@ -51,6 +54,18 @@ class NewDisk:
         if self.serial:
             ET.SubElement(disk, "serial").text = self.serial
         return ET.tostring(disk, encoding="unicode")
+
+
+def _source(path: str, *, block: bool) -> ET.Element:
+    return network_source(path) if is_network(path) else ET.Element("source", {"dev" if block else "file": path})
+
+
+def copy_target_xml(path: str, form: str, *, block: bool) -> str:
+    """Return the `<disk>` that says where to copy a disk to and as what format, as virsh blockcopy makes it."""
+    disk = ET.Element("disk", type="block" if block else "file")
+    disk.append(_source(path, block=block))
+    ET.SubElement(disk, "driver", type=form)
+    return ET.tostring(disk, encoding="unicode")
 
 
 def prefix_of(bus: str) -> str:

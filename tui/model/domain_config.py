@@ -31,6 +31,8 @@ class Disk:
     """Its limits by libvirt's names, as ("total_bytes_sec", 1048576); bytes and requests a second; no zeros."""
     iotune_group: str = ""
     """The group of disks that share these limits; "" for its own."""
+    raw_mirror: str = ""
+    """Where a copy or a commit of its own image is being written to (`<mirror>`); "" while there is none."""
     xml: str = ""
     """The `<disk>` as it was read, for putting it back."""
 

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from xml.etree import ElementTree as ET
 
 from tui.model import units
+from tui.model.disk_source import location_of
 from tui.model.disk_xml import iotune_of
 from tui.model.domain_config import AgentChannel, Difference, Disk, DomainConfig, Nic
 from tui.model.nic_xml import bandwidth_of
@@ -17,7 +18,6 @@ from tui.model.tuning_xml import parse_tuning
 from tui.model.xml_values import attribute, integer, kib
 
 _AGENT_CHANNEL = "org.qemu.guest_agent.0"
-_SOURCE_ATTRIBUTES = ("file", "dev", "dir", "name", "volume")
 
 
 def parse_domain_xml(xml: str) -> DomainConfig:
@@ -79,7 +79,7 @@ def _pins(cputune: ET.Element | None) -> Iterable[tuple[str, str]]:
 
 def _disk(disk: ET.Element) -> Disk:
     source = disk.find("source")
-    raw_source = _disk_source(source)
+    raw_source = location_of(source)
     return Disk(
         target=clean(attribute(disk, "target", "dev") or "?"),
         bus=clean(attribute(disk, "target", "bus") or ""),
@@ -98,6 +98,7 @@ def _disk(disk: ET.Element) -> Disk:
         iothread=integer(attribute(disk, "driver", "iothread"), 0) or None,
         iotune=iotune_of(disk),
         iotune_group=clean((disk.findtext("iotune/group_name") or "").strip()),
+        raw_mirror=location_of(disk.find("mirror/source")),
         xml=ET.tostring(disk, encoding="unicode").strip(),
     )
 
@@ -106,22 +107,8 @@ def _backing(disk: ET.Element) -> Iterable[str]:
     """The sources of the nested `<backingStore>` elements; an empty one ends the chain."""
     layer = disk.find("backingStore")
     while layer is not None and (source := layer.find("source")) is not None:
-        yield _disk_source(source)
+        yield location_of(source)
         layer = layer.find("backingStore")
-
-
-def _disk_source(source: ET.Element | None) -> str:
-    if source is None:
-        return ""
-    pool = source.get("pool")
-    protocol = source.get("protocol")
-    name = next((value for key in _SOURCE_ATTRIBUTES if (value := source.get(key))), "")
-    if pool is not None:
-        return f"{pool}/{name}"
-    if protocol is None:
-        return name
-    host = attribute(source, "host", "name") or ""
-    return f"{protocol}://{host}/{name}"
 
 
 def _nic(nic: ET.Element) -> Nic:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tui.model.used_by import chain
+from tui.model.used_by import layers
 
 if TYPE_CHECKING:
     from tui.model.domain_config import Disk, DomainConfig
@@ -65,11 +65,11 @@ def index_of(
         for running, config in sides:
             for disk in config.disks:
                 # From below, so that the uppermost place of an image that is there twice is the one that stays.
-                for layer, image in reversed([*enumerate(chain(disk, storage, below))]):
+                for layer, image in reversed(layers(disk, storage, below)):
                     held = found.setdefault(real(image), {})
                     old = held.get((name, disk.target))
                     if old is None or running or not old.running:
-                        held[name, disk.target] = _holder(name, disk, layer, running)
+                        held[name, disk.target] = _holder(name, disk, layer, running, image)
     for volume in volumes:
         if volume.raw_backing_path:
             lies = Holder(volume.name, "", False, False, raw_path=volume.raw_path)
@@ -77,26 +77,32 @@ def index_of(
     return {path: tuple(sorted(held.values(), key=lambda holder: not holder.running)) for path, held in found.items()}
 
 
-def _holder(name: str, disk: Disk, layer: int, running: bool) -> Holder:
+def _holder(name: str, disk: Disk, layer: int, running: bool, image: str) -> Holder:
     return Holder(
         name,
         disk.target,
         running,
         writes=layer == 0 and not disk.read_only and disk.device != "cdrom",
-        form=disk.format if layer == 0 else "",
+        form=disk.format if layer == 0 and image != disk.raw_mirror else "",
         fixed=not running and bool(disk.raw_backing),
     )
 
 
-def holders(
-    path: str,
-    domains: Iterable[tuple[str, Sides]],
-    storage: Storage | None,
-    real: Callable[[str], str] = str,
-    headers: Mapping[str, str] = _NONE,
+def others_of(
+    index: Index, paths: Iterable[str], chain: Iterable[str], real: Callable[[str], str] = str
 ) -> tuple[Holder, ...]:
-    """Return who holds the image at a path of the host, as index_of has it."""
-    return index_of(domains, storage, real, headers).get(real(path), ())
+    """Return who holds any of these images, each once; that an image of `chain` lies on one does not count."""
+    own = {real(path) for path in chain}
+    found = (holder for path in paths for holder in index.get(real(path), ()))
+    others = dict.fromkeys(holder for holder in found if holder.target or real(holder.raw_path) not in own)
+    return tuple(sorted(others, key=lambda holder: not holder.running))
+
+
+def without_disk(sides: Sides, own: tuple[str, str] | None, key: str) -> Sides:
+    """Return the configurations of the domain `key` without the disk `own` (UUID of its domain, target)."""
+    if own is None or own[0] != key:
+        return sides
+    return [(on, replace(config, disks=tuple(d for d in config.disks if d.target != own[1]))) for on, config in sides]
 
 
 def held_words(found: Sequence[Holder]) -> str:

@@ -46,14 +46,14 @@ class Netns:
     raw_name: str
     kind: NetnsKind
     paths: tuple[str, ...] = ()
-    """Every file it is mounted on, raw."""
+    """Every file it is mounted on, raw; a mount namespace other than ours may be meant."""
     pid: int | None = None
     """The oldest process in it; None: none, or it cannot be seen; not told of our own."""
     nsid: int | None = None
     """Its number as our own namespace counts."""
     settings: NetSettings = field(default_factory=NetSettings)
     problem: str = ""
-    """Why it cannot be read; "" when it can. Its links are not known then."""
+    """Why it cannot be read; "" when it can. Its links are not known then, or as they were before."""
 
     @property
     def home(self) -> bool:
@@ -195,6 +195,7 @@ class Link:
     parent_netns_unseen: bool = False
     """Whether its peer or parent is in a namespace that cannot be seen."""
     promiscuous: bool = False
+    """Whether somebody wants all packets that it sees (IFLA_PROMISCUITY), as the bridge of a port does."""
     altnames: tuple[str, ...] = ()
     alias: str = ""
     vlan_id: int | None = None
@@ -218,7 +219,8 @@ class Link:
     physical: bool = False
     """Whether there is a device under it (IFLA_PARENT_DEV_NAME)."""
     speed_mbit: int | None = None
-    """Mbit/s; None: not told. Source: ETHTOOL_MSG_LINKMODES_GET, else /sys/class/net/LINK/speed."""
+    """Mbit/s; None: not told. Read of devices, VLANs and bonds: drivers of other kinds make it up. Source:
+    ETHTOOL_MSG_LINKMODES_GET."""
     duplex: str = ""
     """full, half or ""."""
 

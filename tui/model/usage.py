@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.model.block_job import BlockJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class DomainUsage:
     disks: tuple[DiskUsage, ...]
     disk_read_bytes_per_s: float | None
     disk_write_bytes_per_s: float | None
+    block_jobs: tuple[BlockJob, ...] | None = None
+    """Read only of the domain that is open in the detail; None: not read."""
 
     @property
     def guest_used_kib(self) -> int | None:

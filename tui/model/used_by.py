@@ -71,9 +71,16 @@ def _images(
     """(path, target) → (disk, layer) of all images that the disks of one side reach."""
     found: dict[tuple[str, str], tuple[Disk, int]] = {}
     for disk in config.disks if config is not None else ():
-        for layer, path in enumerate(chain(disk, storage, below)):
+        for layer, path in layers(disk, storage, below):
             found.setdefault((path, disk.target), (disk, layer))
     return found
+
+
+def layers(disk: Disk, storage: Storage | None, below: Mapping[str, str]) -> list[tuple[int, str]]:
+    """Return the raw paths of all images that a disk reaches, each with its layer: 0 for its own, and for the one that
+    a copy or commit of it is being written to."""
+    written = [(0, disk.raw_mirror)] if disk.raw_mirror else []
+    return written + [(n, path) for n, path in enumerate(chain(disk, storage, below)) if path != disk.raw_mirror]
 
 
 def chain(disk: Disk, storage: Storage | None, below: Mapping[str, str]) -> list[str]:

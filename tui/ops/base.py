@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -90,6 +91,11 @@ class OpContext(Protocol):
 
     def release(self, connection: Any) -> None:
         """Give back what `long` returned; domains taken from it must have been dropped."""
+        ...
+
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        """While inside, this program asks for no figures of the images of that domain: QEMU 7.2 dies of them when a
+        pull ends."""
         ...
 
     @property

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
+from tui.model.disk_source import location_of
 from tui.model.disk_xml import find_disk, source_of, with_medium
 from tui.model.plan import Request
 from tui.model.text import clean
@@ -98,13 +99,13 @@ def _refuse_used(handle: Any, request: AttachDisk) -> None:
     """Raise OpError when a domain has the image by now: since the plan was made, or since a disk that undo puts back
     was taken away. The rules are those of the plan (actions.disk_images)."""
     disk = ET.fromstring(request.xml)
-    path = source_of(disk)
+    path = location_of(disk.find("source"))
     for other in handle.connect().listAllDomains(0) if path else ():
         for found in _disks_of(other):
             target = found.find("target")
             name = "" if target is None else target.get("dev", "")
             own = other.UUIDString() == request.key and name == request.target
-            if source_of(found) == path and not own and not _get_along(disk, found):
+            if location_of(found.find("source")) == path and not own and not _get_along(disk, found):
                 text = f"{clean(other.name())} uses {clean(path)} as {clean(name)}"
                 raise OpError(f"attach {request.target} to", handle.name(), text, advice="Nothing was changed.")
 
@@ -191,6 +192,9 @@ def _grow(request: GrowDisk, context: OpContext) -> Outcome:
     """libvirt would shrink it without a word."""
     what = f"grow {request.target} of"
     with long_domain(context, request.key, what) as handle:
+        if handle.blockJobInfo(request.target, 0):
+            text = f"a block job is under way on {request.target}"
+            raise OpError(what, handle.name(), text, advice="Nothing was changed; try again when it has ended.")
         now, wanted = int(handle.blockInfo(request.target, 0)[0]), request.size_kib * _KIB
         if wanted < now:
             text = f"it has {now} bytes by now, which is more"

@@ -23,6 +23,7 @@ _ADVICE = {
     libvirt.VIR_ERR_NO_DOMAIN: "It is gone: somebody else removed it.",
     libvirt.VIR_ERR_OPERATION_INVALID: "Its state does not allow this; look at the state again.",
     libvirt.VIR_ERR_OPERATION_TIMEOUT: "Another job holds it, or its QEMU does not answer.",
+    libvirt.VIR_ERR_BLOCK_COPY_ACTIVE: "A block job is under way on the disk; J pivots or ends it.",
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE: "No guest agent answers; use ACPI, or start qemu-guest-agent in the guest.",
     libvirt.VIR_ERR_NO_STORAGE_VOL: "Its file is gone; refresh the pool, and look again.",
     libvirt.VIR_ERR_DOM_EXIST: "Another domain has this name or UUID.",

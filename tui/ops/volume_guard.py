@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.holders import Holder, Sides, held_words, holders, misread_words
+from tui.model.holders import Holder, Sides, held_words, index_of, misread_words, others_of, without_disk
 from tui.model.image_header import backing_of
 from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.storage_xml import parse_pool, parse_volume
@@ -68,11 +68,19 @@ def held_by(volume: Any, what: str) -> tuple[Holder, ...]:
 
 def held_at(connection: Any, path: str, what: str, subject: str) -> tuple[Holder, ...]:
     """Return who holds the image at a path of the host, as held_by does."""
-    local = is_local(connection)
     with doing(what, subject):
-        domains, storage = list(_domains(connection)), _storage(connection)
-    headers = _headers(domains, storage) if local else {}
-    return holders(path, domains, storage, os.path.realpath if local else str, headers)
+        return held_images(connection, (path,))
+
+
+def held_images(
+    connection: Any, paths: Sequence[str], own: tuple[str, str] | None = None, chain: Sequence[str] = ()
+) -> tuple[Holder, ...]:
+    """Return who holds any of these images of the host, but for the disk `own` (UUID of its domain, target) and for
+    the images of its own chain, which lie on each other. Raises libvirtError."""
+    local = is_local(connection)
+    sides = [(name, without_disk(found, own, key)) for key, name, found in _domains(connection)]
+    storage, real = _storage(connection), os.path.realpath if local else str
+    return others_of(index_of(sides, storage, real, _headers(sides, storage) if local else {}), paths, chain, real)
 
 
 def refuse(volume: Any, what: str, forbidden: Callable[[Holder], bool]) -> None:
@@ -90,6 +98,21 @@ def refuse_misread(found: Iterable[Holder], form: str, what: str, subject: str) 
     """Raise OpError when a domain reads an image as another format than its header says."""
     if text := misread_words(found, form):
         raise OpError(what, clean(subject), clean(text), advice=UNCHANGED)
+
+
+def removed(connection: Any, pool: str, name: str, what: str) -> str:
+    """Delete a volume that was made for work that came to nothing, unless somebody has it by now; says what became of
+    it, and raises nothing."""
+    said = clean(name)
+    try:
+        volume = connection.storagePoolLookupByUUIDString(pool).storageVolLookupByName(name)
+        said = clean(volume.path())
+        if found := held_by(volume, what):
+            return f"{said} is left: it is used by {held_words(found)}"
+        volume.delete(0)
+    except (OpError, libvirt.libvirtError) as error:
+        return f"{said} is left, a part of the copy: {clean(str(error))}"
+    return f"{said} is removed"
 
 
 def running_writer(holder: Holder) -> bool:
@@ -115,13 +138,14 @@ def is_local(connection: Any) -> bool:
     return not urlsplit(connection.getURI()).hostname
 
 
-def _domains(connection: Any) -> Iterator[tuple[str, Sides]]:
+def _domains(connection: Any) -> Iterator[tuple[str, str, Sides]]:
+    """UUID, name and configurations of all domains."""
     for domain in connection.listAllDomains(0):
         with unless_gone():
             sides = [(True, parse_domain_xml(domain.XMLDesc(0)))] if domain.isActive() else []
             if domain.isPersistent():
                 sides.append((False, parse_domain_xml(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))))
-            yield clean(domain.name()), sides
+            yield domain.UUIDString(), clean(domain.name()), sides
 
 
 def _storage(connection: Any) -> Storage:

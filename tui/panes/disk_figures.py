@@ -1,14 +1,18 @@
-"""Requests and latency of a domain's disk as they went, one sparkline each."""
+"""Requests and latency of a domain's disk as they went, one sparkline each, and what QEMU does on its images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tui.model.text import clean
+from tui.model.work import Work
 from tui.widgets.lines import Span, SpanLine
 from tui.widgets.sparkline import sparkline
 
 if TYPE_CHECKING:
+    from tui.model.domain_config import Disk
+    from tui.panes.domain_rows import DomainRow
     from tui.panes.spec import View
 
 WIDTH = 16
@@ -25,6 +29,23 @@ def disk_figures(view: View, key: str, target: str) -> list[SpanLine]:
     latency = [None if reading.latency_ns is None else reading.latency_ns / 1e6 for reading in history]
     lines = [_line(requests, "req/s", lambda value: f"{value:.0f}")]
     return lines if all(value is None for value in latency) else [*lines, _line(latency, "ms", _milliseconds)]
+
+
+def job_lines(row: DomainRow, disk: Disk) -> list[SpanLine]:
+    """Return the block job of a disk, whoever began it, and where it writes to."""
+    jobs = row.usage.block_jobs if row.usage is not None else None
+    lines: list[SpanLine] = [
+        [
+            Span("      "),
+            Span(Work(job.done_bytes, job.total_bytes).bar(WIDTH), "accent"),
+            Span(f" {job.words}", "warn"),
+        ]
+        for job in jobs or ()
+        if job.target == disk.target
+    ]
+    if any(job.target == disk.target and job.kind == "pull" for job in jobs or ()):
+        lines.append([Span("      "), Span("no figures until it has ended", "dim")])
+    return lines + ([[Span("      "), Span(f"to {clean(disk.raw_mirror)}", "warn")]] if disk.raw_mirror else [])
 
 
 def _milliseconds(value: float) -> str:

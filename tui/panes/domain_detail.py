@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.text import clean_lines, wrapped
-from tui.panes.disk_figures import disk_figures
+from tui.model.text import clean, clean_lines, wrapped
+from tui.panes.disk_figures import disk_figures, job_lines
 from tui.panes.domain_rows import DomainRow, cpu_cell, detail_of, memory_now_kib, state_cell
 from tui.panes.process_detail import PROCESS_TABS
 from tui.panes.spec import Tab, View, later
@@ -149,6 +149,8 @@ def disks(view: View, row: DomainRow) -> list[SpanLine]:
     for disk in config.disks:
         lines.append([Span(f"{disk.target:<6}", "title"), Span(_disk_words(disk))])
         lines.append([Span("      "), Span(disk.source or "empty", "" if disk.source else "dim")])
+        lines += [[Span("      "), Span(f"on {clean(below)}", "dim")] for below in disk.raw_backing]
+        lines += job_lines(row, disk)
         if disk.iotune:
             limits = ", ".join(f"{name} {value}" for name, value in disk.iotune)
             lines.append([Span("      "), Span(f"limited: {limits}", "warn")])

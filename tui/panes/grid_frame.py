@@ -59,11 +59,13 @@ class GridFrame(PaneFrame):
         self.draw_detail()
 
     def reveal(self, kind: Kind, key: str) -> bool:
-        """Put the cursor on the row of a thing, which the filter may not hide any more; False when there is none."""
+        """Put the cursor on the row of a thing, which neither filter nor fold may hide any more; False when there is
+        none."""
         if self.grid.go_to(key):
             return True
         self.close_filter(clear=True)
         self.grid.set_filter(None)
+        self._set_folded(frozenset())
         return self.grid.go_to(key)
 
     # What is selected

@@ -86,10 +86,14 @@ class Draftsman:
         threading.Thread(target=self._work, name="topology", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                order, self._order = self._order, None
-                if order is None:
-                    self._running = False
-                    return
-            self._done(draft(*order))
+        try:
+            while (order := self._next()) is not None:
+                self._done(draft(*order))
+        finally:
+            self._running = False
+
+    def _next(self) -> tuple[HostSnapshot, Look, Draft | None] | None:
+        with self._lock:
+            order, self._order = self._order, None
+            self._running = order is not None
+            return order

@@ -119,11 +119,12 @@ class TopologyFrame(PaneFrame):
 
     def _take(self, made: Draft) -> None:
         self._draft = made
-        if made.look.width == self._look.width and not made.look.focus:
-            self._look = replace(self._look, focus="" if self._look.focus not in made.graph.nodes else self._look.focus)
+        if self._look.focus not in made.graph.nodes:
+            self._look = replace(self._look, focus="")
         self.canvas.set_drawing(made.lines, made.places, self._rates)
-        if self._wanted and self._put(self._wanted):
-            self._wanted = ""
+        wanted, self._wanted = self._wanted, ""
+        if wanted and not self._put(wanted):
+            self.post_message(self.Told("that is not plugged into anything"))
 
     def _rates(self, key: str) -> Run:
         """What goes through a link, in the cells that the drawing leaves for it."""

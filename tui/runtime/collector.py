@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,7 @@ class Collector:
             # Which pools and volumes are in view is no business of the poller's.
             if replace(focus, storage=before.storage) != before:
                 self.poller.desk.look_at(focus)
-            if news and self._shared:
+            if (news and self._shared) or (focus.detail not in (None, before.detail) and not self._shared):
                 self.monitors.nudge()
             if focus.storage is not None and before.storage is None:
                 self._storage.nudge()
@@ -174,8 +175,8 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
-        self._virt_networks.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
         self._triage.nudge()
 
@@ -186,8 +187,8 @@ class Collector:
         self.monitors.nudge()
         self._scanner.nudge()
         self._storage.nudge()
-        self._virt_networks.nudge()
         self._images.reread()
+        self._virt_networks.nudge()
         self._network.nudge()
         self._triage.nudge()
 
@@ -202,7 +203,8 @@ class Collector:
     def _targets(self) -> Targets:
         domains = self.board.snapshot.domains
         first = tuple(dict.fromkeys(key for key in (self._focus.detail, *self._focus.visible) if key))
-        return Targets(first, {key: domain for key, domain in domains.items() if domain.active})
+        running = {key: domain for key, domain in domains.items() if domain.active}
+        return Targets(first, running, self._focus.detail)
 
     def _publish_usage(self, usage: Mapping[str, DomainUsage]) -> None:
         """A round over a list that was never read is no first pass."""
@@ -273,6 +275,10 @@ class Collector:
         """Close a connection that `long` gave."""
         if not self._shared:
             close(connection)
+
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        """While inside, no figures of the images of that domain are asked for by this program."""
+        return self.monitors.leave_images(key)
 
     @property
     def cancelled(self) -> bool:

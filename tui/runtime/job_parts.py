@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,10 @@ class WatchedContext:
     def release(self, connection: Any) -> None:
         """Give back what `long` returned."""
         self.context.release(connection)
+
+    def leave_images(self, key: str) -> AbstractContextManager[None]:
+        """While inside, no figures of the images of that domain are asked for."""
+        return self.context.leave_images(key)
 
     @property
     def cancelled(self) -> bool:

@@ -47,8 +47,6 @@ class LinkFollower:
     def begin(self, focus: Focus) -> None:
         """Read everything for the first time and publish it."""
         self._look(focus.links)
-        if focus.links:
-            self._events.hear_neighbours(True)
         self._refresh(Dirty(everything=True))
         self._events.home_nsid = self._picture.home_nsid
         self._read_owners(searched=True)
@@ -126,9 +124,11 @@ class LinkFollower:
         self._picture.refresh(dirty)
         cost_s = time.thread_time() - before_s
         now_s = time.monotonic()
-        self._rest_until_s = now_s + min(_LONGEST_REST_S, _REST * cost_s)
         if searched:
             self._search_due_s = now_s + max(_SEARCH_S, cost_s / _SHARE)
+        else:
+            # After what comes seldom by itself nothing needs rest, and the next event is not to wait.
+            self._rest_until_s = now_s + min(_LONGEST_REST_S, _REST * cost_s)
         if met:
             pause_s = self._interval_s if self._looked_at else max(_UNWATCHED_S, cost_s / _SHARE)
             self._neighbours_due_s = now_s + pause_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ class LinkWatcher:
         self._event_buffer = event_buffer
         self._bell: socket.socket | None = None
         self._stopped = False
-        self._nudged = False
+        self._nudged = threading.Event()
 
     def start(self) -> None:
         """Start the thread, or note why there is nothing to follow."""
@@ -57,7 +58,7 @@ class LinkWatcher:
 
     def nudge(self) -> None:
         """Look for namespaces at once, and read again what no event tells of."""
-        self._nudged = True
+        self._nudged.set()
         self.wake()
 
     def wake(self) -> None:
@@ -104,6 +105,8 @@ class LinkWatcher:
             if ears.fileno() in ready:
                 with suppress(BlockingIOError):
                     ears.recv(4096)
-            nudged, self._nudged = self._nudged, False
+            # Whoever asked before the reading begins is answered by it.
+            if nudged := self._nudged.is_set():
+                self._nudged.clear()
             if not self._stopped:
                 follower.turn(self._focus(), files=mounts in ready, nudged=nudged)

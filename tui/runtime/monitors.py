@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 from tui.model.domain import Domain, MonitorState
 from tui.model.usage import DomainUsage
+from tui.runtime.pulls import Pulls
 from tui.runtime.quarantine import ControlInfo, Quarantine
 from tui.runtime.threads import run_forever
 from tui.sources.connection import ConnectError, close
@@ -33,6 +36,7 @@ _SINGLY_EVERY = 8
 _FAST_ROUNDS = 10
 _SOON_S = 0.1
 _LONGEST_BATCH_S = 0.25
+_LOOK_S = 0.01
 UsageReader = Callable[[Any, Domain, DomainUsage | None, int], DomainUsage]
 
 
@@ -42,6 +46,8 @@ class Targets:
 
     first: tuple[str, ...]
     domains: Mapping[str, Domain]
+    open_one: str | None = None
+    """The one that is open in the detail, whose block jobs are read too."""
 
 
 @dataclass(slots=True)
@@ -81,7 +87,10 @@ class MonitorReader:
         self._crew: _Crew | None = None
         self._usage: dict[str, DomainUsage] = {}
         self._bases: dict[str, DomainUsage] = {}
+        self._with_jobs: tuple[str, DomainUsage] | None = None
+        """The last reading that has block jobs, and whose it is."""
         self._quarantine = Quarantine()
+        self._pulls = Pulls()
         self._cost_s = _FIRST_COST_S
         self._bulk = True
         """Whether the driver has the bulk groups; the test driver has not."""
@@ -113,6 +122,20 @@ class MonitorReader:
         with self._lock:
             if self._crew is not None:
                 self._crew.wake.set()
+
+    @contextmanager
+    def leave_images(self, key: str) -> Iterator[None]:
+        """While inside, a domain is not asked about its images: what is being asked when it begins is waited for."""
+        with self._pulls.own(key):
+            end = time.monotonic() + DEADLINE_S
+            while self._asks(key) and time.monotonic() < end:
+                time.sleep(_LOOK_S)
+            yield
+
+    def _asks(self, key: str) -> bool:
+        with self._lock:
+            crew = self._crew
+        return crew is not None and crew.started_s is not None and key in crew.batch
 
     @property
     def probing(self) -> bool:
@@ -189,11 +212,13 @@ class MonitorReader:
         queue = self._queue(targets) if self._bulk else []
         end = time.monotonic() + self._interval_s * _SHARE_OF_INTERVAL
         while queue and self._bulk and not crew.abandoned and time.monotonic() < end:
-            batch = self._next_batch(queue)
+            batch = self._next_batch(queue, targets)
             queue = queue[len(batch) :]
-            self._read(crew, link, batch)
+            self._read(crew, link, batch, targets)
         if not self._bulk:
             self._read_singly(crew, link, targets)
+        elif targets.open_one is not None and targets.open_one in targets.domains:
+            self._read_block_jobs(crew, link, targets.domains[targets.open_one])
         if not crew.abandoned:
             link.forget_all_but(targets.domains)
             self._finish(targets)
@@ -206,18 +231,21 @@ class MonitorReader:
         ready = sorted(targets.domains, key=lambda key: read_ns.get(key, 0))
         return self._quarantine.admit(dict.fromkeys([*first, *ready]))
 
-    def _next_batch(self, queue: list[str]) -> list[str]:
-        """As many as one call may take, of those that are not suspected; else one that is, alone."""
+    def _next_batch(self, queue: list[str], targets: Targets) -> list[str]:
+        """As many as one call may take, of those that are not suspected; else one that is, alone. One that may have a
+        pull is alone too."""
         size = max(1, int(_LONGEST_BATCH_S / self._cost_s))
-        return [key for key in queue[:size] if not self._quarantine.is_suspect(key)] or queue[:1]
+        sound = [key for key in queue[:size] if not self._quarantine.is_suspect(key)]
+        plain = list(takewhile(lambda key: not self._pulls.possible(targets.domains[key]), sound))
+        return plain or queue[:1]
 
-    def _read(self, crew: _Crew, link: MonitorLink, batch: list[str]) -> None:
+    def _read(self, crew: _Crew, link: MonitorLink, batch: list[str], targets: Targets) -> None:
         handles = [handle for key in batch if (handle := link.handle(key)) is not None]
         if not handles:
             return
         started = time.monotonic()
         crew.batch, crew.started_s = tuple(batch), started
-        fresh = link.statistics(handles)
+        fresh = link.statistics(handles, images=self._pulls.none_on(link, [targets.domains[key] for key in batch]))
         crew.started_s = None
         self._quarantine.clear(batch)
         now = time.time_ns()
@@ -229,6 +257,22 @@ class MonitorReader:
             for key, values in fresh.items():
                 self._usage[key] = usage_of(values, self._base(key, now), now)
 
+    def _read_block_jobs(self, crew: _Crew, link: MonitorLink, domain: Domain) -> None:
+        """Of the open domain alone: libvirt has no bulk call for them, and answers those of disks without a job
+        itself, once it has the domain to itself."""
+        key, usage = domain.key, self._usage.get(domain.key)
+        if usage is None or crew.abandoned or not self._quarantine.admit((key,)):
+            return
+        crew.batch, crew.started_s = (key,), time.monotonic()
+        before = self._with_jobs[1] if self._with_jobs is not None and self._with_jobs[0] == key else usage
+        jobs = link.block_jobs(domain, before.block_jobs or (), usage.read_ns - before.read_ns)
+        crew.started_s = None
+        told = replace(usage, block_jobs=jobs)
+        self._quarantine.clear((key,))
+        with self._lock:
+            self._usage[key] = told
+        self._with_jobs = (key, told)
+
     def _base(self, key: str, now_ns: int) -> DomainUsage | None:
         """The reading that rates are counted from: the last one, but the one before when the last is so young."""
         last = self._usage.get(key)
@@ -237,14 +281,15 @@ class MonitorReader:
         return self._bases.get(key)
 
     def _read_singly(self, crew: _Crew, link: MonitorLink, targets: Targets) -> None:
-        """For drivers that have no such groups: single calls, for the domains on the screen alone; what to ask for is
-        in their configuration, so that comes first."""
+        """For drivers that have no such groups, and no block jobs either: single calls, for the domains on the screen
+        alone; what to ask for is in their configuration, so that comes first."""
         for key in targets.first:
             domain = targets.domains.get(key)
             handle = link.handle(key) if domain is not None and domain.config_read_ns is not None else None
             if handle is not None and not crew.abandoned:
                 now = time.time_ns()
-                self._usage[key] = self._one_by_one(handle, targets.domains[key], self._base(key, now), now)
+                fresh = self._one_by_one(handle, targets.domains[key], self._base(key, now), now)
+                self._usage[key] = replace(fresh, block_jobs=())
 
     def _finish(self, targets: Targets) -> None:
         looked_at = [targets.domains[key] for key in targets.first if key in targets.domains]

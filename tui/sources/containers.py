@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
+
+from tui.sources.qemu_proc import read_file
 
 # docker-ID.scope, /docker/ID, libpod-ID.scope, crio-ID.scope, cri-containerd-ID.scope, /kubepods/.../ID
 _BY_ID = re.compile(r"[-/:]([0-9a-f]{64})(?:\.scope)?(?:/|$)")
@@ -23,11 +26,12 @@ _PODMAN = Path("/var/lib/containers/storage/overlay-containers/containers.json")
 def container_of(pid: int) -> str:
     """Return the name of the container that a process is in, raw, its short id where it has no name; "" for none.
     Source: /proc/PID/cgroup."""
-    try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    return next((name for line in lines if (name := _named(line.split(":", 2)[-1]))), "")
+    return container_in(os.fsdecode(read_file(f"/proc/{pid}/cgroup") or b""))
+
+
+def container_in(cgroups: str) -> str:
+    """Return the same from the text of that file."""
+    return next((name for line in cgroups.splitlines() if (name := _named(line.split(":", 2)[-1]))), "")
 
 
 def _named(cgroup: str) -> str:
@@ -41,13 +45,19 @@ def _named(cgroup: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _name_of(container: str) -> str:
-    """The name in the engine's own files; a container that is renamed keeps the old one here."""
+    """A container that is renamed keeps its old name here."""
+    return engine_name(container)
+
+
+def engine_name(container: str) -> str:
+    """Return the name of a container by its id, as the files of Docker or Podman tell it; "" where they do not."""
     try:
         name: str = json.loads((_DOCKER / container / "config.v2.json").read_text())["Name"]
         return name.lstrip("/")
     except (OSError, ValueError, KeyError, TypeError):
         pass
     try:
-        return next((str(one["names"][0]) for one in json.loads(_PODMAN.read_text()) if one["id"] == container), "")
+        known = json.loads(_PODMAN.read_text())
+        return next((str(one["names"][0]) for one in known if one["id"] == container), "")
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return ""

@@ -6,11 +6,12 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import libvirt
 
+from tui.model.block_job import KINDS
 from tui.model.domain import DomainEvent
 from tui.model.text import clean
 
@@ -33,6 +34,14 @@ _LIFECYCLE = {
     libvirt.VIR_DOMAIN_EVENT_CRASHED: ("crashed", ("panicked", "crash loaded")),
 }  # fmt: skip
 
+# virConnectDomainEventBlockJobStatus.
+_JOB_ENDS = ("completed", "failed", "cancelled", "ready")
+
+
+def _named(names: Sequence[str], number: int) -> str:
+    return names[number] if 0 <= number < len(names) else str(number)
+
+
 # Events whose arguments are said in words; the rest only mark the domain dirty under their own name.
 _DESCRIBE: dict[str, Callable[[tuple[Any, ...]], str]] = {
     "DEVICE_ADDED": lambda args: clean(str(args[0])),
@@ -40,6 +49,7 @@ _DESCRIBE: dict[str, Callable[[tuple[Any, ...]], str]] = {
     "DEVICE_REMOVAL_FAILED": lambda args: clean(str(args[0])),
     "BALLOON_CHANGE": lambda args: f"{int(args[0]) // 1024} MiB",
     "IO_ERROR_REASON": lambda args: clean(f"{args[0]} {args[3]}".strip()),
+    "BLOCK_JOB_2": lambda args: clean(f"{args[0]} {_named(KINDS, args[1])} {_named(_JOB_ENDS, args[2])}"),
     "BLOCK_THRESHOLD": lambda args: clean(str(args[0])),
     "AGENT_LIFECYCLE": lambda args: "connected" if args[0] == 1 else "disconnected",
 }

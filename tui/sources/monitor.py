@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 
 from tui.sources.addresses import read_agent_addresses
+from tui.sources.block_jobs import read_block_jobs
 from tui.sources.errors import is_gone
 from tui.sources.guest_vcpus import read_guest_vcpus
 from tui.sources.stats import MONITOR_GROUPS, usage_one_by_one
 
 if TYPE_CHECKING:
+    from tui.model.block_job import BlockJob
     from tui.model.domain import Address, Domain
     from tui.model.domain_detail import GuestVcpus
     from tui.model.usage import DomainUsage
@@ -47,10 +49,19 @@ class MonitorLink:
         for key in [key for key in self._handles if key not in kept]:
             del self._handles[key]
 
-    def statistics(self, handles: list[Any]) -> dict[str, Mapping[str, Any]]:
-        """Return the monitor groups of those domains by UUID (virDomainListGetStats)."""
-        records = self.connection.domainListGetStats(handles, MONITOR_GROUPS, 0)
+    def statistics(self, handles: list[Any], *, images: bool = True) -> dict[str, Mapping[str, Any]]:
+        """Return the monitor groups of those domains by UUID (virDomainListGetStats), that of their images or not."""
+        groups = MONITOR_GROUPS if images else MONITOR_GROUPS & ~libvirt.VIR_DOMAIN_STATS_BLOCK
+        records = self.connection.domainListGetStats(handles, groups, 0)
         return {handle.UUIDString(): values for handle, values in records}
+
+    def block_jobs(
+        self, domain: Domain, before: tuple[BlockJob, ...] = (), elapsed_ns: int = 0
+    ) -> tuple[BlockJob, ...]:
+        """Return the block jobs of a domain's disks, with rates against those of a reading before; safe at any time."""
+        handle = self.handle(domain.key)
+        targets = [disk.target for disk in domain.config.disks] if domain.config is not None else []
+        return () if handle is None else read_block_jobs(handle, targets, before, elapsed_ns)
 
     def agent_addresses(self, key: str) -> tuple[Address, ...]:
         """Return what the guest's agent says its addresses are; () without one. Blocks as long as it does."""

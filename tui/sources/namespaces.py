@@ -40,8 +40,13 @@ class Found:
     paths: list[str] = field(default_factory=list)
     """Where it is mounted, as its mount namespace says; raw."""
     pids: list[int] = field(default_factory=list)
-    way: str = ""
-    """A file to open it by."""
+    ways: list[str] = field(default_factory=list)
+    """Files that it may be opened by; another mount may lie over one of them by now."""
+
+    @property
+    def way(self) -> str:
+        """The first of the files that leads there; "" for none."""
+        return next((way for way in self.ways if _leads(way, self.key)), "")
 
 
 def home_key() -> str:
@@ -57,13 +62,30 @@ def _key_of(link: str) -> str | None:
 @contextmanager
 def opened(way: str, key: str) -> Iterator[int]:
     """Give a file descriptor of the namespace with this key; raises OSError, ENOENT also when it is another now."""
-    number = os.open(way, os.O_RDONLY | os.O_CLOEXEC)
+    # What lies there may be made by a container, and be opened only when it is seen to be a namespace.
+    place = os.open(way, os.O_PATH | os.O_CLOEXEC)
     try:
-        if str(os.fstat(number).st_ino) != key:
+        if not _is(os.fstat(place), key):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), way)
+        number = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+    try:
         yield number
     finally:
         os.close(number)
+
+
+def _is(stat: os.stat_result, key: str) -> bool:
+    """Whether a file is the namespace with this key: its number, on the one nsfs that there is."""
+    return str(stat.st_ino) == key and stat.st_dev == os.stat(HOME_PATH).st_dev
+
+
+def _leads(way: str, key: str) -> bool:
+    try:
+        return _is(os.stat(way), key)
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -117,19 +139,19 @@ class Discovery:
         if processes:
             self._look_at_processes()
         home = home_key()
-        found = {home: Found(home, way=HOME_PATH)}
+        found = {home: Found(home, ways=[HOME_PATH])}
         for key, path in named_in("/proc/thread-self/mountinfo"):
             one = found.setdefault(key, Found(key))
             one.paths.append(path)
-            one.way = one.way or path
+            one.ways.append(path)
         for key, other in self._elsewhere.items():
             one = found.setdefault(key, Found(key))
             one.paths += [path for path in other.paths if path not in one.paths]
-            one.way = one.way or other.way
+            one.ways += other.ways
         for key, pids in self._processes.items():
             one = found.setdefault(key, Found(key))
             one.pids = pids
-            one.way = one.way or f"/proc/{pids[0]}/ns/net"
+            one.ways += [f"/proc/{pid}/ns/net" for pid in pids]
         return found
 
     def _look_at_processes(self) -> None:
@@ -153,8 +175,9 @@ class Discovery:
         self._elsewhere = {}
         for pid in mounts.values():
             for key, path in named_in(f"/proc/{pid}/mountinfo"):
-                one = self._elsewhere.setdefault(key, Found(key, way=f"/proc/{pid}/root{path}"))
+                one = self._elsewhere.setdefault(key, Found(key))
                 one.paths += [] if path in one.paths else [path]
+                one.ways.append(f"/proc/{pid}/root{path}")
 
     def _age(self, pid: int) -> tuple[int, int]:
         """What sorts the oldest first; at boot several start in one tick."""

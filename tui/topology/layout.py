@@ -59,13 +59,13 @@ def draw(graph: Graph, look: Look) -> Drawing:
         notes.append(f"{objects} objects: the tree")
     folding = Folding(look.open, keep=8, most=12)
     pen = Pen(shape, rates=look.rates)
-    rows = Tree(pen, folding, look.shut).draw()
+    rows = Tree(pen, folding, look.shut, whole=not look.focus).draw()
     lines = [[Placed(0, part)] for row in rows for part in _fitted(row, width)]
     return _drawing([*head, *lines], look.width, folding, bus=False, notes=tuple(notes))
 
 
 def _limit(text: str, width: int) -> list[Placed]:
-    return [Placed(0, squeeze((Piece("limited: ", "warn"), Piece(text, "warn", drop=1)), width))]
+    return [Placed(0, squeeze((Piece(f"limited: {text}", "warn"),), width))]
 
 
 def _fitted(row: Row, width: int) -> list[Row]:

@@ -30,20 +30,20 @@ def add_namespaces(parts: Parts) -> None:
         if link.key in parts.node_of:
             links.setdefault(link.netns, []).append(link)
     lower = {link.parent for link in parts.links.values()} | {link.master for link in parts.links.values()}
+    for link in parts.links.values():
+        if link.physical and link.key in parts.node_of:
+            parts.tell(parts.node_of[link.key], uplink=True)
     for netns in parts.seen.namespaces.values():
-        _mark_uplinks(parts, netns)
+        _mark_way_out(parts, netns)
         _add_namespace(parts, netns, links.get(netns.key, []), lower)
 
 
-def _mark_uplinks(parts: Parts, netns: Netns) -> None:
+def _mark_way_out(parts: Parts, netns: Netns) -> None:
     assert parts.seen is not None
     for route in parts.seen.routes.get(netns.key, ()):
         for hop in route.hops if route.destination == "default" and route.kind == "unicast" else ():
             if (id := parts.node_of.get(hop.link or "")) is not None:
                 parts.tell(id, uplink=True, gateway=parts.facts[id].get("gateway") or hop.gateway)
-    for link in parts.links.values():
-        if link.physical and link.netns == netns.key and link.key in parts.node_of:
-            parts.tell(parts.node_of[link.key], uplink=True)
 
 
 def _add_namespace(parts: Parts, netns: Netns, links: Sequence[Link], lower: set[str | None]) -> None:

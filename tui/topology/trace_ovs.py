@@ -76,7 +76,7 @@ def _tags(scene: Scene, leg: Leg, at: int, port: OvsPort) -> list[Fact]:
         return []
     before = entries[0]
     vlan = before.tag or 0
-    if _carries(port, vlan, untagged=at == len(nodes) - 1):
+    if _carries(port, vlan, untagged=at == len(nodes) - 1 and not scene.wiring.leads_out(nodes[at])):
         return []
     words = f"carries no VLAN {vlan}, which {before.name} is in"
     words = words if vlan else f"carries no untagged frames, as {before.name} has"

@@ -20,6 +20,8 @@ class Tree:
     pen: Pen
     folding: Folding
     shut: frozenset[str] = frozenset()
+    whole: bool = True
+    """Whether all of the graph is drawn: how many ports a bridge has is not known of a part."""
     rows: list[Row] = field(default_factory=list)
 
     def draw(self) -> list[Row]:
@@ -41,7 +43,7 @@ class Tree:
         words = pen.bus_words(bus, tree=True)
         shut = bus in self.shut
         name = Piece(node.name, "title", bus)
-        count = Piece(f"  {_ports(len(edges))}" + (" …" if shut else ""), "dim", drop=7)
+        count = self._count(len(edges), "port", shut=shut)
         self.rows.append((pen.sign(bus), Piece(" "), name, *((Piece("  "), *words) if words else ()), count))
         if shut:
             self._hide(bus, edges)
@@ -52,6 +54,10 @@ class Tree:
         lines += [_line(leaf(pen, edge)) for edge in shown]
         lines += [fold_row(pen, rest, self.folding) for rest in rests]
         self._branches(lines)
+
+    def _count(self, number: int, word: str, *, shut: bool) -> Piece:
+        words = f"  {number} {word}{'' if number == 1 else 's'}" if self.whole else ""
+        return Piece(words + (" …" if shut else ""), "dim", drop=7)
 
     def _hide(self, bus: str, edges: Iterable[Edge]) -> None:
         before = set(self.pen.seen)
@@ -69,7 +75,7 @@ class Tree:
         title = pen.box_title(box)
         links = shape.links_of(box)
         shut = box in self.shut
-        count = Piece(f"  {len(links)} links" + (" …" if shut else ""), "dim", drop=7)
+        count = self._count(len(links), "link", shut=shut)
         self.rows.append((Piece("▣ ", "accent"), Piece("netns ", "dim", drop=6), *title, count))
         before = set(pen.seen)
         lines = [box_line(pen, box, link) for link in links]
@@ -96,10 +102,6 @@ class Tree:
 
 def _rank(kind: NodeKind) -> int:
     return _LOOSE_ORDER.index(kind) if kind in _LOOSE_ORDER else len(_LOOSE_ORDER)
-
-
-def _ports(count: int) -> str:
-    return "1 port" if count == 1 else f"{count} ports"
 
 
 def _line(one: Leaf) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lab import twins
-from tests.lab.twin_cases import disks, memory, memory_devices, monitor, nics, pins, ports, tuning, vcpus
+from tests.lab.twin_cases import block_jobs, disks, memory, memory_devices, monitor, nics, pins, ports, tuning, vcpus
 
 CASES = (
     *twins.CASES,
@@ -14,6 +14,7 @@ CASES = (
     *tuning.CASES,
     *monitor.CASES,
     *disks.CASES,
+    *block_jobs.CASES,
     *nics.CASES,
     *ports.CASES,
 )

@@ -154,6 +154,10 @@ CASES: tuple[Case, ...] = (
     attach("sata", blank(sata), 0, 1, {"bus": "sata", "target": "sda", "cache": "directsync", "io": "threads"}),
     attach("ide", blank(lambda twin: drive(twin)), 0, 1, {"bus": "ide", "target": "hda", "cache": "unsafe"}),
     attach("usb", blank(usb, with_usb=True), 0, 1, {"bus": "usb", "target": "sda"}),
+    Case(
+        "domain.disk-attach", "nbd", blank(), sided("<source protocol='nbd' name='vol'>", 0, 1), {"format": "raw"},
+        lambda twin: {"source": f"nbd+unix:///vol?socket={twin.folder}/x.sock"}, undo=True,
+    ),
     Case("domain.disk-detach", "off", blank(disk), sided("<target dev='vdb'", 0, 0), undo=True),
     Case("domain.disk-detach", "both", guest(disk), sided("<target dev='vdb'", 0, 0), undo=True, forgiven=renumbered),
     Case(

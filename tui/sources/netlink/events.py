@@ -97,10 +97,8 @@ class EventSocket:
         """The number that our own namespace has given itself, if it has."""
         try:
             self._socket.setsockopt(SOL_NETLINK, _ALL_NSID, 1)
-            self.hears_all = True
-            """Whether it hears other namespaces."""
         except PermissionError:
-            self.hears_all = False
+            _log.info("events of other network namespaces are not heard: not allowed")
         self._socket.bind((0, 0))
         for group in _GROUPS:
             self._join(_ADD, group)

@@ -17,7 +17,7 @@ from tui.model.link import (
     TunnelFacts,
     link_key,
 )
-from tui.sources.netlink.wire import big_endian, flag, number
+from tui.sources.netlink.wire import attributes, big_endian, chosen, flag, number
 
 Attributes = Mapping[int, bytes]
 Facts = dict[str, Any]
@@ -32,6 +32,7 @@ _MACVLAN_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "sour
 _IPVLAN_MODES = ("l2", "l3", "l3s")
 _VLAN_PROTOCOLS = {0x8100: "802.1Q", 0x88A8: "802.1ad"}
 _TUN_TYPES = {1: "tun", 2: "tap"}
+_OF_BRIDGE_PORT = frozenset({1, 2, 3, 4, 5, 8, 9, 33})
 _GRE_KEY = 0x2000
 _NOBODY = 0xFFFFFFFF
 
@@ -43,6 +44,11 @@ def address(content: bytes | None) -> str:
     if len(content) == 4:
         return socket.inet_ntop(socket.AF_INET, content)
     return socket.inet_ntop(socket.AF_INET6, content) if len(content) == 16 else content.hex(":")
+
+
+def network(content: bytes | None, prefix: int, *, ipv6: bool) -> str:
+    """Return a network as in 10.0.0.0/24."""
+    return f"{address(content) or ('::' if ipv6 else '0.0.0.0')}/{prefix}"
 
 
 def _bridge(data: Attributes, _netns: str) -> Facts:
@@ -197,7 +203,8 @@ def facts_of_kind(kind: str, data: Attributes, netns: str) -> Facts:
     return {} if read is None else read(data, netns)
 
 
-def _bridge_port(data: Attributes) -> Facts:
+def _bridge_port(content: bytes) -> Facts:
+    data = chosen(content, _OF_BRIDGE_PORT)
     state = number(data.get(1)) or 0
     return {
         "port": PortFacts(
@@ -213,7 +220,8 @@ def _bridge_port(data: Attributes) -> Facts:
     }
 
 
-def _bond_slave(data: Attributes) -> Facts:
+def _bond_slave(content: bytes) -> Facts:
+    data = attributes(content)
     return {
         "slave": BondSlaveFacts(
             active=not flag(data.get(1)), up=number(data.get(2)) == 0, failures=number(data.get(3)) or 0
@@ -221,8 +229,8 @@ def _bond_slave(data: Attributes) -> Facts:
     }
 
 
-def facts_of_port(master_kind: str, data: Attributes) -> Facts:
-    """Return the fields of Link that only a port of this kind of master has."""
+def facts_of_port(master_kind: str, content: bytes) -> Facts:
+    """Return the fields of Link that only a port of this kind of master has, from its IFLA_INFO_SLAVE_DATA."""
     if master_kind == "bridge":
-        return _bridge_port(data)
-    return _bond_slave(data) if master_kind == "bond" else {}
+        return _bridge_port(content)
+    return _bond_slave(content) if master_kind == "bond" else {}

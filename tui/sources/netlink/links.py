@@ -6,13 +6,14 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from tui.model.link import Link, PortVlan, link_key
 from tui.model.text import clean
 from tui.sources.netlink.kinds import PEERED, facts_of_kind, facts_of_port, lower_index
 from tui.sources.netlink.sockets import NetlinkSocket
-from tui.sources.netlink.wire import attribute, attributes, each_attribute, flag, number, signed, text
+from tui.sources.netlink.wire import attribute, attributes, chosen, each_attribute, flag, number, signed, text
 
 GET_LINK = 18
 _NEW_LINK = 16
@@ -23,6 +24,10 @@ _TARGET_NETNSID, _EXT_MASK = 46, 29
 _WANTED = attribute(_EXT_MASK, struct.pack("=I", 8))
 _IFNAME, _ADDRESS, _MTU, _LINK, _MASTER, _OPERSTATE, _LINKINFO, _ALIAS = 3, 1, 4, 5, 10, 16, 18, 20
 _PROMISCUITY, _LINK_NETNSID, _PROPERTIES, _ALTNAME, _PARENT_DEVICE = 30, 37, 52, 53, 56
+_OF_LINK = frozenset({
+    _IFNAME, _ADDRESS, _MTU, _LINK, _MASTER, _OPERSTATE, _LINKINFO, _ALIAS, _PROMISCUITY, _LINK_NETNSID, _PROPERTIES,
+    _PARENT_DEVICE,
+})  # fmt: skip
 _KIND, _DATA, _MASTER_KIND, _PORT_DATA = 1, 2, 4, 5
 _UP, _LOWER_UP = 0x1, 0x10000
 _STATES = ("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")
@@ -100,39 +105,44 @@ def _target(nsid: int | None) -> bytes:
 def parse_link(body: bytes, netns: str, resolve: Resolve, beside: Beside, *, home: bool = False) -> Link:
     """Return the link of a message of the namespace with key `netns`."""
     _family, hardware, index, flags, _changed = _HEAD.unpack_from(body)
-    found = attributes(body, _HEAD.size)
-    info = attributes(found.get(_LINKINFO, b""))
+    found = chosen(body, _OF_LINK, _HEAD.size)
     raw_name = text(found.get(_IFNAME))
-    kind = text(info.get(_KIND))
+    kind, master_kind, lower, facts = _info(found.get(_LINKINFO, b""), netns)
     master = number(found.get(_MASTER))
-    master_kind = text(info.get(_MASTER_KIND))
     state = number(found.get(_OPERSTATE)) or 0
-    data = attributes(info.get(_DATA, b""))
-    facts: dict[str, Any] = facts_of_kind(kind, data, netns)
-    if master_kind:
-        facts |= facts_of_port(master_kind, attributes(info.get(_PORT_DATA, b"")))
     return Link(
         key=link_key(netns, index),
         netns=netns,
         index=index,
         name=clean(raw_name),
         raw_name=raw_name,
-        kind=clean(kind) or _nameless(hardware, raw_name, home),
+        kind=kind or _nameless(hardware, raw_name, home),
         mac="" if hardware in _NO_MAC else found.get(_ADDRESS, b"").hex(":"),
         mtu=number(found.get(_MTU)) or 0,
         up=bool(flags & _UP),
         carrier=bool(flags & _LOWER_UP),
         operstate=_STATES[state] if state < len(_STATES) else str(state),
         master=link_key(netns, master) if master else None,
-        master_kind=clean(master_kind),
+        master_kind=master_kind,
         promiscuous=bool(flag(found.get(_PROMISCUITY))),
         altnames=_altnames(found.get(_PROPERTIES)),
         alias=clean(text(found.get(_ALIAS))),
         physical=_PARENT_DEVICE in found,
-        **_below(kind, found, lower_index(kind, data), netns, resolve),
+        **_below(kind, found, lower, netns, resolve),
         **beside.of(index),
         **facts,
     )
+
+
+@lru_cache(maxsize=512)
+def _info(content: bytes, netns: str) -> tuple[str, str, int | None, Mapping[str, Any]]:
+    """What IFLA_LINKINFO says: kind, kind of the master, index of the link below, fields of Link. Of veths and the like
+    it is the same for all."""
+    info = attributes(content)
+    kind, master_kind = clean(text(info.get(_KIND))), clean(text(info.get(_MASTER_KIND)))
+    data = attributes(info.get(_DATA, b""))
+    facts = facts_of_kind(kind, data, netns) | facts_of_port(master_kind, info.get(_PORT_DATA, b""))
+    return kind, master_kind, lower_index(kind, data), facts
 
 
 def _nameless(hardware: int, raw_name: str, home: bool) -> str:

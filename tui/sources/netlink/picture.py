@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,15 +15,15 @@ from tui.sources.namespaces import HOME_PATH, Discovery, Found, describe, may_en
 from tui.sources.netlink.counters import Counters, usage_of
 from tui.sources.netlink.events import ALL_PARTS, Dirty, Marks, Part
 from tui.sources.netlink.nsids import nsid_of, numbered
-from tui.sources.netlink.sockets import NetlinkSocket
+from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.space import Space
 from tui.sources.taps import TAP_KINDS, read_tap_owners
 
 T = TypeVar("T")
+_log = logging.getLogger("virtdeck.links")
 
 _REREADS = 3
 """How often a peer is read again that does not name its peer in turn: moving one end tells nothing of the other."""
-NOT_ROOT = "not root"
 
 
 class Picture:
@@ -34,6 +36,7 @@ class Picture:
         self._spaces: dict[str, Space] = {}
         self._by_nsid: dict[int, str] = {}
         self._unknown: set[int] = set()
+        self._lacks: set[str] = set()
         self._hopeless: set[int] = set()
         self._taps: list[Link] = []
         self._owners: Mapping[str, tuple[TapOwner, ...]] = {}
@@ -50,13 +53,12 @@ class Picture:
 
     def refresh(self, dirty: Dirty) -> None:
         """Read again what is marked, and what turns out to hang on it. Raises OSError only for our own namespace."""
-        changed = self._take_news(dirty)
-        for turn in range(_REREADS + 1):
-            changed |= self._read(dirty, again=turn < _REREADS)
-            dirty = self._beyond(changed, turn)
+        changed = self._take_news(dirty) | self._read(dirty)
+        for _ in range(_REREADS):
+            dirty = self._beyond(changed)
             if not dirty:
-                break
-            changed = self._take_news(dirty)
+                return
+            changed = self._take_news(dirty) | self._read(dirty)
 
     def _take_news(self, dirty: Dirty) -> set[str]:
         """Find the namespaces that came and went; return the keys of links that went with them."""
@@ -77,7 +79,7 @@ class Picture:
 
     def _mark_all(self, dirty: Dirty) -> None:
         for space in self._spaces.values():
-            if self.privileged or space.netns.home:
+            if self._may_read(space):
                 dirty.spaces[space.target] = Marks(all_links=True, parts=ALL_PARTS)
         dirty.everything = False
 
@@ -117,7 +119,7 @@ class Picture:
 
     def _add(self, found: Found, dirty: Dirty) -> bool:
         """Take up a namespace and have it read; return whether it was there."""
-        home = found.way == HOME_PATH
+        home = found.ways[0] == HOME_PATH
         nsid = self._nsid(found, give=True)
         if nsid is None and not home and self.privileged:
             return False
@@ -125,7 +127,7 @@ class Picture:
         if home:
             self.home_nsid = nsid
         elif not self.privileged:
-            netns = replace(netns, problem=NOT_ROOT)
+            netns = replace(netns, problem=_why_not())
         space = self._spaces[found.key] = Space(netns, found.way)
         if nsid is not None:
             self._by_nsid[nsid] = found.key
@@ -155,14 +157,15 @@ class Picture:
                 if link.parent_netns_unseen:
                     dirty.of(space.target).links.add(link.index)
 
-    def _read(self, dirty: Dirty, *, again: bool) -> set[str]:
-        """Read what is marked of each namespace; one that cannot be read is looked for anew, once."""
+    def _read(self, dirty: Dirty, *, anew: bool = True) -> set[str]:
+        """Read what is marked of each namespace; one that cannot be read is looked for `anew`: it may be gone, or have
+        another way in."""
         changed: set[str] = set()
-        failed: dict[str, OSError] = {}
+        failed = Dirty()
         for nsid, marks in dirty.spaces.items():
             key = self._key_of(nsid)
             space = self._spaces.get(key) if key is not None else None
-            if space is None or (space.netns.problem and not again):
+            if space is None:
                 continue
             try:
                 changed |= space.read(self._home, marks, self._resolve)
@@ -170,21 +173,22 @@ class Picture:
             except OSError as error:
                 if space.netns.home:
                     raise
-                failed[space.key] = error
-        if failed:
-            changed |= self._look_after(failed)
+                # Its links may have been read half, and its tables not at all.
+                changed |= {link.key for link in space.links.values()}
+                failed.spaces[nsid] = Marks(all_links=True, parts=marks.parts)
+                if not anew:
+                    self._note(space, clean(error.strerror or str(error)))
+        if failed and anew:
+            changed |= self._search(failed, thorough=True)
+            changed |= self._read(failed, anew=False)
         return changed
 
-    def _look_after(self, failed: dict[str, OSError]) -> set[str]:
-        dirty = Dirty()
-        gone = self._search(dirty, thorough=True)
-        for key, error in failed.items():
-            if (space := self._spaces.get(key)) is not None and space.target not in dirty.spaces:
-                self._note(space, clean(error.strerror or str(error)))
-        return gone | (self._read(dirty, again=False) if dirty.spaces else set())
+    def _may_read(self, space: Space) -> bool:
+        return self.privileged or space.netns.home
 
     def _note(self, space: Space, problem: str) -> None:
         if space.netns.problem != problem:
+            _log.warning("network namespace %s: %s", space.netns.name, problem or "can be read again")
             space.netns = replace(space.netns, problem=problem)
 
     def _key_of(self, nsid: int | None) -> str | None:
@@ -201,14 +205,16 @@ class Picture:
             return None
         return key
 
-    def _beyond(self, changed: set[str], turn: int) -> Dirty:
+    def _beyond(self, changed: set[str]) -> Dirty:
         """What has to be read besides what changed: peers that do not name each other, links that lay on what is gone,
-        namespaces that were met and are not known."""
+        routes by links that went down, namespaces that were met and are not known."""
         dirty = Dirty()
         dirty.fresh = self._unknown - self._hopeless
         self._unknown.clear()
-        if turn == _REREADS:
-            return dirty
+        for space in self._spaces.values():
+            if space.routes_doubtful:
+                dirty.of(space.target).parts |= Part.ROUTES
+                space.routes_doubtful = False
         gone = {key for key in changed if self.find(key) is None}
         for key in changed - gone:
             link = self.find(key)
@@ -239,7 +245,7 @@ class Picture:
     def mark(self, dirty: Dirty, parts: Part, *, links: bool = False) -> None:
         """Mark parts of all namespaces, and all links if wanted."""
         for space in self._spaces.values():
-            if not space.netns.problem:
+            if self._may_read(space):
                 marks = dirty.of(space.target)
                 marks.parts |= parts
                 marks.all_links |= links
@@ -253,10 +259,12 @@ class Picture:
                 continue
             try:
                 found = space.counters(self._home)
-            except OSError:
-                # It is going; the events tell.
+            except OSError as error:
+                # Else it is going, and the events tell.
+                if isinstance(error, NetlinkError) and error.unsupported:
+                    self._lacks.add("counters of links")
                 continue
-            fresh |= {link.key: found[index] for index, link in space.links.items() if index in found}
+            fresh |= {link.key: found[link.index] for link in space.shown() if link.index in found}
         elapsed_ns = now_ns - self._counted_ns
         usage = {key: usage_of(now, self._counters.get(key), elapsed_ns) for key, now in fresh.items()}
         self._counters, self._counted_ns = fresh, now_ns
@@ -293,7 +301,16 @@ class Picture:
         return self._links
 
     def _limits(self) -> tuple[str, ...]:
-        return () if self.privileged else (f"other namespaces: {NOT_ROOT}", f"owners of taps: {NOT_ROOT}")
+        forbidden = () if self.privileged else ("other namespaces", "owners of taps")
+        lacks = self._lacks | {what for space in self._spaces.values() for what in space.lacks}
+        return (
+            *(f"{what}: {_why_not()}" for what in forbidden),
+            *(f"{what}: this kernel does not tell" for what in sorted(lacks)),
+        )
+
+
+def _why_not() -> str:
+    return "not root" if os.geteuid() else "no CAP_SYS_ADMIN here"
 
 
 def _assemble(spaces: Sequence[Space], owners: Mapping[str, tuple[TapOwner, ...]], limits: tuple[str, ...]) -> Links:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from tui.model.link import NextHop, Route, link_key
 from tui.sources.netlink.addresses import scope_name
-from tui.sources.netlink.kinds import address
+from tui.sources.netlink.kinds import address, network
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attributes, number
 
@@ -40,20 +40,10 @@ Hops = Mapping[int, tuple[NextHop, ...]]
 def read_routes(inside: NetlinkSocket, netns: str) -> tuple[Route, ...]:
     """Return the routes of the socket's namespace, whose key is `netns`, without the table local, IPv4 first; at most
     MOST. Raises NetlinkError."""
-    bodies = [body for family in (_V4, _V6) for body in _dump(inside, family)]
+    found = inside.dump(_GET_ROUTE, _HEAD.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))
+    bodies = [body for body in found if body[4] != _LOCAL_TABLE and body[0] in (_V4, _V6)][:MOST]
     objects = read_nexthops(inside, netns) if any(_needs_object(body) for body in bodies) else {}
     return parse_routes(bodies, netns, objects)
-
-
-def _dump(inside: NetlinkSocket, family: int) -> list[bytes]:
-    """A kernel without IPv6 has no such routes."""
-    try:
-        found = inside.dump(_GET_ROUTE, _HEAD.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
-    except NetlinkError as error:
-        if error.unsupported:
-            return []
-        raise
-    return [body for body in found if body[4] != _LOCAL_TABLE][:MOST]
 
 
 def _needs_object(body: bytes) -> bool:
@@ -90,7 +80,7 @@ def _route(body: bytes, netns: str, objects: Hops) -> Route | None:
 def _destination(family: int, prefix: int, content: bytes | None) -> str:
     if prefix == 0 and not content:
         return "default"
-    return f"{address(content) or ('::' if family == _V6 else '0.0.0.0')}/{prefix}"
+    return network(content, prefix, ipv6=family == _V6)
 
 
 def _hops(parts: dict[int, bytes], flags: int, netns: str, objects: Hops) -> tuple[NextHop, ...]:

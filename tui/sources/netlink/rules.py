@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tui.model.link import Rule
 from tui.model.text import clean
-from tui.sources.netlink.kinds import address
+from tui.sources.netlink.kinds import network
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attributes, number, text
 
@@ -31,15 +31,13 @@ Parts = Mapping[int, bytes]
 
 def read_rules(inside: NetlinkSocket, netns: str) -> tuple[Rule, ...]:
     """Return the rules of the socket's namespace, whose key is `netns`, by family and priority; raises NetlinkError."""
-    found: list[Rule] = []
-    for family in (_V4, _V6):
-        try:
-            found += parse_rules(inside.dump(_GET_RULE, _HEAD.pack(family, 0, 0, 0, 0, 0, 0)), netns)
-        except NetlinkError as error:
-            # A kernel without policy routing, or without IPv6.
-            if not error.unsupported:
-                raise
-    return tuple(found)
+    try:
+        return tuple(parse_rules(inside.dump(_GET_RULE, _HEAD.pack(0, 0, 0, 0, 0, 0, 0)), netns))
+    except NetlinkError as error:
+        # A kernel without policy routing.
+        if error.unsupported:
+            return ()
+        raise
 
 
 def parse_rules(bodies: Iterable[bytes], netns: str) -> list[Rule]:
@@ -47,14 +45,16 @@ def parse_rules(bodies: Iterable[bytes], netns: str) -> list[Rule]:
     rules = []
     for body in bodies:
         family, to_bits, from_bits, tos, table, action, flags = _HEAD.unpack_from(body)
+        if family not in (_V4, _V6):
+            continue
         parts = attributes(body, _HEAD.size)
         table = number(parts.get(_TABLE)) or table
         priority = number(parts.get(_PRIORITY)) or 0
         words = [
             *(["not"] if flags & _INVERT else []),
             "from",
-            f"{address(parts[_SOURCE])}/{from_bits}" if _SOURCE in parts else "all",
-            *([f"to {address(parts[_DESTINATION])}/{to_bits}"] if _DESTINATION in parts else []),
+            network(parts[_SOURCE], from_bits, ipv6=family == _V6) if _SOURCE in parts else "all",
+            *(["to", network(parts[_DESTINATION], to_bits, ipv6=family == _V6)] if _DESTINATION in parts else []),
             *([f"tos {tos:#04x}"] if tos else []),
             *(word for kind, write in _SELECTORS.items() if kind in parts and (word := write(parts))),
         ]

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from tui.model.link import NetSettings
 from tui.sources.netlink.links import Conf
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
-from tui.sources.netlink.wire import attributes, flag, number, signed
+from tui.sources.netlink.wire import attributes, flag, number
 
 _GET_NETCONF = 82
 _V4, _V6 = 2, 10
-_INDEX, _FORWARDING, _RP_FILTER = 1, 2, 3
-_ALL = -1
-"""NETCONFA_IFINDEX_ALL: what conf/all says."""
+_HEAD = bytes(4)
+"""struct netconfmsg: the family, none for all, and padding."""
+_FORWARDING, _RP_FILTER = 2, 3
+_INDEX = struct.Struct("=i")
+_INDEX_AT = 8
+# NETCONFA_IFINDEX_ALL: what conf/all says.
+_ALL, _ALL_BYTES = -1, b"\xff" * 4
 _BRIDGE = Path("/proc/sys/net/bridge")
 
 
 def read_settings(inside: NetlinkSocket) -> tuple[NetSettings, dict[int, Conf]]:
     """Return the switches of the namespace that the calling thread and the socket are in, and those of its links by
-    ifindex; raises NetlinkError."""
-    v4, v6 = parse_confs(_dump(inside, _V4)), parse_confs(_dump(inside, _V6))
+    ifindex, of IPv4; raises NetlinkError."""
+    try:
+        bodies = inside.dump(_GET_NETCONF, _HEAD)
+    except NetlinkError as error:
+        if not error.unsupported:
+            raise
+        bodies = []
+    v4 = parse_confs(body for body in bodies if body[0] == _V4)
+    # Of IPv6 only what counts for all is of interest; on a host of thousands of links the rest is half the work.
+    v6 = parse_confs(body for body in bodies if body[0] == _V6 and body[_INDEX_AT : _INDEX_AT + 4] == _ALL_BYTES)
     everywhere = v4.pop(_ALL, Conf())
     settings = NetSettings(
         ipv4_forwarding=everywhere.forwarding,
@@ -34,22 +48,20 @@ def read_settings(inside: NetlinkSocket) -> tuple[NetSettings, dict[int, Conf]]:
     return settings, {index: conf for index, conf in v4.items() if index > 0}
 
 
-def _dump(inside: NetlinkSocket, family: int) -> list[bytes]:
-    try:
-        return inside.dump(_GET_NETCONF, bytes((family, 0, 0, 0)))
-    except NetlinkError as error:
-        if error.unsupported:
-            return []
-        raise
-
-
 def parse_confs(bodies: Iterable[bytes]) -> dict[int, Conf]:
     """Return what messages tell, by ifindex, -1 for all and -2 for those to come."""
     found = {}
     for body in bodies:
-        parts = attributes(body, 4)
-        found[signed(parts.get(_INDEX)) or 0] = Conf(flag(parts.get(_FORWARDING)), number(parts.get(_RP_FILTER)))
+        # The index comes first, and behind it most links say the same.
+        index, rest = _INDEX.unpack_from(body, _INDEX_AT)[0], body[_INDEX_AT + _INDEX.size :]
+        found[index] = _conf(rest)
     return found
+
+
+@lru_cache(maxsize=256)
+def _conf(content: bytes) -> Conf:
+    parts = attributes(content)
+    return Conf(flag(parts.get(_FORWARDING)), number(parts.get(_RP_FILTER)))
 
 
 def _bridge_nf(table: str) -> bool | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -39,6 +40,10 @@ DUMP_ABOVE = 64
 """So many changed links of one namespace are read in one dump."""
 # What the speed of is of interest: of taps, veths and bridges drivers tell numbers that mean nothing.
 _WITH_SPEED = frozenset({"bond", "team", "vlan"})
+_FORWARDING = frozenset({"bridge", "vxlan"})
+# IFLA_INFO_KIND of these, which is all that has to be known before a message is read whole.
+_BRIDGES = re.compile(rb"\x01\x00(?:bridge|vxlan)\x00")
+_BESIDE = Part.SETTINGS | Part.VLANS
 _INSIDE = Part.ROUTES | Part.RULES | Part.SETTINGS | Part.VLANS | Part.NEIGHBOURS
 
 
@@ -56,6 +61,10 @@ class Space:
     neighbours: Mapping[int, tuple[LinkNeighbour, ...]] = field(default_factory=dict)
     fdb: Mapping[int, tuple[FdbEntry, ...]] = field(default_factory=dict)
     beside: Beside = field(default_factory=Beside)
+    lacks: frozenset[str] = frozenset()
+    """What this kernel does not tell."""
+    routes_doubtful: bool = False
+    """Whether a link came up or went down since the routes were read: their flags change then, and no event tells."""
 
     @property
     def key(self) -> str:
@@ -78,19 +87,26 @@ class Space:
     def read(self, home: NetlinkSocket, marks: Marks, resolve: Resolve) -> set[str]:
         """Read again what is marked; return the keys of links that came, went or changed. Raises OSError when the
         namespace is gone."""
-        if marks.parts & _INSIDE:
-            with self._inside(home) as socket:
-                self._read_inside(socket, marks.parts)
-        if Part.ADDRESSES in marks.parts:
-            self.addresses = kept(self.addresses, read_addresses(home, self.target))
         changed: set[str] = set()
-        if marks.all_links or len(marks.links) > DUMP_ABOVE:
-            changed = self._read_all(home, resolve)
+        bodies: list[bytes] = []
+        whole = marks.all_links or len(marks.links) > DUMP_ABOVE
+        if whole:
+            bodies = read_links(home, self.target)
         else:
             for index in marks.links:
                 changed |= self._read_one(home, index, resolve)
-        self._read_speeds(changed)
-        return changed | self._apply_beside()
+        if marks.parts & _INSIDE:
+            bridges = any(map(_forwards, self.links.values())) or any(map(_BRIDGES.search, bodies))
+            with self._inside(home) as socket:
+                self._read_inside(socket, marks.parts, bridges=bridges)
+        if Part.ADDRESSES in marks.parts:
+            self.addresses = kept(self.addresses, read_addresses(home, self.target))
+        if whole:
+            # After the rest, so that each link is made once with what the rest says of it.
+            changed = self._take_all(bodies, resolve)
+        if self._read_speeds(changed) or marks.parts & _BESIDE:
+            changed |= self._apply_beside()
+        return changed
 
     def counters(self, home: NetlinkSocket) -> dict[int, Counters]:
         """Return the counters of its links by ifindex; raises OSError."""
@@ -122,9 +138,9 @@ class Space:
         with namespaces.inside(self.way, self.key) as socket:
             yield socket
 
-    def _read_all(self, home: NetlinkSocket, resolve: Resolve) -> set[str]:
-        fresh = {index_of(body): self._parse(body, resolve) for body in read_links(home, self.target)}
-        old, self.links = self.links, {index: _same(self.links.get(index), link) for index, link in fresh.items()}
+    def _take_all(self, bodies: Iterable[bytes], resolve: Resolve) -> set[str]:
+        fresh = {index_of(body): self._parse(body, resolve) for body in bodies}
+        old, self.links = self.links, {index: self._taken(link) for index, link in fresh.items()}
         gone = {link.key for index, link in old.items() if index not in fresh}
         return gone | {link.key for index, link in self.links.items() if link is not old.get(index)}
 
@@ -137,43 +153,54 @@ class Space:
                 raise
             return {key} if self.links.pop(index, None) is not None else set()
         old = self.links.get(index)
-        self.links[index] = _same(old, link)
+        self.links[index] = self._taken(link)
         return {key} if self.links[index] is not old else set()
+
+    def _taken(self, link: Link) -> Link:
+        """The link as it was known where it is the same."""
+        old = self.links.get(link.index)
+        if old is not None and (old.up, old.carrier) != (link.up, link.carrier):
+            self.routes_doubtful = True
+        return _same(old, link)
 
     def _parse(self, body: bytes, resolve: Resolve) -> Link:
         return parse_link(body, self.key, resolve, self.beside, home=self.netns.home)
 
-    def _read_inside(self, socket: NetlinkSocket, parts: Part) -> None:
-        """Read what can only be read by a socket in the namespace."""
+    def _read_inside(self, socket: NetlinkSocket, parts: Part, *, bridges: bool) -> None:
+        """Read what can only be read by a socket in the namespace; without bridges it has no VLANs and no FDB."""
         if Part.SETTINGS in parts:
             settings, conf = read_settings(socket)
             self.beside.conf = kept(self.beside.conf, conf)
             if settings != self.netns.settings:
                 self.netns = replace(self.netns, settings=settings)
         if Part.VLANS in parts:
-            self.beside.vlans = kept(self.beside.vlans, read_vlans(socket))
+            self.beside.vlans = kept(self.beside.vlans, read_vlans(socket) if bridges else {})
         if Part.ROUTES in parts:
             self.routes = _same_each(self.routes, read_routes(socket, self.key))
         if Part.RULES in parts:
             self.rules = _same_each(self.rules, read_rules(socket, self.key))
         if Part.NEIGHBOURS in parts:
             self.neighbours = kept(self.neighbours, read_neighbours(socket))
-            self.fdb = kept(self.fdb, read_fdb(socket))
+            self.fdb = kept(self.fdb, read_fdb(socket) if bridges else {})
 
-    def _read_speeds(self, changed: set[str]) -> None:
-        """Ask for the speed of what changed and has one; a kernel without ethtool netlink tells none."""
-        asked = [
-            link.index
-            for link in self.links.values()
-            if link.key in changed and (link.physical or link.kind in _WITH_SPEED)
-        ]
+    def _read_speeds(self, changed: set[str]) -> bool:
+        """Ask for the speed of what changed and has one, and return whether there was such; a kernel without ethtool
+        netlink tells none."""
+        having = {link.index: link.key for link in self.links.values() if link.physical or link.kind in _WITH_SPEED}
+        if self.beside.speeds.keys() - having.keys():
+            self.beside.speeds = {index: speed for index, speed in self.beside.speeds.items() if index in having}
+        asked = [index for index, key in having.items() if key in changed]
         if not asked:
-            return
+            return False
         try:
             with self._entered(), Ethtool() as ethtool:
                 self.beside.speeds = {**self.beside.speeds, **{index: ethtool.speed(index) for index in asked}}
-        except NetlinkError:
-            return
+        except NetlinkError as error:
+            # The generic netlink family is not there: ENOENT.
+            if error.unsupported or error.errno == errno.ENOENT:
+                self.lacks = frozenset({"speed of links"})
+            return False
+        return True
 
     def _apply_beside(self) -> set[str]:
         """Put what the other messages say into the links."""
@@ -183,6 +210,10 @@ class Space:
                 self.links[index] = replace(link, **self.beside.of(index))
                 changed.add(link.key)
         return changed
+
+
+def _forwards(link: Link) -> bool:
+    return link.kind in _FORWARDING
 
 
 def _same(old: T | None, new: T) -> T:

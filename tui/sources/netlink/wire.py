@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence, port."""
@@ -23,6 +23,21 @@ def attributes(data: bytes, start: int = 0) -> dict[int, bytes]:
         if length < 4:
             break
         found[kind & _TYPE_MASK] = data[start + 4 : start + length]
+        start += (length + 3) & ~3
+    return found
+
+
+def chosen(data: bytes, wanted: Container[int], start: int = 0) -> dict[int, bytes]:
+    """Return what `attributes` does, of some types alone: for messages of many, of which few are of interest."""
+    found: dict[int, bytes] = {}
+    size, unpack = len(data), _ATTRIBUTE.unpack_from
+    while start + 4 <= size:
+        length, kind = unpack(data, start)
+        if length < 4:
+            break
+        kind &= _TYPE_MASK
+        if kind in wanted:
+            found[kind] = data[start + 4 : start + length]
         start += (length + 3) & ~3
     return found
 
