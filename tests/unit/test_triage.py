@@ -74,7 +74,8 @@ def test_a_check_runs_again_only_where_something_changed() -> None:
 def test_the_same_findings_are_the_same_object() -> None:
     triage, seen = Triage(), host(domain("a", state=DomainState.CRASHED))
     first = triage.look(seen)
-    assert first and triage.look(replace(seen, taken_ns=NOW + SECOND)) is first
+    assert first
+    assert triage.look(replace(seen, taken_ns=NOW + SECOND)) is first
     assert triage.look(replace(seen, domains=dict(seen.domains))) is first
 
 
@@ -162,7 +163,8 @@ def test_muting_and_back(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     file = MuteFile(path, "qemu:///system")
-    assert file.read() and file.reasons == {"domain.crashed:uuid-a": "known␛[31m"}
+    assert file.read()
+    assert file.reasons == {"domain.crashed:uuid-a": "known␛[31m"}
     assert not file.read()
     assert MuteFile(path, "qemu+ssh://other/system").read() is True
     context = Context(host(), path.parent, path)
@@ -170,7 +172,8 @@ def test_muting_and_back(tmp_path: Path) -> None:
     for step in make_plan(BY_ID["finding.unmute"], context, [again], {}).steps:
         assert step.undo[0].command[-3:] == ("--set", "reason=known", "--yes")
         execute(step.request, cast("OpContext", ReadWrite()))
-    assert file.read() and file.reasons == {}
+    assert file.read()
+    assert file.reasons == {}
     assert BY_ID["finding.unmute"].reason(context, FOUND) == "it is not muted"
     with pytest.raises(FieldError, match="say why"):
         make_plan(BY_ID["finding.mute"], context, [FOUND], {"reason": " "})
@@ -184,7 +187,9 @@ def test_a_file_that_is_not_ours_mutes_nothing_and_stays(text: str, tmp_path: Pa
     path = tmp_path / "muted.json"
     path.write_text(text)
     file = MuteFile(path, "qemu:///system")
-    assert file.read() and file.reasons == {} and str(path) in file.problem
+    assert file.read()
+    assert file.reasons == {}
+    assert str(path) in file.problem
     with pytest.raises(OpError):
         mute(path, FOUND, "known")
     assert path.read_text() == text
@@ -256,12 +261,14 @@ def test_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(text)["findings"]
     assert {f["severity"] for f in found} <= {"warning", "error", "critical"}
     crashed = next(f for f in found if f["check"] == "domain.crashed")
-    assert crashed["subject"]["kind"] == "domain" and crashed["remedies"][0]["action"] == "domain.destroy"
+    assert crashed["subject"]["kind"] == "domain"
+    assert crashed["remedies"][0]["action"] == "domain.destroy"
     assert set(crashed) == {
         "id", "check", "severity", "subject", "message", "why", "remedies", "since_ns", "muted",
     }  # fmt: skip
     code, text = report(capsys, "--min-severity", "info")
-    assert code == 1 and "domain.destroy" in text
+    assert code == 1
+    assert "domain.destroy" in text
     code, text = report(capsys, "--min-severity", "critical")
     assert (code, text.splitlines()[0]) == (0, "nothing is wrong here, as far as can be seen")
 

@@ -59,7 +59,7 @@ def displayed(*words: str, libvirt: bool = True) -> HostSnapshot:
 
 def imaged(name: str, **facts: Any) -> HostSnapshot:
     known: dict[str, Any] = {"missing": False, "read_only": False}
-    make = {"off": off, "auto": lambda n, d: off(n, d, autostart=True), "on": domain}[name]
+    make: Any = {"off": off, "auto": lambda n, d: off(n, d, autostart=True), "on": domain}[name]
     return host(make("vm1", disk("/images/a.qcow2")), images={"/images/a.qcow2": ImageState(**(known | facts))})
 
 
@@ -83,7 +83,8 @@ MORE = TAKEN + "<controller type='pci' index='2' model='pcie-root-port'/>"
         (state(DomainState.PAUSED, "watchdog"), {"domain.paused-by-trouble": "error"}),
         (host(domain("vm1"), monitors={"vm1": MonitorState(NOW)}), {"domain.monitor-stuck": "error"}),
         (host(off("vm1"), monitors={"vm1": MonitorState(NOW)}), {}),
-        (host(domain("vm1"), asked=(AskedGuest("vm1", "domain.shutdown", NOW),)), {"domain.ignores-shutdown": "warning"}),
+        (host(domain("vm1"), asked=(AskedGuest("vm1", "domain.shutdown", NOW),)),
+         {"domain.ignores-shutdown": "warning"}),
         (host(off("vm1"), asked=(AskedGuest("vm1", "domain.shutdown", NOW),)), {}),
         # Undefined while it ran, beside others; all transient is how oVirt or KubeVirt do it.
         (host(domain("vm1", persistent=False), domain("vm2")), {"domain.transient": "warning"}),
@@ -107,7 +108,8 @@ MORE = TAKEN + "<controller type='pci' index='2' model='pcie-root-port'/>"
         (imaged("off", read_only=True), {"image.read-only": "warning"}),
         # Its QEMU holds it; whether a name is there is no matter then.
         (imaged("on", missing=True), {}),
-        (host(domain("vm1", disk("/a")), processes=by_key(process("vm1", deleted=("/a",)))), {"image.deleted": "error"}),
+        (host(domain("vm1", disk("/a")), processes=by_key(process("vm1", deleted=("/a",)))),
+         {"image.deleted": "error"}),
         (host(domain("vm1", disk("/a")), processes=by_key(process("vm1", deleted=("/tmp/vl.x",)))), {}),
         (host(domain("vm1", disk("/a")), domain("vm2", disk("/a"))), {"image.shared": "critical"}),
         (host(domain("vm1", disk("/a")), off("vm2", disk("/a"))), {}),
@@ -248,10 +250,12 @@ def squeezed(gib: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("seen", "found"),
     [
-        (over(*(usage(n * 10, vcpus=(vcpu(0, 45.0), vcpu(1, 1.0))) for n in range(3))), {"domain.vcpu-delay": "warning"}),
+        (over(*(usage(n * 10, vcpus=(vcpu(0, 45.0), vcpu(1, 1.0))) for n in range(3))),
+         {"domain.vcpu-delay": "warning"}),
         (over(*(usage(n * 10, vcpus=(vcpu(0, 5.0), vcpu(1, None))) for n in range(3))), {}),
         # Once is no state.
-        (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(10, vcpus=(vcpu(0, 2.0),)), usage(20, vcpus=(vcpu(0, 90.0),))), {}),
+        (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(10, vcpus=(vcpu(0, 2.0),)), usage(20, vcpus=(vcpu(0, 90.0),))),
+         {}),
         (over(usage(0, vcpus=(vcpu(0, 90.0),)), usage(10, vcpus=(vcpu(0, 90.0),))), {}),
         (over(*(usage(n * 10, disks=(slow_disk(900),)) for n in range(3))), {"domain.disk-slow": "warning"}),
         (over(*(usage(n * 10, disks=(slow_disk(3000),)) for n in range(3))), {"domain.disk-slow": "error"}),

@@ -58,6 +58,11 @@ class Place(Net):
     def leases_of(count: int) -> tuple[Lease, ...]:
         return tuple(Lease(f"192.168.122.{n + 2}", f"52:54:00:00:01:{n:02x}", "", NOW) for n in range(count))
 
+    def limited(self) -> Place:
+        """Not root sees no other namespaces."""
+        self.limits = ("other namespaces: not root",)
+        return self
+
     def setting(self, **changes: Any) -> None:
         netns = self.namespaces[HOME]
         self.namespaces[HOME] = replace(netns, settings=replace(netns.settings, **changes))
@@ -94,8 +99,9 @@ def bonded(net: Place, *, up: bool = True, carrier: bool = True, other: bool = T
                  up=up or name == "eth2", slave=BondSlaveFacts(works, works))  # fmt: skip
 
 
-def tunnel(net: Place, remote: str = "203.0.113.9", mtu: int = 1450, **facts: Any) -> None:
-    net.link("vx1", "vxlan", mtu=mtu, parent=net.key("br0"), tunnel=TunnelFacts(5, "198.51.100.5", remote, **facts))
+def tunnel(net: Place, remote: str = "203.0.113.9", mtu: int = 1450, **facts: Any) -> str:
+    facts_ = TunnelFacts(5, "198.51.100.5", remote, **facts)
+    return net.link("vx1", "vxlan", mtu=mtu, parent=net.key("br0"), tunnel=facts_)
 
 
 def ovs(net: Place, tag: int | None, vlan: str = "7", error: str = "") -> None:
@@ -112,7 +118,9 @@ def twin(net: Place, mac: str, bridge: str, address: str = "198.51.100.21") -> N
     net.guest("twin", "vnet9", bridge, mac, address, source=bridge)
 
 
-DROP = rule("drop", iif="virbr0")
+NAT = chain("postrouting", _MASQUERADE, kind="nat")
+PASSED = chain("forward", rule("accept", iif="virbr0"), rule("accept", oif="virbr0"), policy="drop")
+GONE = "could not open network device vnet3 (No such device)"
 Fault = Callable[[Place], object]
 
 
@@ -127,10 +135,10 @@ Fault = Callable[[Place], object]
         # Without a guest a bridge has no carrier.
         (lambda net: net.change("virbr0", carrier=False), {}),
         (lambda net: net.config(raw_bridge="virbr7", bridge="virbr7", mac=""), {"network.bridge-missing": "error"}),
-        (lambda net: (net.config(raw_bridge="virbr7", mac=""), setattr(net, "limits", ("other namespaces: not root",))), {}),
+        (lambda net: (net.config(raw_bridge="virbr7", mac=""), net.limited()), {}),
         (lambda net: net.plug("vnet1", None), {"network.orphans": "error"}),
         (lambda net: net.dnsmasqs.clear(), {"network.dnsmasq-dead": "error"}),
-        (lambda net: (net.dnsmasqs.clear(), setattr(net, "limits", ("not root",))), {}),
+        (lambda net: (net.dnsmasqs.clear(), net.limited()), {}),
         (lambda net: (net.dnsmasqs.clear(), net.config(addresses=(NetworkAddress("192.168.122.1", 24),))), {}),
         (lambda net: net.dnsmasqs.__setitem__(0, replace(net.dnsmasqs[0], leases=net.leases_of(4))),
          {"network.leases-out": "error"}),
@@ -145,13 +153,13 @@ Fault = Callable[[Place], object]
         (lambda net: net.firewalls.__setitem__(HOME, Firewall(HOME, (), 1, problem="not root")), {}),
         (lambda net: net.firewalls.__setitem__(HOME, Firewall(HOME, (), 1, legacy=("ip nat",))), {}),
         # A VPN that routes half of 192.168.122.0/24, as the usual split of 192.168.0.0/16 does not.
-        (lambda net: net.routes[HOME].append(("192.168.122.0/25", "", net.key("eth0"))), {"network.route-stolen": "error"}),
+        (lambda net: net.routes[HOME].append(("192.168.122.0/25", "", net.key("eth0"))),
+         {"network.route-stolen": "error"}),
         (lambda net: net.routes[HOME].append(("192.168.0.0/16", "", net.key("eth0"))), {}),
         (lambda net: net.routes[HOME].append(("192.168.122.9/32", "", net.key("eth0"))), {}),
         (lambda net: net.filter(HOME, chain("postrouting", _MASQUERADE, kind="nat"), chain("forward", policy="drop")),
          {"network.filtered": "error"}),
-        (lambda net: net.filter(HOME, chain("postrouting", _MASQUERADE, kind="nat"),
-                                chain("forward", rule("accept", iif="virbr0"), rule("accept", oif="virbr0"), policy="drop")),
+        (lambda net: net.filter(HOME, NAT, PASSED),
          {}),
         # Bridges and ports.
         (lambda net: net.change("br0", up=False, carrier=False), {"bridge.down": "error"}),
@@ -179,7 +187,8 @@ Fault = Callable[[Place], object]
         (lambda net: (tunnel(net), net.routes[HOME].__delitem__(slice(1, 2))), {"tunnel.unreachable": "error"}),
         (lambda net: (tunnel(net), net.resolved("br0", "198.51.100.1", "", "failed")), {"tunnel.unreachable": "error"}),
         (lambda net: (tunnel(net, "239.1.1.1"), net.routes[HOME].clear()), {}),
-        (lambda net: (tunnel(net), net.routes[HOME].clear(), net.rules.update({HOME: (Rule(HOME, 99, 100, "from all"),)})), {}),
+        (lambda net: (tunnel(net), net.routes[HOME].clear(), net.rules.update({HOME: (Rule(HOME, 99, 100, "all"),)})),
+         {}),
         (lambda net: net.link("vnet77", "tun", tap=TapFacts("tap", persistent=True), carrier=False),
          {"tap.left-over": "info"}),
         # OpenVPN's own.
@@ -195,11 +204,10 @@ Fault = Callable[[Place], object]
         (lambda net: ovs(net, 9), {"ovs.tag-mismatch": "error"}),
         (lambda net: ovs(net, 9, vlan=""), {}),
         # "could not open network device vnet3 (No such device)"
-        (lambda net: ovs(net, 7, error="could not open network device vnet3 (No such device)"), {"ovs.port-error": "error"}),
+        (lambda net: ovs(net, 7, error=GONE), {"ovs.port-error": "error"}),
         # Docker: bridge-nf-call-iptables and a policy of drop.
         (lambda net: (net.setting(bridge_nf_iptables=True),
-                      net.filter(HOME, chain("postrouting", _MASQUERADE, kind="nat"),
-                                 chain("forward", rule("accept", iif="virbr0"), rule("accept", oif="virbr0"), policy="drop"))),
+                      net.filter(HOME, NAT, PASSED)),
          {"bridge.filtered": "error"}),
         (lambda net: net.setting(bridge_nf_iptables=True), {}),
     ],
@@ -218,11 +226,8 @@ def dropping(drops: int, packets: float, paused: bool = False) -> list[HostSnaps
     if paused:
         net.domains["vm2"] = replace(net.domains["vm2"], state=type(net.domains["vm2"].state).PAUSED, reason="user")
     seen = net.snapshot()
-    return [
-        replace(seen, link_usage={net.key("vnet2"): LinkUsage(n, n, n, n, 0, 0, 0, n * drops, 0.0, 0.0, packets, packets,
-                                                              new_drops=drops)})
-        for n in range(6)
-    ]  # fmt: skip
+    first = LinkUsage(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, packets, packets, new_drops=drops)
+    return [replace(seen, link_usage={net.key("vnet2"): replace(first, tx_dropped=n * drops)}) for n in range(6)]
 
 
 def test_drops_that_rise() -> None:
