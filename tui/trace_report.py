@@ -9,6 +9,7 @@ from tui.model.finding import Verdict
 from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean
+from tui.model.verdict_words import SIGNS
 from tui.reports import CONNECT_S, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
 from tui.runtime.desk import Focus
 from tui.tracing import QueryError, captured, link_named, query_of, traced
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from tui.model.finding import Fact, Hop, Trace
 
 GOOD, BROKEN, USAGE, UNKNOWN = 0, 1, 2, 4
-SIGNS = {
-    Verdict.GOOD: "●",
-    Verdict.BROKEN: "✖",
-    Verdict.WARNING: "⚠",
-    Verdict.UNKNOWN: "?",
-    Verdict.NOT_SIMULATED: "~",
-}
 _CODES = {Verdict.GOOD: GOOD, Verdict.BROKEN: BROKEN}
 _NETWORK = frozenset({"links", "processes", "firewalls", "ovs", "dnsmasqs"})
 _GUESTS = frozenset({"domains", "configs", "addresses", "networks"})
@@ -155,7 +149,7 @@ def where(hop: Hop) -> str:
 def _hop_lines(hop: Hop) -> list[str]:
     bad = [fact for fact in hop.facts if fact.verdict is not Verdict.GOOD]
     shown = bad or hop.facts
-    head = f"{SIGNS[hop.verdict]} {where(hop)}"
+    head = f"{SIGNS[hop.verdict][0]} {where(hop)}"
     if not shown:
         return [head]
     first, *rest = (fact.words for fact in shown) if bad else ("; ".join(fact.words for fact in shown),)

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tui.dialogs.trace import Subject, TraceScreen
+from tui.dialogs.trace import Drawn, Subject, TraceScreen
 from tui.model.kind import Kind
 from tui.model.link import Link
+from tui.panes import PANES
 from tui.runtime.threads import run_forever
 from tui.topology.trace_scene import Query
 from tui.tracing import QueryError, captured, target_of, traced
@@ -27,7 +28,8 @@ class Tracer:
 
     def __init__(self, told: Callable[[Trace | str], None], *, made_up: bool) -> None:
         """`told` is called on the thread; of a host that is `made_up` nobody is asked."""
-        self._told = told
+        self.told = told
+        """What a trace, or why there is none, is given to."""
         self._made_up = made_up
         self._news = threading.Condition()
         self._asked: tuple[HostSnapshot, Subject] | None = None
@@ -35,7 +37,7 @@ class Tracer:
         self._probes: dict[Subject, Probes] = {}
         """What was answered on the wire when it was last asked."""
         self._stopped = False
-        run_forever("tracer", self._run, told, lambda: self._stopped)
+        run_forever("tracer", self._run, lambda failed: self.told(failed), lambda: self._stopped)
 
     def ask(self, snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
         """Have a trace made, proven on the wire if it is `probing`; returns at once."""
@@ -67,7 +69,7 @@ class Tracer:
                     return
                 (snapshot, subject), self._asked = self._asked, None
                 probing, self._probing = self._probing, False
-            self._told(self._made(snapshot, subject, probing=probing))
+            self.told(self._made(snapshot, subject, probing=probing))
 
     def _made(self, snapshot: HostSnapshot, subject: Subject, *, probing: bool) -> Trace | str:
         if snapshot.links is None:
@@ -91,15 +93,31 @@ def open_trace(app: VirtdeckApp) -> None:
     tracer = Tracer(lambda found: screen.show_trace(found), made_up=app.demo)
     screen = TraceScreen(snapshot, subject, tracer.ask, lambda seen, key: tracer.listen(seen, key, screen.show_capture))
 
-    def done(hop: Hop | None) -> None:
-        tracer.stop()
+    def done(left: Hop | Drawn | None) -> None:
         app.keep_live(None)
-        if hop is not None:
-            jump(app, hop)
+        if isinstance(left, Drawn):
+            draw_path(app, tracer, left)
+            return
+        tracer.stop()
+        if left is not None:
+            jump(app, left)
 
     app.clear_notifications()
     app.push_screen(screen, done)
     app.keep_live(screen)
+
+
+def draw_path(app: VirtdeckApp, tracer: Tracer, drawn: Drawn) -> None:
+    """Light a trace up in the topology, where the tracer keeps it up to date until it is dropped."""
+    from tui.panes.topology_frame import TopologyFrame
+    from tui.panes.topology_path import Follower
+
+    app.open_pane(next(pane for pane in PANES if pane.id == "topology"))
+    frame = app.frame
+    assert isinstance(frame, TopologyFrame)
+    follower = Follower(lambda snapshot: tracer.ask(snapshot, drawn.subject, False), tracer.stop)
+    tracer.told = lambda found: frame.show_trace(follower, found)
+    frame.light(drawn.trace, follower)
 
 
 def _subject(app: VirtdeckApp) -> Subject | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,21 +15,15 @@ from textual.widgets import Input
 from tui.dialogs.live import LiveScreen
 from tui.model.finding import ON_THE_WIRE, Verdict
 from tui.model.text import clean, wrapped
+from tui.model.verdict_words import SIGNS, fact_lines, summary, told
 from tui.widgets.entry import Entry
 from tui.widgets.grid import Cell, Column, Grid
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
 if TYPE_CHECKING:
-    from tui.model.finding import Fact, Hop, Remedy, Trace
+    from tui.model.finding import Hop, Trace
     from tui.model.snapshot import HostSnapshot
 
-SIGNS = {
-    Verdict.GOOD: ("●", "good"),
-    Verdict.BROKEN: ("✖", "bad"),
-    Verdict.WARNING: ("⚠", "warn"),
-    Verdict.UNKNOWN: ("?", "unknown"),
-    Verdict.NOT_SIMULATED: ("~", "unknown"),
-}
 _EDGES = 4
 
 
@@ -47,6 +41,14 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the topology is to show: a trace, and of what it is."""
+
+    trace: Trace
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     at: int
     hop: Hop
@@ -61,8 +63,8 @@ Listener = Callable[["HostSnapshot", str], None]
 """Has a link of that key listened to; what passes it is given to `show_capture`, on any thread."""
 
 
-class TraceScreen(LiveScreen["Hop | None"]):
-    """Shows a trace until esc; enter gives the hop to jump to."""
+class TraceScreen(LiveScreen["Hop | Drawn | None"]):
+    """Shows a trace until esc; enter gives the hop to jump to, o the path to be drawn."""
 
     wants_links = True
 
@@ -193,6 +195,7 @@ class TraceScreen(LiveScreen["Hop | None"]):
         more = [Span("n", "key", "nic"), Span(" next NIC  ", "", "nic")] if subject.nics > 1 else []
         more += [Span("p", "key", "probe"), Span(" probe  ", "", "probe")]
         more += [Span("c", "key", "capture"), Span(" capture  ", "", "capture")]
+        more += [Span("o", "key", "draw"), Span(" draw  ", "", "draw")]
         keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
         return [Span(clean(what), "title"), FILL, *keys]
 
@@ -200,14 +203,12 @@ class TraceScreen(LiveScreen["Hop | None"]):
         trace = self._trace
         if trace is None:
             return [[Span(part, "warn")] for part in wrapped(self._problem, width)] if self._problem else []
-        sign, style = SIGNS[trace.verdict]
+        style = SIGNS[trace.verdict][1]
         asking = [[Span("asking on the wire ...", "dim")]] if self._probing else []
         if trace.cause is None:
             proven = ", proven on the wire" if _is_proven(trace) else ""
-            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}{proven}", style)], *_warning_lines(trace, width), *asking]
-        hop = trace.hops[trace.cause[0]]
-        words = f"{sign} {hop.kind} {hop.name}: {hop.facts[trace.cause[1]].words}"
-        return [*([Span(part, style)] for part in wrapped(words, width)), *asking]
+            return [[Span(f"{summary(trace)}{proven}", style)], *_warning_lines(trace, width), *asking]
+        return [*([Span(part, style)] for part in wrapped(summary(trace), width)), *asking]
 
     def _draw_facts(self) -> None:
         row = self.grid.cursor_item
@@ -215,7 +216,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
         if row is None:
             self._facts.set_lines([])
             return
-        self._facts.set_lines([*self._capture_lines(row.hop, width), *fact_lines(row.hop.facts, width)])
+        facts = [[Span(*part) for part in line] for line in fact_lines(row.hop.facts, width)]
+        self._facts.set_lines([*self._capture_lines(row.hop, width), *facts])
 
     def _capture_lines(self, hop: Hop, width: int) -> list[SpanLine]:
         key, heard = self._capture
@@ -252,6 +254,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
             self._probe()
         elif event.character == "c":
             self._capture_here()
+        elif event.character == "o":
+            self._draw_path()
         elif event.character == "n" and self._subject.nics > 1:
             self._next_nic()
         elif event.key in ("pageup", "pagedown"):
@@ -272,6 +276,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._probe()
             case "capture":
                 self._capture_here()
+            case "draw":
+                self._draw_path()
             case _:
                 self.dismiss(None)
 
@@ -311,6 +317,11 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._draw_facts()
         self._listen(self._snapshot, row.hop.key)
 
+    def _draw_path(self) -> None:
+        """Leave for the topology, where the path is drawn; not before there is one."""
+        if self._trace is not None:
+            self.dismiss(Drawn(self._trace, self._subject))
+
     def _probe(self) -> None:
         """Ask on the wire, once; what was answered stays until the next time."""
         self._probing = True
@@ -318,19 +329,10 @@ class TraceScreen(LiveScreen["Hop | None"]):
         self._ask(self._snapshot, self._subject, True)
 
 
-_VERDICTS = {
-    Verdict.GOOD: "the way is good, there and back",
-    Verdict.WARNING: "the way is good, with a warning",
-    Verdict.UNKNOWN: "nothing is broken as far as it can be told",
-    Verdict.NOT_SIMULATED: "nothing is broken as far as it can be told",
-    Verdict.BROKEN: "the way is broken",
-}
-
-
 def _warning_lines(trace: Trace, width: int) -> list[SpanLine]:
     found = [(hop, fact) for hop in trace.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
     sign, style = SIGNS[Verdict.WARNING]
-    texts = [f"{sign} {hop.kind} {hop.name}: {fact.words}" for hop, fact in found]
+    texts = [f"{sign} {told(hop, fact)}" for hop, fact in found]
     return [[Span(part, style)] for text in texts for part in wrapped(text, width)]
 
 
@@ -343,26 +345,3 @@ def _words_of(hop: Hop) -> Cell:
     if fact is None:
         return Cell("nothing was found out", "unknown")
     return Cell(fact.words, "" if hop.verdict is Verdict.GOOD else SIGNS[hop.verdict][1])
-
-
-def fact_lines(facts: Sequence[Fact], width: int) -> list[SpanLine]:
-    """Return the facts of a hop in lines of at most `width` cells: each with its source, and what mends it."""
-    lines: list[SpanLine] = []
-    for fact in facts:
-        sign, style = SIGNS[fact.verdict]
-        first, *rest = wrapped(fact.words, max(width - 2, 8))
-        lines.append([Span(f"{sign} ", style), Span(first)])
-        lines += [[Span(f"  {part}")] for part in rest]
-        if fact.source:
-            lines.append([Span(f"    {fact.source}", "dim")])
-        for remedy in fact.remedies:
-            lines += _remedy_lines(remedy, width)
-    return lines
-
-
-def _remedy_lines(remedy: Remedy, width: int) -> list[SpanLine]:
-    import shlex
-
-    lines: list[SpanLine] = [[Span(f"    {part}", "accent")] for part in wrapped(remedy.words, max(width - 4, 8))]
-    command = clean(shlex.join(remedy.command)) if remedy.command else remedy.action
-    return lines + [[Span(f"      {part}", "key")] for part in wrapped(command, max(width - 6, 8)) if command]

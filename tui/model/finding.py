@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -83,6 +84,15 @@ class Verdict(StrEnum):
     NOT_SIMULATED = "not simulated"
 
 
+_WORST = (Verdict.BROKEN, Verdict.WARNING, Verdict.NOT_SIMULATED, Verdict.UNKNOWN, Verdict.GOOD)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of several verdicts; unknown for none."""
+    found = set(verdicts)
+    return next((verdict for verdict in _WORST if verdict in found), Verdict.UNKNOWN)
+
+
 class Layer(StrEnum):
     """Where a cause lies, first cause first: what comes earlier explains what comes later."""
 
@@ -125,9 +135,7 @@ class Hop:
     @property
     def verdict(self) -> Verdict:
         """The worst of its facts' verdicts."""
-        order = (Verdict.BROKEN, Verdict.WARNING, Verdict.NOT_SIMULATED, Verdict.UNKNOWN, Verdict.GOOD)
-        found = {fact.verdict for fact in self.facts}
-        return next((verdict for verdict in order if verdict in found), Verdict.UNKNOWN)
+        return worst(fact.verdict for fact in self.facts)
 
 
 @dataclass(frozen=True, slots=True)

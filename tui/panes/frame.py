@@ -15,6 +15,7 @@ from tui.widgets.lines import LinesView, Span, SpanLine
 from tui.widgets.painting import Steered
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
     from textual.widgets import Input
 
     from tui.actions.base import Target
@@ -61,12 +62,16 @@ class PaneFrame(Horizontal):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="list"):
-            yield self.main
+            yield from self.stack()
         with Vertical(classes="detail"):
             yield self.tab_line
             yield self.detail
 
     # What a subclass says
+
+    def stack(self) -> tuple[Widget, ...]:
+        """Return what stands in the list's place, from the top."""
+        return (self.main,)
 
     @property
     def main(self) -> Steered:

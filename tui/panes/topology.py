@@ -11,6 +11,7 @@ from tui.panes.spec import AnyPane, Pane, Tab, View, later
 
 if TYPE_CHECKING:
     from tui.actions.base import Target
+    from tui.model.finding import Hop
     from tui.model.snapshot import HostSnapshot
     from tui.model.topology import Graph, Node
     from tui.panes.frame import PaneFrame
@@ -24,6 +25,8 @@ class Chosen:
     node: Node
     others: tuple[Node, ...]
     snapshot: HostSnapshot
+    hops: tuple[Hop, ...] = ()
+    """What a traced path that is lit says of them."""
 
     def target(self, kind: Kind) -> Target:
         """Return the thing of a kind that an action applies to: the node itself, else what is one item with it; None

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from tui.model import units
 from tui.model.topology import Edge, EdgeKind, Node
+from tui.model.verdict_words import fact_lines
 from tui.panes.text import BLANK, heading, line, note, paragraph
 from tui.topology.words import speed_words
+from tui.widgets.lines import Span
 
 if TYPE_CHECKING:
     from tui.panes.spec import View
@@ -47,6 +49,9 @@ _TO = {EdgeKind.PORT: "has port", EdgeKind.PEER: "pair with", EdgeKind.PARENT: "
 def node_lines(view: View, chosen: Chosen) -> list[SpanLine]:
     """Return what is known of a node and of what is drawn as one item with it."""
     lines = _node(view, chosen.node)
+    for hop in chosen.hops:
+        facts = fact_lines(hop.facts, view.detail_width)
+        lines += [BLANK, heading(f"On the path: {hop.kind} {hop.name}"), *([Span(*p) for p in one] for one in facts)]
     for node in chosen.others:
         lines += [BLANK, *_node(view, node)]
     return lines

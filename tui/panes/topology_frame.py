@@ -13,13 +13,18 @@ from tui.model.topology import NodeKind
 from tui.panes.frame import PaneFrame
 from tui.panes.topology import Chosen, key_of, kind_of
 from tui.panes.topology_draft import Draft, Draftsman, draft
+from tui.panes.topology_path import Follower, PathLines
 from tui.topology.layout import Look
+from tui.topology.lit import lit_of
 from tui.topology.words import RATE_CELLS
 from tui.widgets.canvas import Canvas
 from tui.widgets.painting import Run
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from tui.actions.base import Target
+    from tui.model.finding import Trace
     from tui.panes.spec import AnyPane, View
 
 # More than so many things are drawn on a thread of their own: it takes longer than a key may.
@@ -36,6 +41,14 @@ class TopologyFrame(PaneFrame):
         def __init__(self, made: Draft) -> None:
             super().__init__()
             self.made = made
+
+    class Traced(Message):
+        """The path that is lit was traced anew, or could not be: then why."""
+
+        def __init__(self, by: Follower, found: Trace | str) -> None:
+            super().__init__()
+            self.by = by
+            self.found = found
 
     def __init__(self, spec: AnyPane) -> None:
         super().__init__(spec)
@@ -56,6 +69,12 @@ class TopologyFrame(PaneFrame):
         self._draftsman = Draftsman(self._tell)
         self._wanted = ""
         self._sought = ""
+        self.path = PathLines()
+        self._seeking = False
+
+    def stack(self) -> tuple[Widget, ...]:
+        """Return the path that is lit, and the drawing."""
+        return self.path, self.canvas
 
     @property
     def main(self) -> Canvas:
@@ -83,7 +102,8 @@ class TopologyFrame(PaneFrame):
         if node is None:
             return None
         others = () if spot.ref else tuple(made.graph.nodes[id] for id in spot.item if id in made.graph.nodes)
-        return Chosen(made.graph, node, tuple(one for one in others if one is not node), self._view.snapshot)
+        chosen = Chosen(made.graph, node, tuple(one for one in others if one is not node), self._view.snapshot)
+        return replace(chosen, hops=self.path.hops_of(chosen)) if self.path.trace is not None else chosen
 
     # Drawing
 
@@ -97,6 +117,8 @@ class TopologyFrame(PaneFrame):
             self._draft = same
             if before is None or before.snapshot.link_usage is not view.snapshot.link_usage:
                 self.canvas.refresh_live()
+        if self.path.follower is not None and (before is None or before.snapshot is not view.snapshot):
+            self.path.follower.ask(view.snapshot)
         self.draw_detail()
 
     def _redraw(self) -> None:
@@ -122,6 +144,9 @@ class TopologyFrame(PaneFrame):
         if self._look.focus not in made.graph.nodes:
             self._look = replace(self._look, focus="")
         self.canvas.set_drawing(made.lines, made.places, self._rates)
+        self.path.tell(self.canvas.size.width, leave=not self._look.focus)
+        if self._seeking and (lit := made.drawing.lit) is not None and lit.verdicts:
+            self._seeking, self._wanted = False, lit.cause or next(iter(lit.verdicts))
         wanted, self._wanted = self._wanted, ""
         if wanted and not self._put(wanted):
             self.post_message(self.Told("that is not plugged into anything"))
@@ -137,6 +162,37 @@ class TopologyFrame(PaneFrame):
     def on_canvas_resized(self) -> None:
         self._look = replace(self._look, width=self.canvas.size.width)
         self._redraw()
+
+    # The path that is lit
+
+    def light(self, trace: Trace, follower: Follower) -> None:
+        """Light up a path, with the cursor on what breaks it; it is traced anew with every snapshot until esc."""
+        self._seeking = True
+        self._follow(trace, follower)
+        if self._view is not None:
+            follower.ask(self._view.snapshot)
+
+    def _follow(self, trace: Trace | None, follower: Follower | None) -> None:
+        self.path.follow(trace or "", follower)
+        self._turn(replace(self._look, trace=trace))
+        self.draw_detail()
+
+    def show_trace(self, by: Follower, found: Trace | str) -> None:
+        """Take a trace, or why there is none; may be called on any thread."""
+        self.post_message(self.Traced(by, found))
+
+    def on_topology_frame_traced(self, event: Traced) -> None:
+        """Draw again where it looks another way now."""
+        if event.by is not self.path.follower or event.found == self.path.found:
+            return
+        self.path.found = event.found
+        self._look = replace(self._look, trace=self.path.trace)
+        made, trace = self._draft, self.path.trace
+        lit = lit_of(trace, made.graph.nodes) if made is not None and trace is not None else None
+        if made is None or self.behind or lit != made.drawing.lit:
+            self._redraw()
+        self.path.tell(self.canvas.size.width, leave=not self._look.focus)
+        self.draw_detail()
 
     # What is selected
 
@@ -237,16 +293,19 @@ class TopologyFrame(PaneFrame):
 
     def close_filter(self, *, clear: bool) -> bool:
         """Leave the search; what was found stays for n and N, unless with `clear`. With `clear` and no search under
-        way leave the focus."""
+        way leave the focus, then the path."""
         fields = self.query(".filter")
         if fields:
             super().close_filter(clear=clear)
             fields.remove()
             return True
-        if not clear or not self._look.focus:
-            return False
-        self._turn(replace(self._look, focus=""))
-        return True
+        if clear and self._look.focus:
+            self._turn(replace(self._look, focus=""))
+            return True
+        lit = clear and self.path.follower is not None
+        if lit:
+            self._follow(None, None)
+        return lit
 
     def toggle_side(self) -> None:
         """Show or hide the detail: beside the drawing, or in its place where there is no room."""

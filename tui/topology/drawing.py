@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tui.model import text as model_text
+
+if TYPE_CHECKING:
+    from tui.topology.lit import Lit
 
 ELLIPSIS = "…"
 _SHORTEST = 3
@@ -70,6 +73,8 @@ class Drawing:
     """The nodes behind a folded line, by its spot."""
     notes: tuple[str, ...] = ()
     """Why it is drawn so, and not as it was asked for."""
+    lit: Lit | None = None
+    """The path that is lit in it."""
 
     def text(self) -> str:
         """Return it as plain text, without rates."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tui.model.finding import Trace
 from tui.model.topology import Graph
 from tui.topology.band import Band
 from tui.topology.box import Box
 from tui.topology.drawing import ALL, Drawing, Piece, Placed, Row, find_spots, join, squeeze, width_of, wish
 from tui.topology.leaves import Folding, split
+from tui.topology.lit import Lit, light, lit_of
 from tui.topology.shape import Shape, around
 from tui.topology.tree import Tree
 from tui.topology.words import TIES, Pen
@@ -37,15 +39,24 @@ class Look:
     hops: int = 1
     rates: bool = False
     """Whether room is left for the rates of links."""
+    trace: Trace | None = None
+    """The path to light up."""
 
 
 def draw(graph: Graph, look: Look) -> Drawing:
     """Return the drawing of a graph, no wider than the look says. Each thing is drawn once; where it is met again a
     reference `▸name` stands. The bus view gives way to the tree where there is too much for it or the width is too
     small, and the drawing says so."""
+    if look.trace is None:
+        return _drawn(graph, look, Lit())
+    lit = lit_of(look.trace, graph.nodes)
+    return light(_drawn(graph, look, lit), lit)
+
+
+def _drawn(graph: Graph, look: Look, lit: Lit) -> Drawing:
     if look.focus in graph.nodes:
         graph = around(graph, look.focus, look.hops)
-    shape = Shape(graph)
+    shape = Shape(graph, lit=frozenset(lit.verdicts), broken=lit.cause)
     width = look.width
     head = [_limit(text, width) for text in graph.limits]
     notes: list[str] = []

@@ -92,7 +92,7 @@ def own_leaf(pen: Pen, bus: str) -> Leaf | None:
 def kind_of(pen: Pen, edge: Edge) -> str:
     """Return of what kind a plug is, as far as many of them are alike: tap, netns, port; "" for others."""
     shape, id = pen.shape, edge.a
-    if shape.node(id).facts.get("problem") or shape.fact(id, "uplink"):
+    if shape.node(id).facts.get("problem") or shape.fact(id, "uplink") or id in shape.lit:
         return ""
     if shape.guests(id):
         return "tap"
@@ -112,7 +112,8 @@ class Rest(NamedTuple):
 
 
 def split(pen: Pen, bus: str, edges: Sequence[Edge], folding: Folding) -> tuple[list[Edge], list[Rest]]:
-    """Return the plugs to draw one by one, and those to fold. What has a problem is never folded."""
+    """Return the plugs to draw one by one, and those to fold. What has a problem, or is on a
+    path that is lit, is never folded."""
     kinds: dict[str, list[Edge]] = {}
     for edge in edges:
         kinds.setdefault(kind_of(pen, edge), []).append(edge)

@@ -27,8 +27,11 @@ class Wire(NamedTuple):
 class Shape:
     """Looks up the ties of a graph by their kinds and ends."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, lit: frozenset[str] = frozenset(), broken: str = "") -> None:
+        """`lit` are the nodes of a path that is lit up, `broken` the one of them that breaks it."""
         self.graph = graph
+        self.lit = lit
+        self.broken = broken
         self.nodes = graph.nodes
         self._from: dict[EdgeKind, dict[str, list[Edge]]] = {kind: {} for kind in EdgeKind}
         self._to: dict[EdgeKind, dict[str, list[Edge]]] = {kind: {} for kind in EdgeKind}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from tui.model.finding import Verdict
 from tui.model.topology import EdgeKind, NodeKind
+from tui.model.verdict_words import SIGNS
 from tui.topology.drawing import Piece, Row, elide
 from tui.topology.shape import Shape
 
@@ -33,6 +35,9 @@ _SIGNS = {
     "crashed": ("✖", "bad"),
     "error": ("⚠", "bad"),
 }
+STATE_SIGNS = frozenset(sign for sign, _style in _SIGNS.values())
+"""What a state may be drawn as."""
+
 _FINE = frozenset({"up", "running", "active", "sleeping", "remote", "multicast"})
 _NO_ADDRESS = frozenset({NodeKind.BRIDGE, NodeKind.OVS_BRIDGE})
 
@@ -68,6 +73,8 @@ class Pen:
     def sign_of(self, id: str) -> tuple[str, str]:
         """Return the sign of a node's state and its style token."""
         node = self.shape.node(id)
+        if id == self.shape.broken:
+            return SIGNS[Verdict.BROKEN]
         if node.facts.get("problem"):
             return "⚠", "bad"
         text, style = _SIGNS.get(node.state, ("?", "unknown"))
@@ -76,9 +83,13 @@ class Pen:
     def odd_sign(self, id: str) -> Row:
         """Return the sign of a node and a blank, where it is not simply up or running."""
         node = self.shape.node(id)
-        if node.state in _FINE and not node.facts.get("problem"):
+        if node.state in _FINE and not node.facts.get("problem") and id != self.shape.broken:
             return ()
         return (self.sign(id), Piece(" "))
+
+    def mark(self, id: str) -> Row:
+        """Return the mark of what has no sign of its own, where it breaks the path that is lit."""
+        return (self.sign(id), Piece(" ")) if id == self.shape.broken else ()
 
     def name(self, id: str, style: str = "") -> Piece:
         """Return the name of a node that is drawn here, or a reference where it was drawn before, or is a bus."""
@@ -115,7 +126,8 @@ class Pen:
         """Return "@" and the namespace of a link, where it is another one or has a box."""
         owner, node = self.shape.netns_of(id), self.shape.node(id)
         if owner is not None and (node.netns != netns or owner in self.shape.is_box):
-            return (Piece("@", "dim"), self.ref(owner) if owner in self.shape.is_box else self.name(owner, "title"))
+            name = (self.ref(owner),) if owner in self.shape.is_box else (*self.mark(owner), self.name(owner, "title"))
+            return (Piece("@", "dim"), *name)
         return (Piece(f"@{elide(node.netns, _LONGEST_NAME)}", "dim"),) if node.netns != netns and node.netns else ()
 
     def particulars(self, id: str) -> Row:
@@ -286,7 +298,7 @@ class Pen:
     def box_title(self, id: str) -> Row:
         """Return name and abilities of a namespace."""
         shape, facts = self.shape, self.shape.node(id).facts
-        row = [self.name(id, "title")]
+        row = [*self.mark(id), self.name(id, "title")]
         forwarding = facts.get("ipv4_forwarding")
         if forwarding or facts.get("ipv6_forwarding"):
             row.append(Piece(" fwd", "good"))
