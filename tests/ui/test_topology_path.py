@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.net_host import homework
 from tests.ui.conftest import OpenDeck
 from tests.ui.test_topology_pane import Wires
 from tests.ui.words import Deck
 from tui.dialogs.trace import TraceScreen
+from tui.model.link import LinkUsage
+from tui.model.snapshot import HostSnapshot
 
 
 async def lit(deck: Deck) -> None:
@@ -25,11 +29,11 @@ def is_lit(deck: Deck) -> bool:
     return made is not None and made.drawing.lit is not None
 
 
-def turn(deck: Deck, wires: Wires, name: str, *, up: bool) -> None:
-    """Set a link of the scripted host down or up, as the kernel would tell."""
+async def turn(deck: Deck, wires: Wires, name: str, *, up: bool) -> None:
+    """Set a link of the scripted host down or up, and have it read."""
     key = next(key for key, link in wires.host.links.items() if link.name == name)
     wires.host.change(key, up=up, carrier=up)
-    deck.app.collector.board.update(links=wires.host.snapshot().links)
+    await deck.press("f5")
 
 
 async def test_the_path_lights_up_and_turns_as_the_host_does(demo: OpenDeck) -> None:
@@ -37,12 +41,12 @@ async def test_the_path_lights_up_and_turns_as_the_host_does(demo: OpenDeck) -> 
     async with demo(size=(160, 40), network=wires) as deck:
         await lit(deck)
         assert "web-01/net0 to outside" in deck.text()
-        assert "✖" not in deck.text()
-        turn(deck, wires, "b-in", up=False)
+        assert "✖ b-in" not in deck.text()
+        await turn(deck, wires, "b-in", up=False)
         await deck.until(lambda: "✖ veth b-in: b-in is set down" in deck.text(), "the cause in words")
         assert "✖ b-in" in deck.text(), "and where it is drawn"
-        turn(deck, wires, "b-in", up=True)
-        await deck.until(lambda: "✖" not in deck.text(), "mended")
+        await turn(deck, wires, "b-in", up=True)
+        await deck.until(lambda: "✖ veth" not in deck.text() and "✖ b-in" not in deck.text(), "mended")
         assert is_lit(deck)
 
 
@@ -81,21 +85,19 @@ async def test_nothing_is_written_when_the_path_is_as_it_was(demo: OpenDeck) -> 
     wires = Wires(homework(), "web-01")
     async with demo(size=(160, 40), network=wires) as deck:
         await lit(deck)
-        await deck.screen.written()
-        made = deck.topology.drawn
-        asked = []
-        follower = deck.topology.path.follower
+        follower, trace, made = deck.topology.path.follower, deck.topology.path.trace, deck.topology.drawn
         assert follower is not None
-        trace = deck.topology.path.trace
         assert trace is not None
-        wires.host.link("spare", "dummy")
-        deck.app.collector.board.update(networks=None)
+        assert made is not None
+        asked: list[HostSnapshot] = []
+        deck.topology.path.follower = watched = replace(follower, ask=asked.append)
+        await deck.screen.written()
+        deck.app.collector.board.update(link_usage={"elsewhere": LinkUsage(1, 1, 1, 1, 0, 0, 0, 0, 1.0, 1.0, 1.0, 1.0)})
         await deck.settle()
-        asked.append(deck.snapshot)
-        deck.topology.show_trace(follower, trace)
+        assert asked == [deck.snapshot], "traced anew with the snapshot"
+        deck.topology.show_trace(watched, replace(trace, hops=tuple(replace(hop) for hop in trace.hops)))
         await deck.settle()
         assert deck.topology.drawn is not None
-        assert made is not None
         assert deck.topology.drawn.drawing is made.drawing
         assert await deck.screen.written() == ""
 

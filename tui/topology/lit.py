@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -40,18 +41,20 @@ def light(drawing: Drawing, lit: Lit) -> Drawing:
 
 
 def _lit_row(row: Row, lit: Lit) -> Row:
-    """The line between two things that are both on the path is on it as well; signs of states stay as they are."""
+    """What stands between two things that are both on the path is on it as well, and so is the sign of one."""
     named = [index for index, piece in enumerate(row) if piece.spot]
+    lit_at = {index for index in named if row[index].spot in lit.verdicts}
     out: list[Piece] = []
     for index, piece in enumerate(row):
         if piece.spot:
-            out.append(piece._replace(style=_style(piece.spot, lit)))
-        elif piece.text in STATE_SIGNS or piece.style == "bad":
-            out.append(piece)
+            style = _style(piece.spot, lit)
+        elif piece.text in STATE_SIGNS:
+            nearest = min(named, key=lambda at: abs(at - index), default=-1)
+            style = piece.style if nearest in lit_at else "dim"
         else:
-            before = next((row[at].spot for at in reversed(named) if at < index), "")
-            after = next((row[at].spot for at in named if at > index), "")
-            out.append(piece._replace(style="" if before in lit.verdicts and after in lit.verdicts else "dim"))
+            at = bisect(named, index)
+            style = "" if lit_at.issuperset(named[at - 1 : at + 1]) and 0 < at < len(named) else "dim"
+        out.append(piece._replace(style=style))
     return tuple(out)
 
 
