@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tui.dialogs.trace import Drawn, Subject, TraceScreen
 from tui.model.kind import Kind
 from tui.model.link import Link
+from tui.model.traceable import TRACED, nic_count
 from tui.panes import PANES
 from tui.runtime.threads import run_forever
 from tui.topology.trace_scene import Query
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from tui.model.finding import Hop, Trace
     from tui.model.snapshot import HostSnapshot
     from tui.tracing import Probes
-
-_TRACED = (Kind.LINK, Kind.DOMAIN, Kind.PROCESS)
 
 
 class Tracer:
@@ -122,14 +121,13 @@ def draw_path(app: VirtdeckApp, tracer: Tracer, drawn: Drawn) -> None:
 
 def _subject(app: VirtdeckApp) -> Subject | None:
     kinds = app.frame.kinds()
-    target = next((one for kind in _TRACED if kind in kinds for one in app.frame.targets(kind)), None)
+    target = next((one for kind in TRACED if kind in kinds for one in app.frame.targets(kind)), None)
     if target is None:
         return None
     if isinstance(target, Link):
         return Subject("", 0, link=target.key)
-    config = getattr(target, "config", None)
-    nics = config.nics if config is not None else getattr(target, "nics", ())
-    return Subject(target.key, len(nics)) if nics else None
+    nics = nic_count(target)
+    return Subject(target.key, nics) if nics else None
 
 
 def jump(app: VirtdeckApp, hop: Hop) -> None:

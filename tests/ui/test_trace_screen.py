@@ -6,7 +6,7 @@ from tests.ui.conftest import OpenDeck
 from tests.ui.words import Deck
 from tests.unit.network_scene import Net, routed
 from tests.unit.test_filtering import chain, rule
-from tui.dialogs.trace import Subject, TraceScreen
+from tui.dialogs.trace import Drawn, Subject, TraceScreen
 from tui.model.finding import Hop
 from tui.model.snapshot import HostSnapshot
 
@@ -21,7 +21,7 @@ class Scripted:
         self.net: Net = routed()
         self.net.filter("r1", chain("postrouting", rule("masquerade", oif="r1-ex"), kind="nat"))
         self.asked: list[Subject] = []
-        self.left: list[Hop | None] = []
+        self.left: list[Hop | Drawn | None] = []
         self.probed = 0
         self.screen = TraceScreen(self.net.snapshot(), Subject("vm1", 2, to=FAR), self._ask, self._listen)
 
@@ -84,7 +84,7 @@ async def test_j_and_k_walk_the_hops_and_enter_gives_the_one_to_go_to(demo: Open
         await deck.press("k")
         assert "port of br-in, forwarding" in deck.text()
         await deck.press("enter")
-        assert [hop.name for hop in scripted.left if hop is not None] == ["vnet1"]
+        assert [hop.name for hop in scripted.left if isinstance(hop, Hop)] == ["vnet1"]
 
 
 async def test_another_destination_and_another_nic(demo: OpenDeck) -> None:
@@ -151,3 +151,15 @@ async def test_it_opens_in_the_topology_too(demo: OpenDeck) -> None:
         await deck.press("6", "ctrl+t")
         told = "no domain or process with a NIC"
         await deck.until(lambda: isinstance(deck.app.screen, TraceScreen) or any(told in t for t in deck.toasts()))
+
+
+async def test_the_hint_bar_names_its_key_where_there_is_a_way_to_trace_and_room(demo: OpenDeck) -> None:
+    async with demo(size=(240, 40)) as deck:
+        await deck.focus("web-01")
+        assert "ctrl+t trace" in deck.hints()
+        await deck.press("3")
+        assert "ctrl+t" not in deck.hints(), "pools have no NIC"
+    async with demo(size=(80, 24)) as deck:
+        await deck.focus("web-01")
+        assert "ctrl+t" not in deck.hints()
+        assert "? help" in deck.hints()

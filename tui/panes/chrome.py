@@ -130,7 +130,8 @@ def under_way(entries: Sequence[Entry]) -> SpanLine | None:
 
 
 # The frame's own keys, in the order in which they give way when the line is short.
-_GENERAL = (("q", "quit"), ("enter", "detail"), ("space", "mark"), ("/", "filter"), (":", "all"), ("?", "help"))
+_TRACE = ("ctrl+t", "trace")
+_GENERAL = (("q", "quit"), ("enter", "detail"), ("space", "mark"), _TRACE, ("/", "filter"), (":", "all"), ("?", "help"))
 _ACTION_ROOM = 0.8
 
 
@@ -162,7 +163,8 @@ def hints(
     for word, actions in shown.items():
         line += [Span(keys[action.id], "key", f"action:{action.id}") for action in actions]
         line.append(Span(f" {word}  ", "", f"action:{actions[0].id}"))
-    tail = [hint for hint in _GENERAL if hint[0] not in own]
+    traceable = any(_traceable(target) for target in targets)
+    tail = [hint for hint in _GENERAL if hint[0] not in own and (traceable or hint is not _TRACE)]
     wanted = sum(cells(span.text) for span in line)
     while len(tail) > 1 and min(wanted, width * _ACTION_ROOM) + sum(len(k) + len(w) + 3 for k, w in tail) > width:
         tail.pop(0)
@@ -171,6 +173,13 @@ def hints(
 
 def _hint(key: str, word: str, action: str) -> tuple[Span, Span]:
     return Span(key, "key", action), Span(f" {word}  ", "", action)
+
+
+def _traceable(target: Target) -> bool:
+    from tui.actions.base import kind_of
+    from tui.model.traceable import nic_count
+
+    return target is not None and (kind_of(target) is Kind.LINK or nic_count(target) > 0)
 
 
 def _works(action: Action, context: Context, targets: Sequence[Target]) -> bool:
