@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tui.model.route import Answer, ProbeQuestion, Question
+from tui.model.route import Answer, CountAnswer, CountQuestion, ProbeQuestion, Question
 from tui.model.text import clean
 from tui.topology.trace import trace
 from tui.topology.trace_scene import Ground, Query, Scene, is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tui.model.finding import Trace
     from tui.model.snapshot import HostSnapshot
@@ -35,20 +35,38 @@ def traced(
     """Return the trace of `query` with all that the kernel answers; it may take as long as Open vSwitch does. Of a host
     that is `made_up` there is nobody to ask. `probes` are answers from the wire that are known already; only when it is
     `probing` are others sent for, and added there."""
-    from tui.sources.tracing import ask
+    from tui.sources.tracing import ask, count
 
     ground, links = Ground(snapshot), snapshot.links
     known: Probes = probes if probes is not None else {}
     query = replace(query, probe=probing or bool(known))
     answers: dict[Question, Answer] = dict(known)
+    before: dict[CountQuestion, CountAnswer] = {}
     for _ in range(_ROUNDS):
         made = trace(ground, query, answers)
-        open_ones = [q for q in made.questions if probing or not isinstance(q, ProbeQuestion)]
+        probes_left = [q for q in made.questions if probing and isinstance(q, ProbeQuestion)]
+        open_ones = [q for q in made.questions if not isinstance(q, (ProbeQuestion, CountQuestion))] or probes_left
         if not open_ones or links is None or made_up:
             break
+        if open_ones is probes_left:
+            # The whole way is known now: what passes its links from here on is counted.
+            wanted = [q for q in made.questions if isinstance(q, CountQuestion) and q not in before]
+            before.update(count(wanted, links))
         answers |= ask(open_ones, links)
-    known |= {question: answer for question, answer in answers.items() if isinstance(question, ProbeQuestion)}
+    if before and links is not None:
+        answers.update(_counted(before, count(before, links)))
+        made = trace(ground, query, answers)
+    known |= {q: answer for q, answer in answers.items() if isinstance(q, (ProbeQuestion, CountQuestion))}
     return made.trace
+
+
+def _counted(
+    before: Mapping[CountQuestion, CountAnswer], after: Mapping[CountQuestion, CountAnswer]
+) -> dict[Question, Answer]:
+    return {
+        question: CountAnswer(now.received - before[question].received, now.sent - before[question].sent)
+        for question, now in after.items()
+    }
 
 
 def captured(snapshot: HostSnapshot, key: str, stopped: Callable[[], bool] = lambda: False) -> tuple[str, ...] | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,6 +140,13 @@ def test_a_healthy_way_is_good(routed: Lab) -> None:
     assert names == ["g2/net0", routed.net.taps["g2"], "br-in", routed.stage.tap, "g1/net0"]
 
 
+def _counts(found: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """The packets in and out of each link that the probe counted."""
+    words = {h["name"]: fact["words"] for h in found["hops"] for fact in h["facts"] if fact["source"] == "IFLA_STATS64"}
+    numbers = {name: re.findall(r"\d+", text) for name, text in words.items()}
+    return {name: (int(both[0]), int(both[1])) for name, both in numbers.items()}
+
+
 def test_on_request_it_is_proven_on_the_wire(routed: Lab) -> None:
     code, found = routed.trace(GUEST, "--to", FAR, "--probe")
     assert (code, found["verdict"]) == (0, "good"), found
@@ -148,6 +156,21 @@ def test_on_request_it_is_proven_on_the_wire(routed: Lab) -> None:
         "answers for 198.51.100.1 on r1-ex",
     ]
     assert "answers a ping" in found["hops"][-1]["facts"][-1]["words"]
+
+    passed = _counts(found)
+    assert passed["r1-ex"][1] > 0, "asked"
+    assert passed["r1-ex"][0] > 0, "and answered"
+    assert min(passed["wan0"]) > 0, passed
+    assert "br-ex" not in passed, "a bridge does not count what crosses it"
+
+    # Where it stops is seen from the counters.
+    routed.net.inside("", "bridge", "link", "set", "dev", "p-ex", "state", "0")
+    _code, found = routed.trace(GUEST, "--to", FAR, "--probe")
+    passed = _counts(found)
+    assert passed["p-ex"][0] > 1, passed
+    assert sum(passed["up0"]) < passed["p-ex"][0], passed
+    assert _counts(routed.trace(GUEST, "--to", FAR)[1]) == {}, "on request only"
+    routed.net.heal()
 
     # What only the guest knows: nothing on the host is broken.
     assert routed.console.run("ip link set eth0 down")[0] == 0

@@ -105,6 +105,22 @@ class ProbeAnswer:
     """Why it could not be asked."""
 
 
-Question = RouteQuestion | FlowQuestion | ProbeQuestion
-Answer = RouteAnswer | FlowAnswer | ProbeAnswer
+@dataclass(frozen=True, slots=True)
+class CountQuestion:
+    """How many packets pass this link while one asks on the wire?"""
+
+    link: str
+    """The key of the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountAnswer:
+    """Packets by IFLA_STATS64, those of others included; a bridge counts only what is for itself."""
+
+    received: int
+    sent: int
+
+
+Question = RouteQuestion | FlowQuestion | ProbeQuestion | CountQuestion
+Answer = RouteAnswer | FlowAnswer | ProbeAnswer | CountAnswer
 Answers = Mapping[Question, Answer]

@@ -9,9 +9,20 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tui.model.link import link_key
-from tui.model.route import Answer, FlowQuestion, ProbeAnswer, ProbeQuestion, Question, RouteAnswer, RouteQuestion
+from tui.model.route import (
+    Answer,
+    CountAnswer,
+    CountQuestion,
+    FlowQuestion,
+    ProbeAnswer,
+    ProbeQuestion,
+    Question,
+    RouteAnswer,
+    RouteQuestion,
+)
 from tui.model.text import clean
 from tui.sources.inside import inside
+from tui.sources.netlink.counters import Counters, read_counters
 from tui.sources.netlink.kinds import address
 from tui.sources.netlink.sockets import NetlinkError, NetlinkSocket
 from tui.sources.netlink.wire import attribute, attributes, number
@@ -30,8 +41,8 @@ _KINDS = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "bl
 
 
 def ask(questions: Iterable[Question], links: Links) -> dict[Question, Answer]:
-    """Return an answer to each question. Enters the namespaces with the calling thread, and comes back; may take as
-    long as ovs-vswitchd does, 6 s a question at most."""
+    """Return an answer to each question, but to those for counts. Enters the namespaces with the calling thread, and
+    comes back; may take as long as ovs-vswitchd does, 6 s a question at most."""
     found: dict[Question, Answer] = {}
     by_netns: dict[str, list[RouteQuestion]] = {}
     for question in questions:
@@ -39,12 +50,39 @@ def ask(questions: Iterable[Question], links: Links) -> dict[Question, Answer]:
             found[question] = ask_switch(question)
         elif isinstance(question, ProbeQuestion):
             found[question] = _ask_wire(question, links)
-        else:
+        elif isinstance(question, RouteQuestion):
             by_netns.setdefault(question.netns, []).append(question)
     for key, asked in by_netns.items():
         answers = _ask_netns(links.namespaces.get(key), asked)
         found |= {question: answers[question] for question in asked}
     return found
+
+
+def count(questions: Iterable[CountQuestion], links: Links) -> dict[CountQuestion, CountAnswer]:
+    """Return how many packets have passed each link so far (RTM_GETSTATS); what cannot be read is left out. Enters the
+    namespaces with the calling thread, and comes back."""
+    by_netns: dict[str, list[CountQuestion]] = {}
+    for question in questions:
+        by_netns.setdefault(question.link.rpartition(":")[0], []).append(question)
+    found: dict[CountQuestion, CountAnswer] = {}
+    for key, asked in by_netns.items():
+        counters = _counters_of(links.namespaces.get(key))
+        for question in asked:
+            values = counters.get(int(question.link.rpartition(":")[2]))
+            if values is not None:
+                found[question] = CountAnswer(values[0], values[1])
+    return found
+
+
+def _counters_of(netns: Netns | None) -> dict[int, Counters]:
+    if netns is None:
+        return {}
+    try:
+        with inside(netns), NetlinkSocket() as kernel:
+            return read_counters(kernel)
+    except OSError:
+        # Counters are a proof more: the trace is whole without them.
+        return {}
 
 
 def _ask_wire(question: ProbeQuestion, links: Links) -> ProbeAnswer:

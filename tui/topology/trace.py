@@ -16,7 +16,7 @@ from tui.topology.trace_gateway import Place, find_gateway, locate, same_network
 from tui.topology.trace_guest import guest_hop
 from tui.topology.trace_legs import Leg, leg_as_far, leg_between, leg_out
 from tui.topology.trace_links import LegJudge
-from tui.topology.trace_proof import answers_ping
+from tui.topology.trace_proof import answers_ping, with_counts
 from tui.topology.trace_router import Router, resolved
 from tui.topology.trace_scene import OUTSIDE, Scene, flow_to
 
@@ -69,6 +69,7 @@ class _Walk:
         self._start()
         if self._passed and self.hops:
             self._append(*answers_ping(self._scene, self._passed[0][0], self._flow))
+        self.hops = with_counts(self._scene, self.hops)
 
     def _start(self) -> None:
         """Start where the query says."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tui.model.finding import ON_THE_WIRE, Fact, Layer
+from tui.model.finding import ON_THE_WIRE, Fact, Layer, Verdict
 from tui.model.route import ProbeKind, ProbeQuestion
 from tui.topology.trace_facts import broken, good, mend, unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tui.model.finding import Hop
     from tui.model.link import Link
+    from tui.model.route import CountAnswer
     from tui.topology.trace_scene import Flow, Scene
 
 _ARP, _PING = ON_THE_WIRE
+_COUNTERS = "IFLA_STATS64"
 _WITHOUT_ARP = frozenset({"tun", "wireguard", "ppp", "ipip", "sit", "gre", "loopback"})
 
 
@@ -37,6 +43,25 @@ def answers_arp(scene: Scene, link: Link, address: str, mac: str, cause: str) ->
 
 def _has_no_arp(link: Link) -> bool:
     return link.kind in _WITHOUT_ARP and (link.tap is None or link.tap.mode != "tap")
+
+
+def with_counts(scene: Scene, hops: Sequence[Hop]) -> list[Hop]:
+    """Return the hops with what passed their links while one asked on the wire. That nothing did tells where it stops
+    only when somebody did not answer: what is asked does not pass every link."""
+    asked = [fact for hop in hops for fact in hop.facts if fact.source in ON_THE_WIRE]
+    silent = any(fact.verdict is not Verdict.GOOD for fact in asked)
+    out: list[Hop] = []
+    for hop in hops:
+        link = scene.wiring.link(hop.key) if hop.kind != "next-hop" else None
+        count = scene.counted(link.key) if link is not None and link.kind != "bridge" else None
+        out.append(hop if count is None else replace(hop, facts=(*hop.facts, _count_fact(count, silent=silent))))
+    return out
+
+
+def _count_fact(count: CountAnswer, *, silent: bool) -> Fact:
+    words = f"{count.received} packets in and {count.sent} out while it was probed"
+    still = not count.received and not count.sent
+    return unknown(words, _COUNTERS) if still and silent else good(words, _COUNTERS)
 
 
 def answers_ping(scene: Scene, netns: str, flow: Flow) -> list[Fact]:

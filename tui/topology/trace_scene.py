@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 
-from tui.model.route import FlowAnswer, FlowQuestion, ProbeAnswer, ProbeQuestion, RouteAnswer, RouteQuestion
+from tui.model.route import (
+    CountAnswer,
+    CountQuestion,
+    FlowAnswer,
+    FlowQuestion,
+    ProbeAnswer,
+    ProbeQuestion,
+    RouteAnswer,
+    RouteQuestion,
+)
 from tui.topology.guests import Guests
 from tui.topology.wiring import Wiring
 
@@ -107,6 +116,14 @@ class Scene:
         if self._probe:
             self.questions[question] = None
         return None
+
+    def counted(self, link: str) -> CountAnswer | None:
+        """Return what passed a link while one asked on the wire; None: nobody did, or not yet."""
+        question = CountQuestion(link)
+        answer = self._answers.get(question)
+        if self._probe and answer is None:
+            self.questions[question] = None
+        return answer if isinstance(answer, CountAnswer) else None
 
     def netns(self, key: str) -> Netns | None:
         """Return a namespace by its key."""
