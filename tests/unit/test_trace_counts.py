@@ -35,8 +35,8 @@ def counted(asked: Fact) -> list[tuple[str, str, Verdict]]:
 ])  # fmt: skip
 def test_where_nothing_passes_and_nobody_answers_it_stops(asked: Fact) -> None:
     assert counted(asked) == [
-        ("p-ex", "3 packets in and 0 out while it was probed", Verdict.GOOD),
-        ("up0", "0 packets in and 0 out while it was probed", Verdict.UNKNOWN),
+        ("p-ex", "packets while it was probed: 3 in, 0 out", Verdict.GOOD),
+        ("up0", "packets while it was probed: 0 in, 0 out", Verdict.UNKNOWN),
     ]
 
 

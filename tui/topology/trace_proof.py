@@ -59,7 +59,7 @@ def with_counts(scene: Scene, hops: Sequence[Hop]) -> list[Hop]:
 
 
 def _count_fact(count: CountAnswer, *, silent: bool) -> Fact:
-    words = f"{count.received} packets in and {count.sent} out while it was probed"
+    words = f"packets while it was probed: {count.received} in, {count.sent} out"
     still = not count.received and not count.sent
     return unknown(words, _COUNTERS) if still and silent else good(words, _COUNTERS)
 
