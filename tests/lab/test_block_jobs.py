@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -290,6 +291,38 @@ def test_what_was_written_to_since_it_was_copied_is_not_left_behind(
     assert f"{made.images[0]} was written to since it was copied" in text
     assert "is removed" in text
     assert made.chain(later=True) == [made.images[0]]
+
+
+def test_a_disk_of_a_pool_that_was_written_to_or_saved_since_is_not_left_behind(
+    lab: LabHost, deck: Deck, name: str, pool: Path
+) -> None:
+    """A disk may name its pool and volume in place of a path."""
+    lab.define_pool("q", lab.images / f"{name}-q")
+    made = layered(lab, name, folder=lab.images / f"{name}-q")
+    lab.virsh("destroy", name)
+    lab.virsh("pool-refresh", "q")
+    root = ET.fromstring(lab.virsh("dumpxml", name, "--inactive").stdout)
+    disk = root.find("devices/disk")
+    assert disk is not None
+    disk.set("type", "volume")
+    source = disk.find("source")
+    assert source is not None
+    source.attrib = {"pool": "q", "volume": made.images[0].name}
+    lab.define(root)
+    copy, change = deck.plan("domain.disk-move", name, pool="p").steps
+    done(deck.run(Plan("first", "first", (copy,))))
+    lab.virsh("start", name)
+    made.write(9, "0", "1M")
+    lab.virsh("destroy", name)
+    text = failed(deck.run(Plan("second", "second", (change,))))
+    assert f"q/{made.images[0].name} was written to since it was copied" in text
+    copy, change = deck.plan("domain.disk-move", name, pool="p").steps
+    lab.virsh("start", name)
+    lab.virsh("managedsave", name)
+    done(deck.run(Plan("first", "first", (copy,))))
+    text = failed(deck.run(Plan("second", "second", (change,))))
+    assert "its saved state goes on with the old image" in text
+    assert not list(pool.iterdir()), "what was copied is removed"
 
 
 # Refused before anything is done

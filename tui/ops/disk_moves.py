@@ -10,10 +10,11 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from tui.model.disk_source import location_of
-from tui.model.disk_xml import find_disk
+from tui.model.domain_xml import parse_domain_xml
 from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
+from tui.ops.block_follow import image_path
 from tui.ops.errors import doing, long_domain, op_error
 from tui.ops.kept import keep
 from tui.ops.volume_growth import delete_if_cancelled, watched_growth
@@ -93,15 +94,29 @@ def _change(request: ChangeSource, context: OpContext) -> Outcome:
 
 def _checked(request: ChangeSource, handle: Any, what: str) -> str:
     """Where the new image is; raises OpError when the disk is not what it was when the plan was made."""
+    name, connection = clean(handle.name()), handle.connect()
     if handle.isActive():
-        raise OpError(what, handle.name(), "it runs by now")
-    disk = find_disk(ET.fromstring(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), request.target)
-    if disk is None or location_of(disk.find("source")) != request.source:
-        raise OpError(what, handle.name(), f"its {request.target} is another disk by now")
+        raise OpError(what, name, "it runs by now")
+    if _is_saved(handle):
+        raise OpError(what, name, "it was saved since, and its saved state goes on with the old image")
+    disks = parse_domain_xml(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).disks
+    disk = next((disk for disk in disks if disk.target == request.target), None)
+    if disk is None or disk.raw_source != request.source:
+        raise OpError(what, name, f"its {request.target} is another disk by now")
     new = location_of(ET.fromstring(request.xml).find("source"))
-    if _is_newer(handle.connect(), request.source, new):
-        raise OpError(what, handle.name(), f"{clean(request.source)} was written to since it was copied")
+    if _is_newer(connection, image_path(connection, disk), new):
+        raise OpError(what, name, f"{disk.source} was written to since it was copied")
     return new
+
+
+def _is_saved(handle: Any) -> bool:
+    """Whether its next start goes on with a saved state; not so where the driver has no such thing."""
+    try:
+        return bool(handle.hasManagedSaveImage(0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return False
 
 
 def _is_newer(connection: Any, old: str, new: str) -> bool:
