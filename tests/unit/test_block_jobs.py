@@ -237,6 +237,15 @@ def test_a_disk_of_a_domain_that_is_off() -> None:
     assert "its saved state goes on with the old image" in str(BY_ID["domain.disk-move"].reason(where, saved))
 
 
+def test_the_image_that_snapshots_lie_in_is_not_deleted_after_a_move() -> None:
+    for made in (domain("web", None, (disk("vda", "/p/base"),)), layered()):
+        made = replace(made, snapshots=True)
+        where = with_pool(host(made, capacity=8 * _MIB))
+        with pytest.raises(FieldError, match="old: snapshots of web may lie in (base|two); keep it, or delete them"):
+            plan(where, "disk-move", made, pool="q", old="delete")
+        assert "web: its snapshots stay with the old image" in plan(where, "disk-move", made, pool="q").notes
+
+
 def test_a_size_that_no_qcow2_volume_can_have() -> None:
     made = layered()
     with pytest.raises(FieldError, match="vda has 1049088 bytes; libvirt makes qcow2 volumes of whole KiB"):
