@@ -16,6 +16,7 @@ from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.block_follow import image_path
 from tui.ops.errors import doing, long_domain, op_error
+from tui.ops.image_convert import held_bytes
 from tui.ops.kept import keep
 from tui.ops.volume_growth import delete_if_cancelled, watched_growth
 from tui.ops.volume_guard import refuse, removed, running_writer, volume_of
@@ -57,7 +58,7 @@ def _copy(request: CopyVolume, context: OpContext) -> Outcome:
         refuse(volume, what, running_writer)
         keep(request.file, request.xml)
         with doing(what, request.name):
-            before, total = _written_s(volume), volume.info()[2]
+            before, total = _written_s(volume), held_bytes(volume)
             pool = volume.connect().storagePoolLookupByUUIDString(request.to_pool)
         with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(request.xml, volume, 0)
