@@ -14,8 +14,10 @@ from tests.lab.disk_words import StorageDeck, done, undo
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tui.actions.base import FieldError
+from tui.model.domain_config import Disk
 from tui.model.journal import Status
 from tui.model.plan import Confirm, Plan
+from tui.ops import block_follow
 
 _SLOW = "1M"
 
@@ -58,6 +60,24 @@ def test_a_snapshot_of_the_disks_goes_on_above_them(lab: LabHost, deck: Deck, na
     done(deck.run(both))
     assert made.chain() == [lab.images / f"{name}-base.both", base]
     assert "its vda is" in failed(deck.run(both))
+
+
+def test_a_snapshot_of_a_domain_that_stops_then_is_made_all_the_same(
+    lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = layered(lab, name)
+    plan, above = deck.plan("domain.snapshot-disk", name, name="then"), lab.images / f"{name}-base.then"
+    look = block_follow.Job.disk
+
+    def disk(job: block_follow.Job, advice: str = "") -> Disk:
+        if above.exists():
+            lab.virsh("destroy", name)
+        return look(job, advice)
+
+    monkeypatch.setattr(block_follow.Job, "disk", disk)
+    job = done(deck.run(plan))
+    assert job.entry.undo == plan.steps[0].undo
+    assert made.chain(later=True)[0] == above
 
 
 def test_an_active_commit_pivots_on_both_sides(lab: LabHost, deck: Deck, name: str) -> None:

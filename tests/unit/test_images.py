@@ -288,6 +288,7 @@ def test_the_way_back_of_a_rebase_leads_to_the_old_image() -> None:
     words = ("rebase", "-p", "-f", "qcow2", "-t", "writethrough", "-b", "/p/low", "-F", "qcow2", "/p/top")
     assert back[0].command[1:] == words
     assert back[1].command[-2:] == ("pool-refresh", "p")
+    assert (plan.steps[1].finishes, back[1].finishes) == (True, True), "libvirt goes by the old chain until then"
 
 
 def test_an_old_image_of_no_said_format_has_no_way_back() -> None:
