@@ -384,6 +384,15 @@ def test_what_changed_since_the_plan_is_not_copied(lab: LabHost, deck: Deck, nam
     assert _undone_by_nobody(deck, plan, made)
 
 
+def test_what_was_made_for_a_domain_that_is_gone_is_told(lab: LabHost, deck: Deck, name: str, pool: Path) -> None:
+    layered(lab, name)
+    plan = deck.plan("domain.disk-move", name, name="lone")
+    lab.virsh("destroy", name)
+    lab.virsh("undefine", name)
+    assert f"{pool}/lone is left, an image that nothing was copied to" in failed(deck.run(plan))
+    assert (pool / "lone").exists()
+
+
 def _undone_by_nobody(deck: Deck, plan: Plan, made: Layered) -> bool:
     """Whether the journal offers no way back for what came to nothing."""
     entry = next(entry for entry in deck.journal().entries() if entry.action == plan.action)

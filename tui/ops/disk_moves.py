@@ -80,7 +80,8 @@ def _written_s(volume: Any) -> float | None:
 
 def _change(request: ChangeSource, context: OpContext) -> Outcome:
     what = f"change {request.target} of"
-    with long_domain(context, request.key, what) as handle:
+    made = clean(location_of(ET.fromstring(request.xml).find("source")))
+    with long_domain(context, request.key, what, left=f"{made} is left, a copy that nobody uses.") as handle:
         try:
             new = _checked(request, handle, what)
             keep(request.file, request.xml)

@@ -75,7 +75,8 @@ class BuildPool(Request):
 
 @dataclass(frozen=True, slots=True)
 class DeletePool(Request):
-    """Delete the storage behind an inactive pool (virStoragePoolDelete)."""
+    """Delete the storage behind an inactive pool (virStoragePoolDelete); refused when a running domain has an image by
+    its name or below its path."""
 
     key: str
 
@@ -167,19 +168,19 @@ def _start(request: StartPool, context: OpContext) -> Outcome:
 def _destroy(request: DestroyPool, context: OpContext) -> Outcome:
     with _pool(context, request.key, "stop") as handle:
         if request.unused:
-            _check_unused(handle)
+            _check_unused(handle, "stop")
         with _doing("stop", handle.name()):
             handle.destroy()
     return Outcome("stopped")
 
 
-def _check_unused(handle: Any) -> None:
+def _check_unused(handle: Any, what: str) -> None:
     """Raise OpError when a running domain uses a volume of the pool."""
     with _doing("look at who uses", handle.name()):
         users = running_users(handle)
     if users:
         text = f"running domains use its volumes: {', '.join(clean(name) for name in users)}"
-        raise OpError("stop", clean(handle.name()), text, advice="Nothing was changed.")
+        raise OpError(what, clean(handle.name()), text, advice="Nothing was changed.")
 
 
 def _refresh(request: RefreshPool, context: OpContext) -> Outcome:
@@ -220,8 +221,10 @@ def _build(request: BuildPool, context: OpContext) -> Outcome:
 
 
 def _delete(request: DeletePool, context: OpContext) -> Outcome:
-    with _pool(context, request.key, "delete") as handle, _doing("delete", handle.name(), _NOT_EMPTY):
-        handle.delete(0)
+    with _pool(context, request.key, "delete") as handle:
+        _check_unused(handle, "delete")
+        with _doing("delete", handle.name(), _NOT_EMPTY):
+            handle.delete(0)
     return Outcome("deleted")
 
 
