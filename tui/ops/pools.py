@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import libvirt
 
@@ -26,11 +27,15 @@ BUILD_FLAGS = {
 }
 """What a build does to what is on the source already."""
 
+DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
+"""Types whose delete is an rmdir (virStorageBackendDeleteLocal)."""
+
 _GONE = "It is gone: somebody else removed it."
 _PATH = "Look at its path on the host: it is not there, is no directory, or may not be read."
 _BUILD = "The host forbids it, or something else is at that path."
 _STOPPED = "libvirt stops a pool that it cannot read: it is inactive now; mend its path, then start it."
 _NOT_EMPTY = "Nothing was deleted: libvirt removes only what is empty."
+_PARTLY = "A part of it may be deleted: look at its source on the host."
 _SYSTEM, _INTERNAL = libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR
 
 
@@ -223,7 +228,9 @@ def _build(request: BuildPool, context: OpContext) -> Outcome:
 def _delete(request: DeletePool, context: OpContext) -> Outcome:
     with _pool(context, request.key, "delete") as handle:
         _check_unused(handle, "delete")
-        with _doing("delete", handle.name(), _NOT_EMPTY):
+        with _doing("delete", handle.name()):
+            kind = ET.fromstring(handle.XMLDesc(0)).get("type")
+        with _doing("delete", handle.name(), _NOT_EMPTY if kind in DIRECTORIES else _PARTLY):
             handle.delete(0)
     return Outcome("deleted")
 
