@@ -63,11 +63,14 @@ def _copy(request: CopyVolume, context: OpContext) -> Outcome:
         with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(request.xml, volume, 0)
         delete_if_cancelled(context, made, what)
-        with doing(what, request.name):
-            if _written_s(volume) != before:
-                made.delete(0)
-                raise OpError(what, clean(request.name), "it was written to meanwhile", advice="The copy is deleted.")
         del made, pool
+        try:
+            why = "it was written to meanwhile" if _written_s(volume) != before else ""
+        except libvirt.libvirtError as error:
+            why = clean(str(error))
+        if why:
+            left = removed(volume.connect(), request.to_pool, request.new_name, what)
+            raise OpError(what, clean(request.name), why, advice=f"{left}.")
     return Outcome(f"copied to {clean(request.new_name)}")
 
 
