@@ -241,6 +241,7 @@ def test_networks(lab: LabHost, watch: Triaged) -> None:
     flush(lab)
     found = watch.expect("libvirt's NAT rules flushed", "network.nat-missing", "nat0", ERROR)
     watch.mended(found, "libvirtd restarted", lab.restart_daemon)
+    assert "-j MASQUERADE" in lab.run(["iptables-save", "-t", "nat"]).stdout
 
     lab.run(["ip", "link", "set", "vbr0", "down"])
     found = watch.expect("a network's bridge set down", "network.bridge-down", "nat0", ERROR)
