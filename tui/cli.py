@@ -246,9 +246,11 @@ def _demo(options: Options, stack: contextlib.ExitStack, notice: str) -> Options
     import tempfile
 
     from tui.demo import write_demo_host
+    from tui.leave import scratch
 
-    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="virtdeck-")))
-    return replace(options, uri=write_demo_host(scratch), demo=True, notice=notice or "demo host")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="virtdeck-", ignore_cleanup_errors=True)))
+    scratch.append(folder)
+    return replace(options, uri=write_demo_host(folder), demo=True, notice=notice or "demo host")
 
 
 def _screen(options: Options) -> int:

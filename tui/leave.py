@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import termios
 import threading
+from pathlib import Path
 from typing import Any
 
 # Within a second, as a user expects of q, with time for the ordinary way out first.
@@ -17,6 +19,10 @@ _PUT_BACK = (
     b"\x1b[?2026l\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2048l\x1b[<u"
     b"\x1b[?7h\x1b[?25h\x1b[?1049l\x1b[0m"
 )
+
+
+scratch: list[Path] = []
+"""Folders of this run alone, which go with it."""
 
 
 class Exit:
@@ -38,4 +44,6 @@ class Exit:
             os.write(2, _PUT_BACK)
             if self._modes is not None:
                 termios.tcsetattr(0, termios.TCSANOW, self._modes)
+        for folder in scratch:
+            shutil.rmtree(folder, ignore_errors=True)
         os._exit(code)

@@ -285,13 +285,16 @@ cli.leave(cli.run(["--demo"]))
 """
 
 
-def test_nothing_is_left_behind_by_one_that_hangs_when_it_is_to_leave(environment: Environment) -> None:
+def test_nothing_is_left_behind_by_one_that_hangs_when_it_is_to_leave(environment: Environment, home: Path) -> None:
+    (home / "tmp").mkdir()
+    environment |= {"TMPDIR": str(home / "tmp")}
     with Terminal([sys.executable, "-c", _STUCK], 80, 24, env=environment, cwd="/") as term:
         before = set(term.emulator.private_modes)
         term.wait_for("gitlab")
         term.press("ctrl+c")
         assert term.exit() == 0
         assert term.emulator.private_modes == before
+        assert list((home / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize(
