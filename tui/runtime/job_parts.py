@@ -118,6 +118,10 @@ class Lane:
     failed: bool = False
     begun: bool = False
 
+    def owes(self, plan: Plan) -> bool:
+        """Return whether the step before was done, and the next one must follow it."""
+        return plan.steps[self.left[0]].finishes and self.begun and not self.failed
+
 
 @dataclass(slots=True)
 class Watch:

@@ -264,10 +264,9 @@ class Run:
         threading.Thread(target=self._work, name="job", daemon=True).start()
 
     def _advance(self, lane: Lane) -> None:
-        """Begin the next step of one target: after a failure a fallback alone, after success anything but that; once
-        the user cancelled, only what must not be left out after the step before it."""
-        while lane.left and (not self._cancelled or self._is_owed(lane)):
-            index = lane.left.pop(0)
+        """Begin the next step of a target: after a failure a fallback alone, else another; cancelled, what is owed."""
+        while lane.left and (not self._cancelled or lane.owes(self.job.plan)):
+            index, lane.begun = lane.left.pop(0), True
             step = self.job.plan.steps[index]
             if step.only_if_failed is lane.failed:
                 self._begin(lane, index, step)
@@ -278,13 +277,7 @@ class Run:
             self._open -= 1
             self._turn.notify_all()
 
-    def _is_owed(self, lane: Lane) -> bool:
-        """Whether the step before was done, and this one must follow it."""
-        index = lane.left[0]
-        return self.job.plan.steps[index].finishes and lane.begun and not lane.failed
-
     def _begin(self, lane: Lane, index: int, step: Step) -> None:
-        lane.begun = True
         self._set(index, StepResult(step, Status.RUNNING, step.title))
         call = Call(index, step, time.monotonic(), STUCK_AFTER_S)
         with self._lock:
