@@ -46,23 +46,37 @@ def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, fl
 def bridge_hop(scene: Scene, bridge: Link, into: Link, out: Link, flow: Flow) -> Hop | None:
     """Return what filters do with a frame that crosses a bridge: nft's of the family bridge, and where br_netfilter
     calls them those for IP; None where there are none that hear of it."""
-    netns = scene.netns(bridge.netns)
-    settings = netns.settings if netns is not None else None
-    own = bridge.bridge.nf_iptables if bridge.bridge is not None else None
-    called = bool(own) or (settings is not None and bool(settings.bridge_nf_iptables))
+    called = _is_called(scene, bridge, flow)
     there = Packet(into.raw_name, out.raw_name, flow.source, flow.destination)
     back = Packet(out.raw_name, into.raw_name, flow.destination, flow.source, reply=True)
     facts: list[Fact] = []
     for packet in (there, back):
-        facts += _hook_facts(scene, bridge.netns, ("prerouting", "forward", "postrouting"), ("bridge",), packet)
-        if called and flow.version == 4:
+        facts += _hook_facts(scene, bridge.netns, _HOOKS["forward"], ("bridge",), packet)
+        if called:
             as_routed = replace(packet, iif=bridge.raw_name, oif=bridge.raw_name)
-            facts += _hook_facts(scene, bridge.netns, ("forward",), ("ip", "inet"), as_routed, bridge.name)
-    if not facts:
+            families = ("ip6" if flow.version == 6 else "ip", "inet")
+            facts += _hook_facts(scene, bridge.netns, _HOOKS["forward"], families, as_routed, bridge.name)
+    firewall = scene.firewall(bridge.netns)
+    unread = called if firewall is None else bool(firewall.problem)
+    if not facts and not unread:
         return None
-    name = f"{bridge.name}: bridge-nf-call-iptables" if called else f"{bridge.name}: bridge filter"
+    name = f"{bridge.name}: {_switch(there)}" if called else f"{bridge.name}: bridge filter"
     where = scene.wiring.netns_name(bridge.netns)
     return Hop("filter", name, where, bridge.netns, _summed(scene, bridge.netns, facts))
+
+
+def _is_called(scene: Scene, bridge: Link, flow: Flow) -> bool:
+    """Whether br_netfilter has the filters for IP called for frames of a bridge; a bridge may say so itself, too."""
+    netns = scene.netns(bridge.netns)
+    settings = netns.settings if netns is not None else None
+    if flow.version == 6:
+        return settings is not None and bool(settings.bridge_nf_ip6tables)
+    own = bridge.bridge.nf_iptables if bridge.bridge is not None else None
+    return bool(own) or (settings is not None and bool(settings.bridge_nf_iptables))
+
+
+def _switch(packet: Packet) -> str:
+    return "bridge-nf-call-ip6tables" if ":" in packet.source + packet.destination else "bridge-nf-call-iptables"
 
 
 def ingress_facts(scene: Scene, link: Link, flow: Flow) -> list[Fact]:
@@ -119,7 +133,7 @@ def _fact(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, br
     by = f"the rule: {found.rule.text}" if found.rule is not None else f"the policy of {clean(found.chain.name)}"
     if bridge:
         cause = "bridge-nf-drop"
-        by += f"; bridge-nf-call-iptables has frames on {bridge} filtered as well"
+        by += f"; {_switch(packet)} has frames on {bridge} filtered as well"
     remedies = _remedies(scene, firewall, found, packet, bridge)
     return broken(f"{where} drops {what} by {by}", source, cause, Layer.FILTER, *remedies)
 
@@ -129,7 +143,7 @@ def _remedies(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet
     chain, rule = found.within or found.chain, found.rule
     first: tuple[Remedy, ...] = ()
     if bridge:
-        off = ("sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0")
+        off = ("sysctl", "-w", f"net.bridge.{_switch(packet)}=0")
         first = (mend("keep bridged frames away from iptables", *inside(netns, *off)),)
     if chain.origin != "nft":
         iif, oif = (("-i", packet.iif) if packet.iif else ()), (("-o", packet.oif) if packet.oif else ())
