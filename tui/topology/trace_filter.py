@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Hop, Layer
+from tui.model.firewall_facts import link_fits, port_forwards
 from tui.model.text import clean
-from tui.topology.filtering import Outcome, Packet, base_chains, judge
+from tui.topology.filtering import Outcome, Packet, base_chains, is_icmp, judge
 from tui.topology.trace_facts import broken, good, inside, mend, not_simulated, unknown, warning
 
 if TYPE_CHECKING:
@@ -169,6 +170,32 @@ class Rewritten:
     """"" where it cannot be told."""
     done: bool
     """Whether some rule rewrites it, or may."""
+
+
+def led_elsewhere(scene: Scene, netns: str, inl: Link, flow: Flow) -> list[Fact]:
+    """Return the rules that may give a ping that comes in by a link another destination (dnat, redirect): its way from
+    there on is not followed, and what the namespace would do with the first destination does not count."""
+    firewall = scene.firewall(netns)
+    if firewall is None or firewall.problem:
+        return []
+    families = ("ip6" if flow.version == 6 else "ip", "inet")
+    return [
+        not_simulated(f"a rule may lead it on to {nat.to or 'another address'}: {nat.rule.text}", _RULES)
+        for nat in port_forwards(firewall)
+        if nat.family in families and not nat.ports and (not nat.protocol or is_icmp(nat.protocol))
+        and link_fits(nat.iif, inl.raw_name)
+        and _may_be_in(flow.source, nat.source) and _may_be_in(flow.destination, nat.destination)
+    ]  # fmt: skip
+
+
+def _may_be_in(address: str, asked: str) -> bool:
+    """Whether an address may be of the network that a rule asks for, "" for any, not to be of after a "!"."""
+    if not asked or not address:
+        return True
+    try:
+        return (ip_address(address) in ip_network(asked.removeprefix("!"), strict=False)) != asked.startswith("!")
+    except ValueError:
+        return True
 
 
 def nat_hop(scene: Scene, netns: str, inl: Link | None, oif: Link, flow: Flow, gateway: str) -> Rewritten:
