@@ -131,15 +131,22 @@ def test_the_status_file_of_libvirt() -> None:
       {"ip-address": "10.0.0.8", "mac-address": "52:54:00:00:00:02", "client-id": "x", "expiry-time": 0},
       7
     ]"""
-    assert list(parse_status(text)) == [
+    assert parse_status(text) == [
         Lease("10.0.0.7", "52:54:00:00:00:01", "web1", 1764350000),
         Lease("10.0.0.8", "52:54:00:00:00:02", "", None),
     ]
 
 
-@pytest.mark.parametrize("text", ["", "[", "{}", "null", '[{"expiry-time": "x"}]'])
-def test_a_status_file_that_is_being_written(text: str) -> None:
-    assert all(lease.expires_s is None for lease in parse_status(text))
+@pytest.mark.parametrize("text", ["[", "{}", "null", '[{"ip-address": "10.0.0.7"'])
+def test_of_a_status_file_that_is_being_written_nothing_is_known(text: str) -> None:
+    assert parse_status(text) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '[{"expiry-time": "x"}]'])
+def test_a_status_file_with_little_in_it(text: str) -> None:
+    found = parse_status(text)
+    assert found is not None
+    assert all(lease.expires_s is None for lease in found)
 
 
 def test_names_that_guests_give_themselves_are_cleaned() -> None:
