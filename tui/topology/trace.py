@@ -137,6 +137,9 @@ class _Walk:
             fact = unknown("the links of this host are not seen", "RTM_GETLINK")
         elif not nic.target:
             fact = unknown("nothing tells which link of the host is its own", "domain XML")
+        elif any(link.name == nic.target for link in self._wiring.links.values()):
+            words = f"which {nic.target} is its own is not known: others hold what can be seen, or there are several"
+            fact = unknown(words, "/proc/PID/fdinfo")
         else:
             remedy = mend("detach the NIC and attach it again")
             fact = broken(f"there is no link {nic.target}", "RTM_GETLINK", "tap-missing", Layer.ADMIN, remedy)
