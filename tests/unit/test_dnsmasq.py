@@ -53,6 +53,19 @@ def test_libvirt_s_own() -> None:
     )
 
 
+def test_a_folder_whose_files_name_it_comes_to_an_end() -> None:
+    """Whoever runs a dnsmasq in a container writes its files: nine of these would be read 9**8 times."""
+    read: list[str] = []
+
+    def again(path: str) -> str:
+        read.append(path)
+        assert len(read) < 2000
+        return "conf-dir=/d\ninterface=eth1\n"
+
+    config = parse_config(["--conf-dir=/d", "--conf-file=/d/0"], again, lambda _folder: [str(n) for n in range(9)])
+    assert (len(read), set(config.interfaces)) == (1000, {"eth1"})
+
+
 def test_long_options_with_and_without_equals() -> None:
     config = parse(
         "--interface=r1-in",
