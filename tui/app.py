@@ -22,7 +22,7 @@ from tui.leave import Exit
 from tui.model.host import LinkState
 from tui.model.kind import Kind
 from tui.model.text import clean
-from tui.panes import PANES, chrome
+from tui.panes import FIRST, PANES, chrome
 from tui.panes.frame import PaneFrame
 from tui.panes.spec import AnyPane, View
 from tui.paths import styles_dir
@@ -113,7 +113,7 @@ class VirtdeckApp(App[int]):
         self._hints = LinesView(id="hints")
         self._body = Container(id="body")
         self.frames: dict[str, PaneFrame] = {}
-        self.pane: AnyPane = PANES[0]
+        self.pane: AnyPane = FIRST
         self._filters_plus: list[LineFilter] = [] if is_unicode_terminal() else [AsciiFilter()]
         # Textual's own answer to NO_COLOR is shades of grey.
         self._filters_plus += [ColourlessFilter()] if self.no_color else []
@@ -281,9 +281,9 @@ class VirtdeckApp(App[int]):
         visible, detail = self.frame.looked_at()
         live = self._live
         watched, host = (live.watched, live.wants_host) if live is not None else (None, False)
-        links = self.pane.wants_links or (live is not None and live.wants_links)
         self._store.look_at((*visible, *((detail,) if detail else ())))
         frame, pane = self.frame, self.pane
+        links = pane.wants_links or (live is not None and live.wants_links)
         self.collector.focus(
             Focus(
                 visible, watched or detail, host, frame.keys_in_view() if pane.wants_storage else None,

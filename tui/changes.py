@@ -4,23 +4,27 @@ Imported after the first picture: the actions and ops behind it are a third of t
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui import keymap
 from tui.actions import ACTIONS, BY_ID
-from tui.actions.base import Action, Context, Field, Target, make_plan
+from tui.actions.base import Action, Context, Field, Target, make_plan, target_of
 from tui.actions.undoing import undo_plan, undo_reason
 from tui.dialogs.editors import EDITORS, EditorScreen, Opening
 from tui.dialogs.palette import Offer, Palette
 from tui.dialogs.plan import PlanDialog, Planner
+from tui.model.asked import AskedGuest
+from tui.model.finding import Finding, Remedy
 from tui.model.journal import Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
+from tui.model.text import clean
 from tui.model.unsettled import unsettled
 from tui.panes.spec import offers
-from tui.paths import kept_dir
+from tui.paths import kept_dir, muted_file
 from tui.runtime.jobs import Job, Jobs
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 _GRAVE_S, _LIGHT_S = 12.0, 5.0
 _MOST_NAMES = 8
 _NO_SUPPORT = 3
+_OF_GUESTS = ("domain.shutdown", "domain.reboot")
 
 
 class Changes:
@@ -56,7 +61,8 @@ class Changes:
         if connection.live and connection.since_ns != self._missing_since_ns:
             # What answers after a break may be another libvirt.
             self._missing, self._missing_since_ns = {}, connection.since_ns
-        return Context(snapshot, kept_dir(), self._missing, self._open_ones(snapshot))
+        muted = self._app.collector.muted_file or muted_file()
+        return Context(snapshot, kept_dir(), muted, self._missing, self._open_ones(snapshot))
 
     def _open_ones(self, snapshot: HostSnapshot) -> Mapping[str, str]:
         """What was asked for and never confirmed; worked out anew when something of it changed."""
@@ -94,6 +100,37 @@ class Changes:
         able = (action for action in found if self._reason(action, context) is None)
         self.run(next(able, found[0]))
         return True
+
+    def mend(self, targets: Sequence[Target]) -> None:
+        """Show the plan of the first remedy of a finding that is an action."""
+        finding = next((target for target in targets if isinstance(target, Finding)), None)
+        remedy = next((remedy for remedy in finding.remedies if remedy.action), None) if finding is not None else None
+        if finding is None:
+            self._app.toast("Mend: no finding is selected", "warning")
+        elif remedy is None:
+            by_hand = clean(shlex.join(finding.remedies[0].command)) if finding.remedies else ""
+            words = f"by hand: {by_hand or finding.remedies[0].words}" if finding.remedies else "nothing here mends it"
+            self._app.toast(f"{finding.subject}: {words}", "warning")
+        else:
+            self._mend_by(remedy)
+
+    def _mend_by(self, remedy: Remedy) -> None:
+        snapshot, action = self._app.snapshot, BY_ID[remedy.action]
+        target = target_of(snapshot, action.kind, remedy.target) if snapshot is not None else None
+        if snapshot is None or (target is None and action.kind is not Kind.HOST):
+            self._app.toast(f"{action.title}: it is not there any more", "warning")
+            return
+        context = self.context(snapshot)
+        if (reason := action.reason(context, target)) is not None:
+            self._app.toast(f"{action.title}: {reason}", "warning")
+            return
+        values = {**action.defaults(context, [target]), **dict(remedy.values)}
+
+        def planner(given: dict[str, str]) -> Plan:
+            now = self._app.snapshot or snapshot
+            return make_plan(action, self.context(now), [_as_of(now, target)], given)
+
+        self._ask(action.title, action.asked(context, [target]), values, planner)
 
     def run_by_id(self, ident: str) -> None:
         """Run the action of that id."""
@@ -231,6 +268,7 @@ class Changes:
 
     def tell(self, job: Job) -> None:
         """Show what became of a job, once for every turn it takes."""
+        self._app.collector.board.update(asked=ignored(self.jobs.running()))
         shown = self._tell_editor(job)
         if self._told.get(job.entry.id) is job.status:
             return
@@ -273,10 +311,22 @@ def _as_of(snapshot: HostSnapshot, target: Target) -> Target:
     """The same thing as it is in that snapshot; as it was where it is gone."""
     if target is None:
         return None
+    if isinstance(target, Finding):
+        return next((finding for finding in snapshot.findings or () if finding.id == target.id), target)
     storage = snapshot.storage
     stored = (storage.pools.get(target.key) or storage.volumes.get(target.key)) if storage is not None else None
     network = snapshot.networks.networks.get(target.key) if snapshot.networks is not None else None
     return snapshot.domains.get(target.key) or snapshot.processes.get(target.key) or stored or network or target
+
+
+def ignored(jobs: Sequence[Job]) -> tuple[AskedGuest, ...]:
+    """Return what guests were asked and have not done in the time that an op grants them."""
+    return tuple(
+        AskedGuest(result.step.target, job.plan.action, job.entry.at_ns)
+        for job in jobs
+        for result in job.results
+        if result.status is Status.PENDING and result.accepted and job.plan.action in _OF_GUESTS
+    )
 
 
 def _hidden_words(names: Sequence[str], hidden_by: str) -> tuple[str, ...]:

@@ -83,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("--probe", action="store_true", help="also ask on the wire: ARP, and a ping where --to is given")
     trace.add_argument("--capture", metavar="NAME[@NETNS]", help="show what passes a link, 20 packets or 5 s")
     trace.add_argument("--json", action="store_true", help="as JSON")
+    triage = command("triage", "say what is wrong on this host; exit code 1 if anything is")
+    triage.add_argument("--json", action="store_true", help="as JSON")
+    triage.add_argument(
+        "--min-severity",
+        type=_severity,
+        default="warning",
+        metavar="S",
+        help="leave out what is less: info, warning (if not given), error, critical",
+    )
     do = command("do", "carry out an action without the screen")
     do.add_argument("action", nargs="?", metavar="ACTION", help="id of the action, see --list")
     do.add_argument("targets", nargs="*", metavar="TARGET", help="names, UUIDs, ids; processes by pid")
@@ -97,6 +106,15 @@ def _parser() -> argparse.ArgumentParser:
         "--confirm", metavar="TEXT", help="with --yes: what the screen would want typed, such as the domain's name"
     )
     return parser
+
+
+def _severity(word: str) -> int:
+    from tui.model.finding import Severity
+
+    found = {severity.word: severity for severity in Severity}.get(word)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must be one of: {', '.join(severity.word for severity in Severity)}")
+    return found
 
 
 def _topology_options(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +197,10 @@ def _dispatch(args: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         from tui.trace_report import trace_report
 
         return trace_report(options, args)
+    if args.command == "triage":
+        from tui.triage_report import triage_report
+
+        return triage_report(options, args)
     if args.command == "do":
         from tui.do import do
 

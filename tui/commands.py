@@ -31,7 +31,9 @@ COMMANDS: Mapping[str, str] = {
 }
 """Command of the frame by the character typed or Textual's name of the key."""
 
-_TOPOLOGY = "topology"
+_TOPOLOGY, _TRIAGE = "topology", "triage"
+MEND = "f"
+"""The key of the triage pane alone: it carries out the remedy of the finding under the cursor."""
 _DRAWN = frozenset({Kind.DOMAIN, Kind.PROCESS, Kind.NETWORK, Kind.LINK})
 
 CANCEL = "c"
@@ -78,11 +80,23 @@ class Commands:
         if name.isdecimal():
             self._app.frame.main.begin_count(name)
             return True
+        if self._in_triage(name):
+            return True
         if name == CANCEL and self._app.changes.cancel(self._app.frame.journal_id()):
             return True
         if (fold := FOLDS.get(name)) is not None and fold(self._app.frame):
             return True
         return self._app.changes.key(name)
+
+    def _in_triage(self, name: str) -> bool:
+        """Mend what a finding tells of, or go there from its detail."""
+        app = self._app
+        if name == "enter":
+            return app.frame.zoomed and app.frame.go_there()
+        if name != MEND or app.pane.id != _TRIAGE:
+            return False
+        app.changes.mend(app.frame.targets(Kind.FINDING))
+        return True
 
     def click(self, kind: str, what: str) -> None:
         """Do what a click on a pane's tab or a hint means."""
@@ -95,7 +109,12 @@ class Commands:
 
     def jump(self, kind: Kind, key: str) -> None:
         """Show a thing in the pane that has it as a row."""
+        if kind is Kind.HOST:
+            self._host()
+            return
         pane = next((pane for pane in PANES if kind in pane.holds), None)
+        if pane is None and kind in _DRAWN:
+            pane = next(pane for pane in PANES if pane.id == _TOPOLOGY)
         if pane is None:
             self._app.toast(f"no pane lists {kind.plural}", "warning")
             return

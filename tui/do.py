@@ -18,7 +18,7 @@ from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean, clean_lines
 from tui.model.unsettled import unsettled
 from tui.ops import request_types
-from tui.paths import journal_file, kept_dir
+from tui.paths import journal_file, kept_dir, muted_file
 from tui.reports import print_json, read_host, read_open
 from tui.runtime.jobs import Job, Jobs, Run, StepResult
 from tui.runtime.journal import Journal
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 GOOD, BAD, USAGE, NO_CONNECTION = 0, 1, 2, 3
 _EXACT = {Kind.DOMAIN: "UUID", Kind.PROCESS: "pid", Kind.POOL: "UUID", Kind.VOLUME: "POOL/VOLUME",
-          Kind.NETWORK: "UUID"}  # fmt: skip
+          Kind.NETWORK: "UUID", Kind.FINDING: "id"}  # fmt: skip
 # After the deadline the job has this long to note in the journal that it was left.
 _LEAVE_S = 1.0
 _BAR = 20
@@ -54,9 +54,15 @@ def do(options: Options, args: argparse.Namespace) -> int:
         return NO_CONNECTION
     collector, seen = read
     try:
+        if action.kind is Kind.FINDING:
+            from tui.triage_report import triaged
+
+            seen = triaged(collector, seen)
         targets = _targets(action, seen, args.targets)
         seen = read_open(collector, action.reads, [key_of(target) for target in targets])
-        context = Context(seen, kept_dir(), unsettled=unsettled(_earlier(options), seen))
+        context = Context(
+            seen, kept_dir(), collector.muted_file or muted_file(), unsettled=unsettled(_earlier(options), seen)
+        )
         plan = make_plan(action, context, targets, values)
         skipped = len(targets) > 1 and len({step.target for step in plan.steps}) < len(targets)
         journal = Journal(None if options.demo else journal_file(), request_types)
@@ -73,11 +79,14 @@ def do(options: Options, args: argparse.Namespace) -> int:
 
 def _parts(action: Action) -> list[str]:
     """What has to be read before its targets can be found and it can be planned as on the screen."""
+    from tui.triage_report import PARTS
+
     of_kind = {
         Kind.PROCESS: ["processes"],
         Kind.POOL: ["storage"],
         Kind.VOLUME: ["storage"],
         Kind.NETWORK: ["networks"],
+        Kind.FINDING: list(PARTS),
     }
     return list(dict.fromkeys(["domains", "configs", *action.reads, *of_kind.get(action.kind, [])]))
 
@@ -142,6 +151,8 @@ def _target(kind: Kind, seen: HostSnapshot, word: str) -> Target:
         found = [p for p in processes if word in (str(p.pid), p.key)] or [p for p in processes if p.name == word]
     elif kind in (Kind.POOL, Kind.VOLUME):
         found = _stored(kind, seen.storage, word)
+    elif kind is Kind.FINDING:
+        found = [finding for finding in seen.findings or () if finding.id == word]
     elif kind is Kind.NETWORK:
         networks = seen.networks.networks.values() if seen.networks is not None else ()
         found = [network for network in networks if word in (network.raw_name, network.key)]

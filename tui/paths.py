@@ -42,6 +42,11 @@ def journal_file() -> Path:
     return state_dir() / "journal.jsonl"
 
 
+def muted_file() -> Path:
+    """Return the file of the findings that nobody wants to be told."""
+    return state_dir() / "muted.json"
+
+
 def kept_dir() -> Path:
     """Return the folder for the XML of domains that were undefined or redefined."""
     return state_dir() / "kept"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tui.model import units
 from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import cells, clean
+from tui.paths import muted_file
 
 if TYPE_CHECKING:
     from tui.cli import Options
@@ -47,7 +50,15 @@ def open_collector(options: Options, publish: Callable[[HostSnapshot], None] = l
         one_by_one=figures,
         prepare=prepare,
         network=network,
+        muted_file=_muted_file(options),
     )
+
+
+def _muted_file(options: Options) -> Path:
+    """What is muted on the demo host ends with it: beside its own file."""
+    if options.demo:
+        return Path(urlsplit(options.uri).path).parent / "muted.json"
+    return muted_file()
 
 
 def _demo_network() -> NetworkMaker:

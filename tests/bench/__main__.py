@@ -26,6 +26,7 @@ from tests.bench.program import Bench, installed_program
 from tests.bench.storage_pane import storage_pane
 from tests.bench.streams import streams
 from tests.bench.topology import topology
+from tests.bench.triage import triage
 
 BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     first_paint,
@@ -36,6 +37,7 @@ BENCHMARKS: tuple[Callable[[Bench], list[Figure]], ...] = (
     collector_cost,
     streams,
     storage_pane,
+    triage,
     links,
     topology,
 )

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tui.actions import BY_ID
 from tui.actions.base import Context, Target, key_of, make_plan
+from tui.checks.triage import Triage
 from tui.cli import Options
 from tui.config import Config
 from tui.model.journal import Entry
@@ -150,7 +151,9 @@ def _find(seen: HostSnapshot, kind: Kind, word: str) -> Target:
     if kind in (Kind.POOL, Kind.VOLUME):
         return find_storage(seen, kind, word)
     found: list[Target]
-    if kind is Kind.NETWORK:
+    if kind is Kind.FINDING:
+        found = [finding for finding in Triage().look(replace(seen, unread=frozenset())) if finding.id == word]
+    elif kind is Kind.NETWORK:
         assert seen.networks is not None
         found = [network for network in seen.networks.networks.values() if network.raw_name == word]
     elif kind is Kind.PROCESS:

@@ -31,6 +31,7 @@ from tui.ops import (
     disk_moves,
     disk_snapshots,
     disks,
+    findings,
     image_chain,
     image_check,
     image_convert,
@@ -112,6 +113,7 @@ REQUESTS: dict[type[Request], Build] = {
     tuning.AddIOThread: lambda new, on, qemu: tuning.AddIOThread(on, False, 1),
     tuning.DeleteIOThread: lambda new, on, qemu: tuning.DeleteIOThread(on, False, 1),
     monitor.MonitorCommand: lambda new, on, qemu: monitor.MonitorCommand(on, "stop"),
+    findings.MuteFinding: lambda new, on, qemu: findings.MuteFinding(_file(new), "uri", "a:b", "known"),
     process.TerminateProcess: lambda new, on, qemu: process.TerminateProcess(qemu),
     process.KillProcess: lambda new, on, qemu: process.KillProcess(qemu),
     process.SetAffinity: lambda new, on, qemu: process.SetAffinity(qemu, ((int(qemu.partition(":")[0]), (0,)),)),
@@ -277,7 +279,8 @@ _PLUG = "<interface type='bridge'><source bridge='br9'/></interface>"
 _VOLUME = "<volume><name>new.raw</name><capacity>1024</capacity><target><format type='raw'/></target></volume>"
 # Written by the kernel or qemu-img, or only read: a connection of libvirt's does not refuse them.
 _WITHOUT_LIBVIRT = (
-    *process.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume, *image_check.OPS, *image_chain.OPS,
+    *process.OPS, *findings.OPS, block_scheduler.SetIoScheduler, volume_streams.DownloadVolume, *image_check.OPS,
+    *image_chain.OPS,
     image_convert.CompressVolume,
 )  # fmt: skip
 OF_LIBVIRT = [kind for kind in (*REQUESTS, *OF_PREY) if kind not in _WITHOUT_LIBVIRT]
@@ -392,6 +395,7 @@ def values_of(action: Action, prey: Prey) -> dict[str, str]:
         "volume.upload": {"file": str(prey.pool_file)},
         "volume.download": {"file": str(prey.folder / "down.raw")},
         "process.affinity": {"cpus": "0"},
+        "finding.mute": {"reason": "known"},
         "process.pin": {"pins": "emulator=0"},
     }
     return given.get(action.id, {})
@@ -408,7 +412,8 @@ def test_the_prey_would_change(prey: Prey, tmp_path: Path) -> None:
         seen = read_open(deck.collector, ("block_jobs",), [prey.on.uuid])
         refused = {action.id for action in ACTIONS if not _plans(deck, seen, action, prey)}
         # Whether the disk below a pool has a choice of schedulers is the machine's.
-        assert refused - {"pool.scheduler"} == {"domain.resume"}, "nothing is paused here"
+        nothing = {"domain.resume", "finding.unmute"}
+        assert refused - {"pool.scheduler"} == nothing, "nothing is paused or muted here"
 
 
 def _plans(deck: Deck, seen: HostSnapshot, action: Action, prey: Prey) -> int:
@@ -432,6 +437,8 @@ def targets_of(action: Action, prey: Prey) -> list[list[str]]:
         return [["stock/top.qcow2"], ["stock/one.raw"]]
     if action.kind is Kind.NETWORK:
         return [["office"], ["quiet"]]
+    if action.kind is Kind.FINDING:
+        return [[f"network.orphans:{prey.network}"]]
     return [[str(prey.pid)]] if action.kind is Kind.PROCESS else [[name] for name in prey.domains]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.console import Console
 from tests.lab.host import LabHost
 from tests.lab.namespaces import wait_until
 from tests.lab.routed import FAR, RoutedNetwork
@@ -25,6 +26,8 @@ class Lab:
     """The routed network with two guests, and the program in it."""
 
     stage: Stage
+    console: Console
+    """That of the guest; held all the while, since libvirt is asked for it."""
 
     @property
     def net(self) -> RoutedNetwork:
@@ -42,8 +45,7 @@ class Lab:
         if not guest_lives:
             words = ["ip", "netns", "exec", "r1", "ping", "-c", "2", "-W", "1", self.stage.address]
             return self.stage.lab.run(words, check=False).returncode == 0
-        with self.stage.lab.console(GUEST) as console:
-            return console.run(f"ping -c 2 -W 1 {to}", timeout=60)[0] == 0
+        return self.console.run(f"ping -c 2 -W 1 {to}", timeout=60)[0] == 0
 
     def heal(self, fault: Fault) -> None:
         """Undo a fault and wait until the guest's ping is answered again."""
@@ -62,9 +64,10 @@ def routed(lab: LabHost) -> Iterator[Lab]:
     for name in (GUEST, "g2"):
         net.add_guest(name)
     address = lab.console_log(GUEST).rpartition("LEASE eth0 ")[2].split()[0]
-    made = Lab(Stage(lab, net, address))
-    wait_until(made.pings, "the guest's ping to be answered")
-    yield made
+    with lab.console(GUEST) as console:
+        made = Lab(Stage(lab, net, address), console)
+        wait_until(made.pings, "the guest's ping to be answered")
+        yield made
     lab.run(["sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0"], check=False)
     lab.run(["nft", "flush", "ruleset"], check=False)
 
@@ -147,13 +150,11 @@ def test_on_request_it_is_proven_on_the_wire(routed: Lab) -> None:
     assert "answers a ping" in found["hops"][-1]["facts"][-1]["words"]
 
     # What only the guest knows: nothing on the host is broken.
-    with routed.stage.lab.console(GUEST) as console:
-        assert console.run("ip link set eth0 down")[0] == 0
+    assert routed.console.run("ip link set eth0 down")[0] == 0
     assert routed.trace(GUEST, "--to", FAR)[0] != 1
     code, found = routed.trace(GUEST, "--to", FAR, "--probe")
     assert (code, _named(found)) == (1, ("r1", "guest-silent"))
-    with routed.stage.lab.console(GUEST) as console:
-        assert console.run("ip link set eth0 up; ip route replace default via 10.0.0.1 dev eth0")[0] == 0
+    assert routed.console.run("ip link set eth0 up; ip route replace default via 10.0.0.1 dev eth0")[0] == 0
 
     # Two with one address: the table knows one of them, the wire both.
     routed.net.ip(

@@ -27,6 +27,7 @@ from tui.app import VirtdeckApp
 from tui.config import Config
 from tui.demo import prepare, write_demo_host
 from tui.demo.figures import demo_usage
+from tui.demo.links import DemoNetwork
 from tui.model.host import LinkState
 from tui.model.journal import Entry
 from tui.model.snapshot import HostSnapshot
@@ -81,7 +82,13 @@ async def _deck(uri: str, size: tuple[int, int]) -> AsyncIterator[Deck]:
     """The program on the demo host, read in full."""
     mailbox: Mailbox[HostSnapshot] = Mailbox()
     collector = Collector(
-        uri, read_only=False, interval_s=_INTERVAL_S, publish=mailbox.put, one_by_one=demo_usage, prepare=_prepare
+        uri,
+        read_only=False,
+        interval_s=_INTERVAL_S,
+        publish=mailbox.put,
+        one_by_one=demo_usage,
+        prepare=_prepare,
+        network=DemoNetwork().read,
     )
     journal = _SteadyJournal(journal_file(), request_types)
     app = VirtdeckApp(collector, mailbox, journal, Config(interval_s=_INTERVAL_S), demo=True)
@@ -108,7 +115,7 @@ def _missing(deck: Deck) -> str:
     """What is in view and not read or not drawn yet; "" when nothing is."""
     frame, seen = deck.app.frame, deck.snapshot
     visible, detail = frame.looked_at()
-    unread = [key for key in visible if seen.domains[key].active and key not in seen.usage]
+    unread = [key for key in visible if key in seen.domains and seen.domains[key].active and key not in seen.usage]
     if unread:
         return f"figures of {unread}"
     if detail is not None and (seen.detail is None or seen.detail.key != detail):
@@ -118,8 +125,8 @@ def _missing(deck: Deck) -> str:
 
 
 def _title(item: Any) -> str:
-    """What the detail of a row begins with."""
-    return str(item.entry.title if hasattr(item, "entry") else item.name)
+    """What the detail of a row begins with; "" of what is no row."""
+    return str(item.entry.title if hasattr(item, "entry") else getattr(item, "name", ""))
 
 
 # The scenes: what a user does until the picture is taken
@@ -219,6 +226,29 @@ async def _journal(deck: Deck) -> None:
     await deck.press("7", "g")
 
 
+async def _storage(deck: Deck) -> None:
+    await deck.press("3", "G", "g", "0", "1", "0", "j")
+
+
+async def _networks(deck: Deck) -> None:
+    await deck.press("4", "j")
+
+
+async def _interfaces(deck: Deck) -> None:
+    await deck.press("5", "j", "j", "j")
+    await deck.until(lambda: bool(deck.snapshot.link_usage), "rates")
+
+
+async def _topology(deck: Deck) -> None:
+    await deck.press("6")
+    await deck.until(lambda: "br-lan" in deck.text(), "the drawing")
+
+
+async def _triage(deck: Deck) -> None:
+    await deck.press("1")
+    await deck.until(lambda: bool(deck.snapshot.findings), "findings")
+
+
 async def _lost(deck: Deck) -> None:
     """The connection as a daemon that was killed leaves it; the test driver has no daemon, so that it is told."""
     await _still(deck)
@@ -260,6 +290,12 @@ SCENES = (
     Scene("palette", NARROW, _palette),
     Scene("help", USUAL, _help),
     Scene("journal", USUAL, _journal),
+    Scene("storage", USUAL, _storage),
+    Scene("networks", USUAL, _networks),
+    Scene("interfaces", USUAL, _interfaces),
+    Scene("topology", USUAL, _topology),
+    Scene("topology-200x60", WIDE, _topology),
+    Scene("triage", USUAL, _triage),
     Scene("connection-lost", USUAL, _lost),
 )
 

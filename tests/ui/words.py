@@ -34,7 +34,7 @@ from tui.model.text import clean
 from tui.ops import request_types
 from tui.panes.grid_frame import GridFrame
 from tui.panes.topology_frame import TopologyFrame
-from tui.paths import journal_file
+from tui.paths import journal_file, muted_file
 from tui.runtime.collector import Collector
 from tui.runtime.journal import Journal
 from tui.runtime.made_up import NetworkMaker
@@ -72,6 +72,7 @@ async def open_deck(
         one_by_one=figures,
         prepare=prepare,
         network=network,
+        muted_file=muted_file(),
     )
     journal = Journal(journal_file(), request_types)
     collector.start()

@@ -187,6 +187,7 @@ class Net:
         """What the kernel or Open vSwitch would answer, as far as these tests need it."""
         if isinstance(question, FlowQuestion):
             return FlowAnswer(self.flows.get(question.port, "1,2"))
+        assert isinstance(question, RouteQuestion), "nothing is probed here"
         return self._route(question)
 
     def _route(self, question: RouteQuestion) -> RouteAnswer:

@@ -17,6 +17,7 @@ from tui.actions import ACTIONS, BY_ID
 from tui.actions.base import Action, Context, FieldError, FieldKind, Target, make_plan
 from tui.actions.define import kept_path
 from tui.actions.keys import describe, markdown
+from tui.checks.triage import Triage
 from tui.demo import prepare
 from tui.model.domain import Domain, DomainState
 from tui.model.host import LinkState
@@ -79,7 +80,7 @@ _TEXTS = {"domain.rename": {"name": "another"}, "domain.describe": {"title": "an
 def test_ids_and_families_are_in_order() -> None:
     assert len(BY_ID) == len(ACTIONS) > 15
     for action in ACTIONS:
-        assert re.fullmatch(r"(domain|process|pool|volume|network)\.[a-z-]+", action.id)
+        assert re.fullmatch(r"(domain|process|pool|volume|network|finding)\.[a-z-]+", action.id)
         assert action.title
         assert action.help.endswith(".")
         assert len(action.hint.split()) <= 2
@@ -120,6 +121,7 @@ def targets_of(kind: Kind, context: Context) -> list[Target]:
         Kind.POOL: [*storage.pools.values()],
         Kind.VOLUME: [*storage.volumes.values()],
         Kind.NETWORK: [*context.snapshot.networks.networks.values()] if context.snapshot.networks is not None else [],
+        Kind.FINDING: [*Triage().look(context.snapshot)],
     }
     return found.get(kind, [])
 
@@ -142,7 +144,7 @@ def test_read_only_and_a_lost_connection_come_first(context: Context, process: Q
     lost = replace(connection, state=LinkState.LOST)
     away = replace(context, snapshot=replace(context.snapshot, connection=lost))
     anyone: dict[Kind, Target] = {Kind.DOMAIN: named(context, "web-01"), Kind.PROCESS: process, Kind.HOST: None}
-    anyone |= {kind: targets_of(kind, context)[0] for kind in (Kind.POOL, Kind.VOLUME, Kind.NETWORK)}
+    anyone |= {kind: targets_of(kind, context)[0] for kind in (Kind.POOL, Kind.VOLUME, Kind.NETWORK, Kind.FINDING)}
     for action in ACTIONS:
         assert action.reason(locked, anyone[action.kind]) == "virtdeck runs with --read-only"
         if action.kind is Kind.PROCESS:

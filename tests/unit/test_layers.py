@@ -42,7 +42,7 @@ def test_the_probe_sees_what_is_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["domains"], ["snapshot", "--json"], ["topology"], ["keys"]]
+    "arguments", [["--version"], ["--help"], ["domains"], ["snapshot", "--json"], ["topology"], ["triage"], ["keys"]]
 )
 def test_reports_never_load_the_screen(arguments: list[str]) -> None:
     loaded = packages(modules_loaded_by("-m", "tui", *arguments))

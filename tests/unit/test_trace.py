@@ -15,6 +15,7 @@ from tui.model.finding import Layer, Trace, Verdict
 from tui.model.link import BridgeFacts, PortState, PortVlan, TapFacts, TapOwner
 from tui.model.ovs import Ovs, OvsBridge, OvsInterface, OvsPort
 from tui.model.process import QemuNic
+from tui.topology.graph import build
 from tui.topology.trace_nodes import nodes_of, path_nodes
 
 FAR = "203.0.113.9"
@@ -391,3 +392,5 @@ def test_hops_are_nodes_of_the_graph() -> None:
     assert f"link:{net.key('vnet1')}" in ids["vnet1"]
     assert ids["r1"] == ("netns:r1",)
     assert nodes_of(replace(found.hops[0], key="")) == ()
+    drawn = build(net.snapshot()).nodes
+    assert [name for name, known in ids.items() if not any(id in drawn for id in known)] == []

@@ -8,6 +8,7 @@ from tui.actions import (
     block_scheduler,
     define,
     disks,
+    findings,
     image_chain,
     image_check,
     image_convert,
@@ -49,6 +50,7 @@ ACTIONS: tuple[Action, ...] = (
     *block_scheduler.ACTIONS,
     *define.ACTIONS,
     *process.ACTIONS,
+    *findings.ACTIONS,
 )
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
+from tui.model.finding import Finding
 from tui.model.host import LinkState
 from tui.model.kind import Kind
 from tui.model.link import Link
@@ -44,7 +46,7 @@ class FieldKind(StrEnum):
 Values = Mapping[str, str]
 """Field values as typed; flags are "yes" or "no"."""
 
-Target = Domain | QemuProcess | Pool | Volume | Network | Link | None
+Target = Domain | QemuProcess | Pool | Volume | Network | Link | Finding | None
 """The thing an action is applied to; None for actions on the host itself."""
 
 
@@ -77,6 +79,8 @@ class Context:
 
     snapshot: HostSnapshot
     kept_dir: Path
+    muted_file: Path = Path(os.devnull)
+    """Where muted findings go."""
     missing: Mapping[tuple[str, str], str] = field(default_factory=lambda: _NOTHING)
     """Why this connection cannot carry out an action on what is in some state, by action id and state, as far as it
     was tried: to resume is one call for what is paused, another for what sleeps."""
@@ -149,7 +153,7 @@ class Action:
     def reason(self, context: Context, target: Target) -> Reason:
         """Return why this cannot be done now, None when it can. Read-only and a lost connection come first, the same
         for every action; then what the connection was found not to have."""
-        state = "" if target is None or isinstance(target, (Volume, Link)) else target.state
+        state = "" if target is None or isinstance(target, (Volume, Link, Finding)) else target.state
         missing = context.missing.get((self.id, state))
         return _common_reason(context, self.kind) or missing or self.unavailable(context, target)
 
@@ -179,7 +183,9 @@ def name_of(target: Target) -> str:
 
 
 def key_of(target: Target) -> str:
-    """Return the stable key of a target."""
+    """Return the stable key of a target; of a finding its id, since its key is that of what it is about."""
+    if isinstance(target, Finding):
+        return target.id
     return target.key if target is not None else "host"
 
 
@@ -192,8 +198,23 @@ def kind_of(target: Target) -> Kind:
         Volume: Kind.VOLUME,
         Network: Kind.NETWORK,
         Link: Kind.LINK,
+        Finding: Kind.FINDING,
     }
     return Kind.HOST if target is None else kinds[type(target)]
+
+
+def target_of(snapshot: HostSnapshot, kind: Kind, key: str) -> Target:
+    """Return the thing of that kind and key; None where there is none."""
+    storage, networks, links = snapshot.storage, snapshot.networks, snapshot.links
+    found: dict[Kind, Mapping[str, Target]] = {
+        Kind.DOMAIN: snapshot.domains,
+        Kind.PROCESS: snapshot.processes,
+        Kind.POOL: storage.pools if storage is not None else {},
+        Kind.VOLUME: storage.volumes if storage is not None else {},
+        Kind.NETWORK: networks.networks if networks is not None else {},
+        Kind.LINK: links.links if links is not None else {},
+    }
+    return found.get(kind, {}).get(key)
 
 
 def make_plan(action: Action, context: Context, targets: Sequence[Target], values: Values) -> Plan:

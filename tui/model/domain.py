@@ -84,6 +84,8 @@ class Domain:
     differences: tuple[Difference, ...] | None = None
     """Live against persistent configuration; () when equal or when there is only one."""
     config_read_ns: int | None = None
+    oldest_snapshot_s: int | None = None
+    """When the oldest of its DomainSnapshots was made, seconds since the epoch; None: it has none, or not read."""
 
     @property
     def active(self) -> bool:

@@ -54,11 +54,19 @@ class Finding:
     remedies: tuple[Remedy, ...] = ()
     since_ns: int | None = None
     """When it was first seen so; None: it was so when virtdeck started."""
+    muted: str | None = None
+    """Why somebody does not want to be told; None: it is told."""
 
     @property
     def id(self) -> str:
         """The same for as long as it is the same finding: what a mute names."""
-        return f"{self.check}:{self.key or self.subject}"
+        # A link has another key whenever it or its namespace is made anew.
+        return f"{self.check}:{self.subject if self.kind == 'link' else self.key or self.subject}"
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is acted upon."""
+        return f"{self.check} of {self.subject}"
 
 
 ON_THE_WIRE = ("ARP probe", "ICMP echo")

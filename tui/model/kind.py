@@ -14,6 +14,7 @@ class Kind(StrEnum):
     VOLUME = "volume"
     NETWORK = "network"
     LINK = "link"
+    FINDING = "finding"
     HOST = "host"
 
     @property

@@ -100,6 +100,10 @@ class QemuProcess:
     pidfile: str | None = None
     cpuset: str | None = None
     """The cpuset it is in, as the kernel spells it (/proc/PID/cpuset); of libvirt's the one of the whole domain."""
+    replaced: bool = False
+    """Whether the file of its program is another one by now, or gone: after an upgrade (/proc/PID/exe)."""
+    deleted: tuple[str, ...] = ()
+    """Raw paths of files that it has open and that are deleted; read every 30 s."""
     allowed: tuple[int, ...] | None = None
     """The online CPUs that its cpuset leaves it; None: there is no cpuset, or it cannot be read."""
 

@@ -9,10 +9,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tui.model.asked import AskedGuest
     from tui.model.dnsmasq import Dnsmasq
     from tui.model.domain import Address, Domain, DomainEvent, MonitorState
     from tui.model.domain_detail import DomainDetail
+    from tui.model.finding import Finding
     from tui.model.firewall import Firewall
+    from tui.model.health import HostHealth, ImageState
     from tui.model.host import Connection, Host
     from tui.model.host_cpus import HostCpus
     from tui.model.image_info import VolumeImage
@@ -79,6 +82,15 @@ class HostSnapshot:
     """Open vSwitch; None: there is none that can be reached."""
     dnsmasqs: tuple[Dnsmasq, ...] = ()
     detail: DomainDetail | None = None
+    health: HostHealth | None = None
+    """How the host itself does; None: not read yet, or it is not this machine."""
+    images: Mapping[str, ImageState] = field(default_factory=lambda: _NOTHING)
+    """Images of domains that are off, by raw path, where their daemon's files can be seen; those not listed were not
+    looked at."""
+    asked: tuple[AskedGuest, ...] = ()
+    """What guests were asked from here and have not done although they had the time."""
+    findings: tuple[Finding, ...] | None = None
+    """What triage says, worst first; None: it has not looked yet."""
     unread: frozenset[str] = frozenset(
         {
             "domains",
@@ -92,6 +104,8 @@ class HostSnapshot:
             "firewalls",
             "ovs",
             "dnsmasqs",
+            "health",
+            "images",
         }
     )
     """Sources that have not finished their first pass."""

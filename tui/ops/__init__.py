@@ -12,6 +12,7 @@ from tui.ops import (
     disk_moves,
     disk_snapshots,
     disks,
+    findings,
     image_chain,
     image_check,
     image_convert,
@@ -57,6 +58,7 @@ FAMILIES = (
     block_scheduler.OPS,
     define.OPS,
     process.OPS,
+    findings.OPS,
 )
 
 _OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.text import clean
-from tui.panes import domains, interfaces, journal, networks, storage, topology
+from tui.panes import domains, interfaces, journal, networks, storage, topology, triage
 
 if TYPE_CHECKING:
     from tui.panes.spec import AnyPane, Columns
 
 PANES: tuple[AnyPane, ...] = (
+    triage.PANE,
     domains.PANE,
     storage.PANE,
     networks.PANE,
@@ -18,6 +19,8 @@ PANES: tuple[AnyPane, ...] = (
     topology.PANE,
     journal.PANE,
 )
+FIRST: AnyPane = domains.PANE
+"""The one that is open first: its list is the first thing that is read."""
 
 
 def check_columns(chosen: Columns) -> str:

@@ -80,14 +80,18 @@ def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str, w
     """Return the line of panes, the open one with its position and summary; where it is narrow, the others have their
     first letters alone."""
     summary = "  ".join(filter(None, (active.summary(view), position)))
-    titles = [f" {pane.digit} {pane.title} " for pane in panes]
+    marks = [pane.mark(view) for pane in panes]
+    titles = [f" {pane.digit} {pane.title}{mark} " for pane, (mark, _) in zip(panes, marks, strict=True)]
     if _room(titles, width) < cells(summary):
-        titles = [f" {p.digit} {p.title} " if p is active else f" {p.digit} {p.title[:_LETTERS]}" for p in panes]
+        titles = [
+            f" {p.digit} {p.title}{mark} " if p is active else f" {p.digit} {p.title[:_LETTERS]}{mark}"
+            for p, (mark, _) in zip(panes, marks, strict=True)
+        ]
     if _room(titles, width) < cells(summary):
         summary = position
     line: list[Span] = []
-    for pane, title in zip(panes, titles, strict=True):
-        line += [Span(title, "active" if pane is active else "", f"pane:{pane.id}"), Span(" ")]
+    for pane, title, (_, style) in zip(panes, titles, marks, strict=True):
+        line += [Span(title, "active" if pane is active else style, f"pane:{pane.id}"), Span(" ")]
     return [*line, FILL, Span(summary, "dim")]
 
 

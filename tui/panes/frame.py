@@ -168,6 +168,13 @@ class PaneFrame(Horizontal):
         self.draw_detail()
         self.post_message(self.Looked())
 
+    def go_there(self) -> bool:
+        """Have the thing shown that the one under the cursor tells of; False where it tells of none."""
+        place = self.spec.place(self.item) if self.item is not None else None
+        if place is not None:
+            self.post_message(self.Jump(*place))
+        return place is not None
+
     def toggle_side(self) -> None:
         """Show or hide the detail beside the list."""
         self.toggle_class("-alone")

@@ -175,4 +175,6 @@ class GridFrame(PaneFrame):
         self.post_message(self.Looked())
 
     def on_grid_opened(self) -> None:
-        self.zoom(True)
+        """Where the detail can be seen already, enter leads on to the thing that it tells of."""
+        if not (self.detail_shown and self.go_there()):
+            self.zoom(True)

@@ -108,6 +108,10 @@ class Pane(Generic[T]):
     """The domain that the detail of this thing needs to be read."""
     watch_link: Callable[[T], str | None] = lambda _item: None
     """The link that the detail of this thing needs to be read (HostSnapshot.link_detail), by its key."""
+    place: Callable[[T], tuple[Kind, str] | None] = lambda _item: None
+    """The thing, by kind and key, that enter leads to in its own pane, where it is not this pane's own."""
+    mark: Callable[[View], tuple[str, str]] = lambda _view: ("", "")
+    """What stands behind the pane's name among the panes, and its style; "" for nothing."""
     holds: tuple[Kind, ...] = ()
     """The kinds of thing that are rows here, by their own keys: where a jump to one of them leads."""
     frame: Callable[[AnyPane, Sequence[str]], PaneFrame] = list_frame

@@ -23,9 +23,12 @@ from tui.runtime.poller import Poller
 from tui.runtime.pool_hosts import PoolHostReader
 from tui.runtime.scanner import Scanner
 from tui.runtime.storage import StorageWatcher
+from tui.runtime.triage import Triaging
 from tui.sources.connection import ConnectError, close, driver_of, is_alive, is_local, is_shared_only, open_within
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tui.model.snapshot import HostSnapshot
     from tui.model.usage import DomainUsage
 
@@ -53,13 +56,17 @@ class Collector:
         one_by_one: UsageReader | None = None,
         prepare: Callable[[Any], None] | None = None,
         network: NetworkMaker | None = None,
+        muted_file: Path | None = None,
     ) -> None:
         """Make a collector for the host behind `uri`; `prepare` is called with every polling connection before it is
         read, for hosts that a file alone cannot describe (the demo host), and `network` makes up what such a host has
-        of links, firewalls and the like."""
+        of links, firewalls and the like. `muted_file` says which findings nobody wants to be told."""
         self.uri = uri
         self.read_only = read_only
-        self.board = Board(uri, read_only=read_only, publish=publish)
+        self.muted_file = muted_file
+        self.board = Board(uri, read_only=read_only, publish=self._published)
+        self._publish = publish
+        self._triage = Triaging(self.board, muted_file, local=is_local(uri), uri=uri)
         self._focus = Focus()
         self._shared = is_shared_only(uri)
         self._stop = threading.Event()
@@ -116,6 +123,7 @@ class Collector:
         """Start what is not needed for the first picture: configurations, monitors and processes."""
         self._scanner.start()
         self._network.start()
+        self._triage.start()
         if self.uri == NO_LIBVIRT:
             return
         self.poller.desk.read_all()
@@ -139,6 +147,7 @@ class Collector:
         self._pool_hosts.stop()
         self._images.stop()
         self._network.stop()
+        self._triage.stop()
         self._local_host.stop()
 
     def focus(self, focus: Focus) -> None:
@@ -169,6 +178,7 @@ class Collector:
         self._images.reread()
         self._virt_networks.nudge()
         self._network.nudge()
+        self._triage.nudge()
 
     def nudge(self, keys: set[str]) -> None:
         """Read again at once what a change of ours has touched."""
@@ -180,6 +190,11 @@ class Collector:
         self._images.reread()
         self._virt_networks.nudge()
         self._network.nudge()
+        self._triage.nudge()
+
+    def _published(self, snapshot: HostSnapshot) -> None:
+        self._publish(snapshot)
+        self._triage.notice(snapshot)
 
     def _storage_told(self) -> None:
         self._pool_hosts.nudge()

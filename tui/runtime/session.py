@@ -34,6 +34,7 @@ _GATHER_S = 0.02
 _PROBE_S = 0.5
 _LEASES_S = 10.0
 _HOST_S = 10.0
+_SNAPSHOTS_S = 60.0
 
 
 class Session:
@@ -100,6 +101,7 @@ class Session:
             "resync": now + RESYNC_S,
             "leases": now,
             "host": now + _HOST_S,
+            "snapshots": now,
         }
 
     def _publish_domains(self, *, link: bool = False) -> None:
@@ -145,6 +147,8 @@ class Session:
         self._every("tick", self._interval_s, self._tick, share=1.0)
         self._every("leases", _LEASES_S, self._read_leases)
         self._every("host", _HOST_S, self._refresh_host)
+        if not self._desk.quick:
+            self._every("snapshots", _SNAPSHOTS_S, self._reader.read_snapshot_ages)
         self._monitors.supervise(self._control_info)
         self._try("configurations", self._read_configs)
         self._try("detail", self._read_detail)
@@ -211,7 +215,7 @@ class Session:
     def _read_host_cpus(self) -> None:
         looked_at = self._desk.focus.host
         if self._host_reader is None:
-            if not looked_at and not self._board.snapshot.cpu_loads:
+            if self._desk.quick:
                 return
             from tui.runtime.host_reader import HostReader
             from tui.sources.host_cpus import read_counters, read_host_cpus

@@ -21,6 +21,7 @@ from tui.sources.stats import TrafficReader
 if TYPE_CHECKING:
     from tui.model.domain_config import Difference, DomainConfig
 
+_MOST_ROOTS = 16
 _LIST_FLAGS = {
     "persistent": libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT,
     "autostart": libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART,
@@ -156,6 +157,14 @@ class DomainReader:
                 if old.persistent is not None and flags.get("persistent") != old.persistent:
                     self._stale[key] = None
                 self._put(record, _with_flags(old, flags))
+
+    def read_snapshot_ages(self) -> None:
+        """Read when the oldest DomainSnapshot of each domain was made: it is one of those without a parent."""
+        for key, record in list(self._records.items()):
+            with self._one_domain(key):
+                oldest_s = oldest_snapshot_s(record.handle) if record.domain.snapshots else None
+                if oldest_s != record.domain.oldest_snapshot_s:
+                    self._put(record, replace(record.domain, oldest_snapshot_s=oldest_s))
 
     def tick(self) -> bool:
         """Read state and NIC counters of the active domains in one call; False when the driver has no counters, so
@@ -336,6 +345,16 @@ def _own_flags(handle: Any) -> dict[str, bool]:
             if is_gone(error):
                 raise
     return flags
+
+
+def oldest_snapshot_s(handle: Any) -> int | None:
+    """Return when the oldest snapshot of a domain was made, seconds since the epoch; None: it has none, or the driver
+    does not tell (virDomainListAllSnapshots). Raises libvirtError."""
+    from xml.etree import ElementTree as ET
+
+    roots = handle.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_ROOTS)
+    texts = (ET.fromstring(snapshot.getXMLDesc()).findtext("creationTime") for snapshot in roots[:_MOST_ROOTS])
+    return min((int(text) for text in texts if text is not None and text.isdecimal()), default=None)
 
 
 def _ident(handle: Any, state: DomainState) -> int | None:

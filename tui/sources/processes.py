@@ -328,6 +328,8 @@ def _process(qemu: _Qemu, stat: Stat, threads: tuple[QemuThread, ...]) -> QemuPr
         cpu_model=args.cpu_model,
         displays=args.displays,
         pidfile=args.pidfile,
+        replaced=qemu_proc.is_replaced(qemu.pid),
+        deleted=qemu.files.deleted if qemu.files is not None else (),
     )
 
 

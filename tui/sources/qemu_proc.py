@@ -53,6 +53,8 @@ class OpenFiles:
     vcpus: dict[int, int]
     """Descriptor of a KVM vCPU → its number."""
     paths: tuple[str, ...]
+    deleted: tuple[str, ...] = ()
+    """Files that are deleted and still open."""
 
 
 def list_pids() -> dict[int, int]:
@@ -94,6 +96,11 @@ def executable_of(pid: int) -> str | None:
         return os.fsdecode(argument) or None
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def is_replaced(pid: int) -> bool:
+    """Whether the file of the program that `pid` runs is gone or another one by now; False where nobody may look."""
+    return read_link(f"/proc/{pid}/exe").endswith(_DELETED)
 
 
 def emulated_architecture(executable: str) -> str | None:
@@ -138,7 +145,13 @@ def read_open_files(pid: int) -> OpenFiles | None:
         kvm="anon_inode:kvm-vm" in links.values(),
         vcpus={number: int(vcpu[1]) for number, link in links.items() if (vcpu := _VCPU_FILE.fullmatch(link))},
         paths=tuple(sorted({link for link in links.values() if link.startswith("/")})),
+        deleted=tuple(sorted({link.removesuffix(_DELETED) for link in links.values() if _is_deleted(link)})),
     )
+
+
+def _is_deleted(link: str) -> bool:
+    """Memory that is shared by way of a file is deleted from the start."""
+    return link.endswith(_DELETED) and link.startswith("/") and not link.startswith(("/memfd:", "/dev/", "/SYSV"))
 
 
 def running_vcpu(pid: int, tid: int) -> int | None:
