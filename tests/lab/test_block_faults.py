@@ -15,6 +15,7 @@ from tests.lab.block_words import Layered, begin, failed, layered, until
 from tests.lab.disk_words import StorageDeck, done
 from tests.lab.host import LabHost
 from tui.model.journal import Status
+from tui.ops import disk_moves
 from tui.runtime.jobs import Job
 
 _SLOW = "1M"
@@ -152,3 +153,26 @@ def test_qemu_killed_in_mid_job(lab: LabHost, deck: Deck, name: str, pool: Path,
     assert job.status is Status.FAILED
     lab.virsh("start", name)
     assert made.holds(chain[0], (7, "20M", "4M"), (1, "2M", "14M"))
+
+
+@pytest.mark.parametrize("fault", ["written", "gone"])
+def test_a_copy_of_what_was_touched_meanwhile_is_removed(
+    lab: LabHost, deck: Deck, name: str, pool: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    lab.define_pool("q", lab.images / f"{name}-q")
+    made = layered(lab, name, folder=lab.images / f"{name}-q")
+    lab.virsh("destroy", name)
+    lab.virsh("pool-refresh", "q")
+    image = made.images[0]
+    copied: list[Path] = []
+
+    def when_copied(*_given: object) -> None:
+        copied.extend(pool.iterdir())
+        os.utime(image, (1, 1)) if fault == "written" else image.unlink()
+
+    monkeypatch.setattr(disk_moves, "delete_if_cancelled", when_copied)
+    said = failed(deck.run(deck.plan("domain.disk-move", name, pool="p")))
+    assert ("it was written to meanwhile" if fault == "written" else f"{image}'") in said
+    assert copied == [pool / image.name]
+    assert f"{pool / image.name} is removed" in said
+    assert not list(pool.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -13,8 +14,10 @@ from tests.lab.disk_words import StorageDeck, done, undo
 from tests.lab.host import LabHost
 from tests.lab.namespaces import run
 from tui.actions.base import FieldError
+from tui.model.domain_config import Disk
 from tui.model.journal import Status
 from tui.model.plan import Confirm, Plan
+from tui.ops import block_follow
 
 _SLOW = "1M"
 
@@ -57,6 +60,24 @@ def test_a_snapshot_of_the_disks_goes_on_above_them(lab: LabHost, deck: Deck, na
     done(deck.run(both))
     assert made.chain() == [lab.images / f"{name}-base.both", base]
     assert "its vda is" in failed(deck.run(both))
+
+
+def test_a_snapshot_of_a_domain_that_stops_then_is_made_all_the_same(
+    lab: LabHost, deck: Deck, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = layered(lab, name)
+    plan, above = deck.plan("domain.snapshot-disk", name, name="then"), lab.images / f"{name}-base.then"
+    look = block_follow.Job.disk
+
+    def disk(job: block_follow.Job, advice: str = "") -> Disk:
+        if above.exists():
+            lab.virsh("destroy", name)
+        return look(job, advice)
+
+    monkeypatch.setattr(block_follow.Job, "disk", disk)
+    job = done(deck.run(plan))
+    assert job.entry.undo == plan.steps[0].undo
+    assert made.chain(later=True)[0] == above
 
 
 def test_an_active_commit_pivots_on_both_sides(lab: LabHost, deck: Deck, name: str) -> None:
@@ -292,6 +313,38 @@ def test_what_was_written_to_since_it_was_copied_is_not_left_behind(
     assert made.chain(later=True) == [made.images[0]]
 
 
+def test_a_disk_of_a_pool_that_was_written_to_or_saved_since_is_not_left_behind(
+    lab: LabHost, deck: Deck, name: str, pool: Path
+) -> None:
+    """A disk may name its pool and volume in place of a path."""
+    lab.define_pool("q", lab.images / f"{name}-q")
+    made = layered(lab, name, folder=lab.images / f"{name}-q")
+    lab.virsh("destroy", name)
+    lab.virsh("pool-refresh", "q")
+    root = ET.fromstring(lab.virsh("dumpxml", name, "--inactive").stdout)
+    disk = root.find("devices/disk")
+    assert disk is not None
+    disk.set("type", "volume")
+    source = disk.find("source")
+    assert source is not None
+    source.attrib = {"pool": "q", "volume": made.images[0].name}
+    lab.define(root)
+    copy, change = deck.plan("domain.disk-move", name, pool="p").steps
+    done(deck.run(Plan("first", "first", (copy,))))
+    lab.virsh("start", name)
+    made.write(9, "0", "1M")
+    lab.virsh("destroy", name)
+    text = failed(deck.run(Plan("second", "second", (change,))))
+    assert f"q/{made.images[0].name} was written to since it was copied" in text
+    copy, change = deck.plan("domain.disk-move", name, pool="p").steps
+    lab.virsh("start", name)
+    lab.virsh("managedsave", name)
+    done(deck.run(Plan("first", "first", (copy,))))
+    text = failed(deck.run(Plan("second", "second", (change,))))
+    assert "its saved state goes on with the old image" in text
+    assert not list(pool.iterdir()), "what was copied is removed"
+
+
 # Refused before anything is done
 
 
@@ -329,6 +382,15 @@ def test_what_changed_since_the_plan_is_not_copied(lab: LabHost, deck: Deck, nam
     assert f"its vda is {lab.images}/{name}-between.qcow2 by now" in failed(deck.run(plan))
     assert not list(pool.iterdir()), "the volume that was made for it is gone again"
     assert _undone_by_nobody(deck, plan, made)
+
+
+def test_what_was_made_for_a_domain_that_is_gone_is_told(lab: LabHost, deck: Deck, name: str, pool: Path) -> None:
+    layered(lab, name)
+    plan = deck.plan("domain.disk-move", name, name="lone")
+    lab.virsh("destroy", name)
+    lab.virsh("undefine", name)
+    assert f"{pool}/lone is left, an image that nothing was copied to" in failed(deck.run(plan))
+    assert (pool / "lone").exists()
 
 
 def _undone_by_nobody(deck: Deck, plan: Plan, made: Layered) -> bool:

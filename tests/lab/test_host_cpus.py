@@ -69,7 +69,7 @@ def test_memory_as_the_kernel_manages_it(lab: LabHost, tmp_path: Path) -> None:
 def test_loads_of_every_cpu_while_somebody_looks(lab: LabHost) -> None:
     online = set(parse_cpus((_CPUS / "online").read_text().strip()))
     with watched(lab.uri) as collector:
-        assert collector.board.snapshot.cpus is None
+        assert not collector.board.snapshot.cpu_loads
         collector.focus(Focus(host=True))
         loads = wait(collector, lambda seen: bool(seen.cpu_loads), "loads").cpu_loads
         assert set(loads) <= online

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -15,6 +16,11 @@ from tests.lab.link_words import Watching, link_of, our_rows, read_once, rows_of
 from tests.lab.namespaces import run
 from tests.lab.own_net import OwnNet
 from tui.model.link import LinkAddress, Links, NetnsKind
+from tui.runtime.board import Board
+from tui.runtime.desk import Focus
+from tui.runtime.link_follower import LinkFollower
+from tui.sources.netlink.events import Dirty, EventSocket, Marks, Part
+from tui.sources.netlink.picture import Picture
 
 
 def test_a_link_comes_changes_and_goes(net: OwnNet) -> None:
@@ -141,6 +147,59 @@ def test_a_namespace_without_a_name_is_found_when_a_peer_leads_there(net: OwnNet
         inner = watching.link("eth0", key)
         watching.link("out", net.key(), lambda link: link.peer == inner.key)
         assert watching.links.namespaces[key].kind is NetnsKind.PROCESS
+
+
+def test_the_nsid_of_a_namespace_that_ended_while_it_was_heard_of_is_used_again(net: OwnNet) -> None:
+    """What is still to be read of the one that ended, and finds nothing, does not hide the one that comes next."""
+    net.add_netns("a")
+    with closing(Picture()) as picture:
+        picture.refresh(Dirty(everything=True))
+        nsid = picture.links().namespaces[net.key("a")].nsid
+        assert nsid is not None
+        net.ip("netns", "del", "a")
+        settle(lambda: f"nsid {nsid} " not in net.ip("netns", "list-id"), "the end of the number")
+        picture.refresh(Dirty({nsid: Marks(links={1})}, dead={nsid}))
+        picture.refresh(Dirty({nsid: Marks(parts=Part.NEIGHBOURS)}))
+        with net.unnamed() as pid:
+            net.ip("link", "add", "out", "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+            (out,) = net.json("link", "show", "out")
+            assert out["link_netnsid"] == nsid
+            picture.refresh(Dirty({None: Marks(links={out["ifindex"]})}, fresh={nsid}))
+            key = os.readlink(f"/proc/{pid}/ns/net")[5:-1]
+            assert link_of(picture.links(), "out", net.key()).peer == link_of(picture.links(), "eth0", key).key
+
+
+class _Losing(EventSocket):
+    """Loses events whenever it is asked for them."""
+
+    def drain(self, dirty: Dirty) -> None:
+        dirty.everything = True
+
+
+class _Slow(Picture):
+    """Takes its time to read, and notes when it begins and ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[tuple[float, float]] = []
+
+    def refresh(self, dirty: Dirty) -> None:
+        began, cpu = time.monotonic(), time.thread_time()
+        super().refresh(dirty)
+        while time.thread_time() < cpu + 0.03:
+            pass
+        self.read.append((began, time.monotonic()))
+
+
+def test_events_that_are_lost_again_and_again_leave_it_its_rest(net: OwnNet) -> None:
+    board = Board("qemu:///system", read_only=True, publish=lambda _snapshot: None)
+    with closing(_Losing()) as events, closing(_Slow()) as picture:
+        follower = LinkFollower(board, events, picture, 0.5)
+        follower.begin(Focus())
+        for _ in range(2):
+            follower.turn(Focus(), files=False, nudged=False)
+        (_, ended), (began, _) = picture.read[1:]
+        assert began - ended > 0.1
 
 
 def test_nothing_holds_a_namespace_alive(net: OwnNet) -> None:

@@ -128,6 +128,22 @@ def test_guests_that_lost_their_bridge_are_found_and_plugged_in_again(
         deck.plan("network.replug", "net-lost")
 
 
+def test_the_empty_network_of_a_replug_that_broke_off_is_used_again(lab: LabHost, deck: NetworkDeck, name: str) -> None:
+    lab.define_network("net-lost", bridge="br-lost")
+    guest_with(lab, name, "net-lost", MAC)
+    tap = tap_of(lab, name, MAC)
+    lab.virsh("net-destroy", "net-lost")
+    lab.virsh("net-start", "net-lost")
+    plan = deck.plan("network.replug", "net-lost")
+    assert [step.finishes for step in plan.steps] == [False, False, True, False], "who is out comes home"
+    done(deck.run(Plan("first", "first", plan.steps[:1])))
+    again = deck.plan("network.replug", "net-lost")
+    assert [step.command[3] for step in again.steps] == ["update-device", "update-device", "net-destroy"]
+    done(deck.run(again))
+    assert master(lab, tap) == "br-lost"
+    assert lab.virsh("net-list", "--all", "--name").stdout.split() == ["net-lost"]
+
+
 def test_a_network_under_a_running_guest_is_stopped_behind_its_name_and_undo_plugs_in_again(
     lab: LabHost, deck: NetworkDeck, name: str
 ) -> None:

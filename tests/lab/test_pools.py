@@ -309,3 +309,16 @@ def test_a_directory_that_the_daemon_may_not_read_is_told_and_nothing_is_lost(tm
         assert [(pool.name, pool.state.value, pool.autostart) for pool in seen.pools.values()] == [
             ("closed", "inactive", False)
         ]
+
+
+@pytest.mark.parametrize(("kind", "said"), [("dir", "Nothing was deleted"), ("logical", "A part of it may be deleted")])
+def test_what_a_delete_that_failed_left_is_said_as_far_as_it_is_known(
+    lab: LabHost, deck: StorageDeck, tmp_path: Path, kind: str, said: str
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    source = ["--source-name", "vd-none", "--source-dev", "/dev/vd-none"] if kind == "logical" else []
+    lab.virsh("pool-define-as", "left", kind, *source, "--target", str(tmp_path / "full"))
+    job = deck.run(deck.plan("pool.delete", "left"))
+    assert job.status is Status.FAILED
+    assert said in str(job.results[0].hint)

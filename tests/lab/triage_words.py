@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.lab.actions import Deck
 from tests.lab.host import LabHost
+from tests.lab.namespaces import wait_until
 from tui.actions import BY_ID
 from tui.actions.base import Context, make_plan, target_of
 from tui.changes import ignored
@@ -93,6 +94,14 @@ class Triaged:
         """Carry out the first remedy of a finding that is an action, and expect it to be gone soon."""
         remedy = remedy or next(remedy for remedy in finding.remedies if remedy.action)
         action = BY_ID[remedy.action]
+
+        def able() -> bool:
+            """The picture may be of the middle of what was injected."""
+            return (
+                action.reason(Context(self.seen, self.home), target_of(self.seen, action.kind, remedy.target)) is None
+            )
+
+        wait_until(able, f"{action.id} to be possible", timeout=10)
         target = target_of(self.seen, action.kind, remedy.target)
         context = Context(self.seen, self.home / "kept")
         values = {**action.defaults(context, [target]), **dict(remedy.values)}

@@ -21,7 +21,6 @@ from tests.terminal import Terminal
 from tests.ui.conftest import OpenDeck
 from tests.ui.strict import LeakError, taken_apart
 from tests.ui.words import Deck, open_deck
-from tui.checks.triage import Triage
 from tui.demo import GUESTS
 from tui.demo.hostile import ESCAPES, HOSTILE
 from tui.model.domain import Domain
@@ -212,12 +211,9 @@ async def written(deck: Deck) -> str:
     return data
 
 
-def _is_triaged(deck: Deck) -> bool:
-    found = deck.snapshot.findings
-    return found is not None and [f.id for f in found] == [f.id for f in Triage().look(deck.snapshot)]
-
-
 async def test_all_looks_as_for_harmless_twins(hosts: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Some harmless names are the same, and so are the images that bear them: triage would rightly say so of one host.
+    monkeypatch.setattr("tui.checks.CHECKS", ())
     # How often the figures have been read by now is no matter of names.
     monkeypatch.setattr(Store, "cpu_history", lambda _self, _key, length: (1.0,) * length)
 
@@ -229,7 +225,6 @@ async def test_all_looks_as_for_harmless_twins(hosts: tuple[str, str], monkeypat
                 expected = pair.hostile if prepare else pair.harmless
                 assert domain.name == clean(domain.domain.raw_name)
                 assert domain.domain.raw_name == expected
-            await deck.until(lambda: _is_triaged(deck), "triage has looked at all of it")
             return await visit(deck)
 
     hostile, twin = hosts

@@ -237,6 +237,27 @@ def test_a_disk_of_a_domain_that_is_off() -> None:
     assert "its saved state goes on with the old image" in str(BY_ID["domain.disk-move"].reason(where, saved))
 
 
+def test_a_copy_that_needs_no_other_image_needs_room_for_those_below() -> None:
+    off = domain("web", None, (disk("vda", "/p/-two"),))
+    top = replace(volume("-two", "qcow2", backing="/p/base", capacity=8 * _MIB), allocation_bytes=1 * _MIB)
+    base = replace(volume("base", "qcow2", capacity=8 * _MIB), allocation_bytes=4 * _MIB)
+    made = context(off, volumes=(top, base))
+    where = replace(made, snapshot=replace(made.snapshot, unread=frozenset()))
+    with pytest.raises(FieldError, match=r"q has 4\.0M free, and what is to be copied takes 5\.0M"):
+        plan(with_pool(where, free=4 * _MIB), "disk-move", off, pool="q", name="new")
+    said = lines(plan(with_pool(where, free=5 * _MIB), "disk-move", off, pool="q", name="new"))
+    assert said[0] == "vol-create-from q --vol -two --inputpool p", "virsh would take the name for an option"
+
+
+def test_the_image_that_snapshots_lie_in_is_not_deleted_after_a_move() -> None:
+    for made in (domain("web", None, (disk("vda", "/p/base"),)), layered()):
+        made = replace(made, snapshots=True)
+        where = with_pool(host(made, capacity=8 * _MIB))
+        with pytest.raises(FieldError, match=r"old: snapshots of web may lie in (base|two); keep it, or delete them"):
+            plan(where, "disk-move", made, pool="q", old="delete")
+        assert "web: its snapshots stay with the old image" in plan(where, "disk-move", made, pool="q").notes
+
+
 def test_a_size_that_no_qcow2_volume_can_have() -> None:
     made = layered()
     with pytest.raises(FieldError, match="vda has 1049088 bytes; libvirt makes qcow2 volumes of whole KiB"):

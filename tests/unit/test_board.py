@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -122,3 +123,24 @@ def test_links_of_another_machine_are_no_source_to_wait_for(board: Board) -> Non
     assert "links" not in board.snapshot.unread
     assert board.snapshot.links is None
     assert board.snapshot.limits == ("links: the host is not this machine",)
+
+
+class _Slow(Board):
+    """Has another thread note something else while it is about to publish the first problem."""
+
+    other: threading.Thread | None = None
+
+    def update(self, *, done: str | None = None, **parts: Any) -> None:
+        if "problems" in parts and self.other is None:
+            self.other = threading.Thread(target=self.note_problem, args=("b", "second"), daemon=True)
+            self.other.start()
+            self.other.join(0.3)
+        super().update(done=done, **parts)
+
+
+def test_problems_that_are_noted_at_once_are_both_told() -> None:
+    board = _Slow("test:///", read_only=True, publish=lambda _snapshot: None)
+    board.note_problem("a", "first")
+    assert board.other is not None
+    board.other.join(10)
+    assert board.snapshot.problems == ("first", "second")

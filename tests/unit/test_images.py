@@ -269,6 +269,18 @@ def test_who_uses_an_image_decides_what_is_offered() -> None:
         assert BY_ID[action].reason(here, found["top"]) == "its header says qcow2, but misled reads it as raw"
 
 
+def test_a_volume_of_the_same_name_in_another_pool_holds_the_base_too() -> None:
+    here, found = on()
+    above = replace(volume("same", "qcow2", backing="/p/top"), backing_format="qcow2")
+    beside = replace(above, key="Q/same", pool="Q", raw_path="/q/same", raw_backing_path="/p/low")
+    storage = here.snapshot.storage
+    assert storage is not None
+    for more, said in (((above,), None), ((above, beside), "/p/low below it is used by same (lies on it) too")):
+        volumes = {**storage.volumes, **{one.key: one for one in more}}
+        where = replace(here, snapshot=replace(here.snapshot, storage=replace(storage, volumes=volumes)))
+        assert BY_ID["volume.commit"].reason(where, found["top"]) == said
+
+
 def test_the_way_back_of_a_rebase_leads_to_the_old_image() -> None:
     here, found = on()
     plan = make_plan(BY_ID["volume.rebase"], here, [found["top"]], {"backing": ""})
@@ -276,6 +288,7 @@ def test_the_way_back_of_a_rebase_leads_to_the_old_image() -> None:
     words = ("rebase", "-p", "-f", "qcow2", "-t", "writethrough", "-b", "/p/low", "-F", "qcow2", "/p/top")
     assert back[0].command[1:] == words
     assert back[1].command[-2:] == ("pool-refresh", "p")
+    assert (plan.steps[1].finishes, back[1].finishes) == (True, True), "libvirt goes by the old chain until then"
 
 
 def test_an_old_image_of_no_said_format_has_no_way_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,11 +12,22 @@ import pytest
 from tests.net_host import NetHost, homework
 from tui.model.host import Connection, LinkState
 from tui.model.kind import Kind
-from tui.model.link import FdbEntry, LinkNeighbour, LinkUsage, NetnsKind, PortFacts, PortState, PortVlan, TunnelFacts
+from tui.model.link import (
+    FdbEntry,
+    LinkNeighbour,
+    LinkUsage,
+    NetnsKind,
+    PortFacts,
+    PortState,
+    PortVlan,
+    TapOwner,
+    TunnelFacts,
+)
 from tui.model.link_users import users_of
 from tui.model.process import QemuNic
 from tui.model.query import parse
 from tui.model.snapshot import HostSnapshot
+from tui.panes import interface_rows
 from tui.panes.interface_bridge import bridge
 from tui.panes.interface_cells import FACTS, fact, kind_words, state_cell, tie_words
 from tui.panes.interface_detail import addresses, neighbours, overview
@@ -245,3 +257,27 @@ def test_without_links_it_says_why(limits: tuple[str, ...]) -> None:
     seen = HostSnapshot(0, 0, connection, unread=frozenset(), limits=limits)
     assert LinkRows()(view_of(seen)) == []
     assert PANE.empty(view_of(seen)) == (limits[0] if limits else "no links can be seen here")
+
+
+def test_a_look_at_the_processes_makes_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their CPU times differ every time; of thousands of links the rows are made when somebody else uses one."""
+    host, rows, made, make = homework(), LinkRows(), list[object](), interface_rows._rows
+
+    def counted(*parts: Any) -> Iterator[LinkRow]:
+        made.append(parts)
+        return make(*parts)
+
+    monkeypatch.setattr(interface_rows, "_rows", counted)
+    host.qemu("byhand", 700)
+    seen = host.snapshot()
+    first = rows(view_of(seen))
+    busy = {key: replace(one, cpu_time_ns=9) for key, one in seen.processes.items()}
+    assert rows(view_of(replace(seen, processes=busy))) is first
+    assert len(made) == 1
+    key = next(key for key, link in host.links.items() if link.name == "r1-ex")
+    assert seen.links is not None
+    links = replace(seen.links, owners={key: (TapOwner(700, "qemu"),)})
+    used = rows(view_of(replace(seen, links=links, processes=busy)))
+    assert [row.user.name for row in used if row.user and row.key == key] == ["byhand"]
+    gone = rows(view_of(replace(seen, links=links, processes={})))
+    assert [row.user.name for row in gone if row.user and row.key == key] == ["qemu"]

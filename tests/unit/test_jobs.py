@@ -142,6 +142,29 @@ def test_a_call_that_does_not_return_is_pending_and_settles_later(desk: Desk, st
     assert desk.jobs.running() == []
 
 
+def test_what_must_follow_a_step_is_done_although_the_user_cancelled(desk: Desk, stuck: Stuck) -> None:
+    steps = (step(Suspend(UUID)), step(Resume(UUID), finishes=True), step(Destroy(UUID)))
+    run = desk.jobs.run(Plan("test", "Test", steps))
+    wait_for(lambda: stuck.calls, "the first step is under way")
+    assert str(desk.jobs.cancel(run.job.entry.id)).endswith("not begun, but for what must follow it")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ops._OPS, Resume, lambda _request, _context: Outcome("as it was"))
+        stuck.gone_on.set()
+        job = run.wait(10)
+    assert (job.status, job.entry.results) == (Status.CANCELLED, ("suspend it: came back", "resume it: as it was"))
+
+
+def test_what_must_follow_a_step_that_was_not_begun_or_failed_is_not_begun(desk: Desk, stuck: Stuck) -> None:
+    failed = desk.run(step(Start(UUID)), step(Resume(UUID), finishes=True))
+    assert (failed.status, len(failed.results)) == (Status.FAILED, 1)
+    steps = (step(Save(UUID, "/nowhere")), step(Resume(UUID)), step(Destroy(UUID), finishes=True))
+    run = desk.jobs.run(Plan("test", "Test", steps))
+    wait_for(lambda: stuck.calls, "the first step is under way")
+    desk.jobs.cancel(run.job.entry.id)
+    stuck.gone_on.set()
+    assert len(run.wait(10).results) == 1
+
+
 def test_a_call_that_is_long_by_nature_is_not_called_stuck(desk: Desk, stuck: Stuck) -> None:
     handle = desk.jobs.run(Plan("test", "Test", (step(Save(UUID, "/nowhere")),)))
     time.sleep(0.6)

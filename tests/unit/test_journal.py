@@ -162,7 +162,7 @@ def test_undone_is_what_a_later_entry_undid_or_is_undoing(journal: Journal) -> N
 
 @pytest.mark.parametrize("request_", [Start("u", True, False), SetAffinity("1:2", ((3, (0, 1)), (4, (2,))))])
 def test_requests_survive_json(request_: Start | SetAffinity) -> None:
-    step = Step("x", ("a", "b"), request_, "u", loses="all")
+    step = Step("x", ("a", "b"), request_, "u", loses="all", typed=True, finishes=True)
     entry = Entry("id", 1, "uri", "action", "title", ("a b",), Status.EXPIRED, ("r",), 2, (step,), "other")
     assert entry_from_json(json.loads(json.dumps(entry_as_json(entry))), request_types()) == entry
 

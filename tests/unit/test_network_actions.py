@@ -17,7 +17,7 @@ from tui.model.dnsmasq import Lease
 from tui.model.domain import Domain
 from tui.model.kind import Kind
 from tui.model.link import Link, LinkAddress, Links, Netns, NetnsKind, NextHop, Route
-from tui.model.network import Network, Networks
+from tui.model.network import DnsHost, Network, Networks
 from tui.model.plan import Confirm, Plan, Step
 from tui.ops import execute
 from tui.ops.base import OpError
@@ -364,6 +364,14 @@ def test_names_go_one_by_one_and_join_an_address_that_has_some(context: Context)
         'net-update default add-last dns-host <host ip="10.9.9.9"><hostname>a</hostname><hostname>b</hostname></host> '
         "--live"
     ]
+    assert network.persistent_config is not None
+    lp = '<host ip="10.9.9.9"><hostname>lp</hostname></host>'
+    there = replace(network.persistent_config, dns_hosts=(DnsHost("10.9.9.9", ("lp",), lp),))
+    network = replace(network, persistent_config=there)
+    where = with_network(context, network)
+    made = plan(where, "network.dns-add", network, address="10.9.9.9", names="a", where="persistent")
+    assert [step.command[5] for step in made.steps] == ["delete", "add-last"]
+    assert [step.finishes for step in made.steps] == [False, True], "a cancel in between takes no name away"
 
 
 # Carried out

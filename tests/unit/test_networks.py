@@ -17,8 +17,10 @@ from tui.model.network import Network, Networks
 from tui.model.network_guests import orphans, plugged
 from tui.model.network_xml import parse_network_xml
 from tui.model.snapshot import HostSnapshot
+from tui.runtime.board import Board
 from tui.runtime.collector import Collector
 from tui.runtime.desk import Focus
+from tui.runtime.networks import NetworkWatcher
 from tui.sources.network_events import NetworkEvents
 from tui.sources.networks import NetworkReader
 
@@ -142,6 +144,24 @@ def test_a_lost_connection_ends_the_reading() -> None:
     closed.alive = False
     with pytest.raises(libvirt.libvirtError):
         NetworkReader(closed).read()
+
+
+class Refusing(Failing):
+    """A connection that holds, of which every call fails: as where the daemon of networks does not run."""
+
+    def isAlive(self) -> bool:
+        return True
+
+
+def test_a_daemon_that_does_not_run_is_told_and_no_driver_without_networks() -> None:
+    board = Board("qemu:///system", read_only=True, publish=lambda _snapshot: None)
+    connection = Refusing(libvirt.VIR_ERR_SYSTEM_ERROR)
+    watcher = NetworkWatcher(lambda: connection, board, owns_link=False, watched=lambda: False)
+    watcher.start()
+    assert board.wait(lambda seen: "networks" not in seen.unread, 10), "whoever reads once does not wait for ever"
+    watcher.stop()
+    assert board.snapshot.problems == ("networks cannot be read: the text",)
+    assert NetworkReader(Refusing(libvirt.VIR_ERR_NO_SUPPORT)).read() is None
 
 
 def test_only_starts_and_stops_of_domains_are_of_interest() -> None:

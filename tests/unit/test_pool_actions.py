@@ -22,7 +22,7 @@ from tui.model.process import QemuDrive, QemuProcess
 from tui.model.storage import Pool, PoolState, Storage
 from tui.ops import execute
 from tui.ops.base import OpError
-from tui.ops.pools import DefinePoolAs, DestroyPool, StartPool, UndefinePool
+from tui.ops.pools import DefinePoolAs, DeletePool, DestroyPool, StartPool, UndefinePool
 from tui.runtime.collector import Collector
 
 IDS = [f"pool.{word}" for word in ("start", "destroy", "refresh", "autostart", "build", "delete", "undefine")]
@@ -340,6 +340,8 @@ def test_a_pool_in_use_is_not_stopped_by_what_was_planned_for_an_unused_one(demo
         assert handle.isActive()
         execute(DestroyPool(handle.UUIDString(), unused=False), host)
         assert not handle.isActive()
+        with pytest.raises(OpError, match=r"delete images: running domains use its volumes: .*web-01"):
+            execute(DeletePool(handle.UUIDString()), host)
         del handle
 
 

@@ -444,13 +444,14 @@ def test_a_host_that_was_never_reached_says_so() -> None:
     assert build(seen).limits == ("guests: no connection to libvirt",)
 
 
-def test_what_moves_all_the_time_makes_no_new_graph() -> None:
+@pytest.mark.parametrize("state", ["running", "disk-sleep"])
+def test_what_moves_all_the_time_makes_no_new_graph(state: str) -> None:
     host = homework()
     host.qemu("byhand", 700, QemuNic("n0", "user", None, None, None, None))
     seen = host.snapshot()
     assert seen.links is not None
     neighbours = {"1:1": (LinkNeighbour("10.0.0.9", "52:54:00:00:00:09", "stale"),)}
-    busy = replace(host.processes["700:1"], cpu_time_ns=5, state="running")
+    busy = replace(host.processes["700:1"], cpu_time_ns=5, state=state)
     (chain,) = next(iter(seen.firewalls.values())).chains
     counted = replace(chain, rules=tuple(replace(rule, packets=7) for rule in chain.rules))
     walls = {key: replace(wall, chains=(counted,)) for key, wall in seen.firewalls.items()}

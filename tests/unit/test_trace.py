@@ -59,7 +59,7 @@ def test_the_other_guest_is_judged_as_well() -> None:
 Fault = Callable[[Net], None]
 
 
-def _vlan_filtering(net: Net, tap: tuple[PortVlan, ...], port: tuple[PortVlan, ...]) -> None:
+def vlan_filtering(net: Net, tap: tuple[PortVlan, ...], port: tuple[PortVlan, ...]) -> None:
     net.change("br-in", bridge=BridgeFacts(vlan_filtering=True))
     net.change("vnet1", vlans=tap)
     net.change("p-in", vlans=port)
@@ -110,10 +110,10 @@ FAULTS: dict[str, tuple[Fault, tuple[str, str]]] = {
     "blocking": (lambda net: net.plug("p-in", "br-in", PortState.BLOCKING), ("p-in", "stp-blocking")),
     "learning": (lambda net: net.plug("vnet1", "br-in", PortState.LEARNING), ("vnet1", "stp-learning")),
     "bridge down takes its ports along": (_bridge_down, ("br-in", "bridge-down")),
-    "vlan of the router's port": (lambda net: _vlan_filtering(net, VLAN_1, VLAN_10), ("p-in", "vlan-mismatch")),
-    "tap in no vlan": (lambda net: _vlan_filtering(net, (), VLAN_1), ("vnet1", "vlan-none")),
+    "vlan of the router's port": (lambda net: vlan_filtering(net, VLAN_1, VLAN_10), ("p-in", "vlan-mismatch")),
+    "tap in no vlan": (lambda net: vlan_filtering(net, (), VLAN_1), ("vnet1", "vlan-none")),
     "tap without pvid": (
-        lambda net: _vlan_filtering(net, (replace(VLAN_1[0], pvid=False),), VLAN_1),
+        lambda net: vlan_filtering(net, (replace(VLAN_1[0], pvid=False),), VLAN_1),
         ("vnet1", "vlan-no-pvid"),
     ),
     "nobody holds the tap": (_unheld, ("vnet1", "tap-unheld")),

@@ -84,11 +84,12 @@ def has(net: Net, **facts: Any) -> None:
     net.network = replace(net.network, **facts)
 
 
-def nic_of(net: Place, name: str, **facts: Any) -> None:
+def nic_of(net: Place, name: str, **facts: Any) -> Place:
     one = net.domains[name]
     assert one.config is not None
     nics = tuple(replace(nic, **facts) for nic in one.config.nics)
     net.domains[name] = replace(one, config=replace(one.config, nics=nics))
+    return net
 
 
 def bonded(net: Place, *, up: bool = True, carrier: bool = True, other: bool = True) -> None:
@@ -165,6 +166,11 @@ Fault = Callable[[Place], object]
         (lambda net: net.change("br0", up=False, carrier=False), {"bridge.down": "error"}),
         (lambda net: net.change("eth0", carrier=False), {"bridge.uplink-dead": "error"}),
         (lambda net: (net.plug("eth0", None), net.address("br0")), {"bridge.no-uplink": "info"}),
+        # A container that is off beside the guests of a bridge that the host routes for.
+        (lambda net: (net.plug("eth0", None), net.veth("c0", "c1"), net.plug("c0", "br0"),
+                      net.change("c1", up=False), net.change("c0", carrier=False)), {}),
+        (lambda net: (net.plug("eth0", None), net.address("br0"), net.veth("c0", "c1"), net.plug("c0", "br0"),
+                      net.change("c1", up=False), net.change("c0", carrier=False)), {"bridge.uplink-dead": "error"}),
         # A bridge that the host itself routes for needs none.
         (lambda net: net.plug("eth0", None), {}),
         (lambda net: net.plug("vnet2", "br0", PortState.BLOCKING), {"port.not-forwarding": "error"}),
@@ -195,6 +201,8 @@ Fault = Callable[[Place], object]
         (lambda net: net.link("tap0", "tun", tap=TapFacts("tap", persistent=True), carrier=False), {}),
         # Plugs of guests.
         (lambda net: net.plug("vnet2", None), {"nic.loose": "error"}),
+        # Its bridge is none of the kernel's: Open vSwitch's, which cannot be read.
+        (lambda net: (net.plug("vnet2", None), nic_of(net, "vm2", source="ovsbr0")), {}),
         (lambda net: twin(net, "52:54:00:00:00:02", "br0"), {"nic.duplicate-mac": "error"}),
         (lambda net: twin(net, "52:54:00:00:00:02", "virbr0"), {}),
         (lambda net: twin(net, "52:54:00:00:00:07", "br0", "198.51.100.20"), {"nic.duplicate-ip": "error"}),

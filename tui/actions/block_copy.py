@@ -93,7 +93,7 @@ def _format_below(context: Context, chain: Chain) -> str:
 
 
 def _check_room(context: Context, chain: Chain, pool: Pool, size: int, *, shallow: bool, field: str) -> None:
-    free, needed = pool.available_bytes, needed_bytes(context, chain, size, shallow=shallow)
+    free, needed = pool.available_bytes, _needed_bytes(context, chain, size, shallow=shallow)
     if pool.kind not in FILE_POOLS:
         needed = size
     if free is not None and needed is not None and needed > free:
@@ -101,7 +101,7 @@ def _check_room(context: Context, chain: Chain, pool: Pool, size: int, *, shallo
         raise FieldError(field, f"{have}, and what is to be copied takes {units.byte_size(needed)}")
 
 
-def needed_bytes(context: Context, chain: Chain, size: int, *, shallow: bool) -> int | None:
+def _needed_bytes(context: Context, chain: Chain, size: int, *, shallow: bool) -> int | None:
     """Return about how many bytes the copy takes: what the images have allocated, no more than `size`; None where
     that is not known."""
     storage, found = context.snapshot.storage, 0

@@ -69,6 +69,8 @@ def _delete_old(context: Context, domain: Domain, chain: Chain) -> Step:
     volume = storage_of(context).at(chain.images[0])
     if volume is None:
         raise FieldError("old", f"{clean(chain.images[0])} is in no active pool; keep it, and delete it by hand")
+    if domain.snapshots:
+        raise FieldError("old", f"snapshots of {domain.name} may lie in {volume.name}; keep it, or delete them first")
     if found := others(context, domain, chain, (volume.raw_path,)):
         raise FieldError("old", f"{volume.name} is used by {held_words(found)}; keep it")
     later = domain.persistent_config.disks if domain.persistent_config is not None else ()
@@ -89,7 +91,8 @@ def _notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     domain = as_domain(target)
     if not domain.active:
         there = "" if values["old"] == "delete" else f"; {off_move(context, domain, values).volume.name} stays"
-        return (f"{domain.name}: the copy needs no other image{there}; there is no undo, it is moved back likewise",)
+        moved = f"{domain.name}: the copy needs no other image{there}; there is no undo, it is moved back likewise"
+        return (moved, *_snapshots_note(domain))
     chain = chosen_chain(context, domain, values)
     place, old = _place(context, domain, chain, values), clean(chain.images[0])
     notes = [*chain_notes(domain, chain, values)]
@@ -99,9 +102,11 @@ def _notes(context: Context, target: Target, values: Values) -> Sequence[str]:
     if free is not None and size > free and place.pool is not None:
         has = f"{place.pool.name} has {units.byte_size(free)} free"
         notes.append(f"{domain.name}: {has}, less than the {units.byte_size(size)} that the disk may grow to")
-    if domain.snapshots:
-        notes.append(f"{domain.name}: its snapshots stay with {old}")
-    return notes
+    return [*notes, *_snapshots_note(domain)]
+
+
+def _snapshots_note(domain: Domain) -> Sequence[str]:
+    return (f"{domain.name}: its snapshots stay with the old image",) if domain.snapshots else ()
 
 
 def _other_pool(context: Context, targets: Sequence[Target]) -> str:

@@ -8,13 +8,12 @@ from xml.etree import ElementTree as ET
 
 from tui.actions.base import Context, FieldError, Reason, Values
 from tui.actions.block_chain import Chain, fits, unfit
-from tui.actions.block_copy import needed_bytes
 from tui.actions.define import kept_path
 from tui.actions.disk_images import find_pool
+from tui.actions.image_steps import held_bytes
 from tui.actions.lifecycle import step
-from tui.actions.pool_steps import pool_word
 from tui.actions.volume_new import FILE_POOLS, none_made, path_in
-from tui.actions.volume_steps import new_name, pool_of, storage_of
+from tui.actions.volume_steps import copy_words, new_name, pool_of, storage_of
 from tui.model import units
 from tui.model.disk_xml import with_medium
 from tui.model.domain import Domain
@@ -70,14 +69,14 @@ def off_move(context: Context, domain: Domain, values: Values) -> Move:
     new_path = path_in(pool, name)
     if not new_path or (disk.format != "raw" and pool.kind not in FILE_POOLS):
         raise FieldError("pool", f"a pool of type {pool.kind} does not take {disk.format} images")
-    chain = Chain(disk, (path,))
-    _check_room(context, chain, volume, pool)
-    return Move(chain, volume, pool, name, new_path)
+    _check_room(context, volume, pool)
+    return Move(Chain(disk, (path,)), volume, pool, name, new_path)
 
 
-def _check_room(context: Context, chain: Chain, volume: Volume, pool: Pool) -> None:
-    needed = needed_bytes(context, chain, volume.capacity_bytes or 0, shallow=True)
-    if needed is not None and pool.available_bytes is not None and needed > pool.available_bytes:
+def _check_room(context: Context, volume: Volume, pool: Pool) -> None:
+    """What lies below is copied as well."""
+    needed = held_bytes(storage_of(context), volume)
+    if pool.available_bytes is not None and needed > pool.available_bytes:
         have = f"{pool.name} has {units.byte_size(pool.available_bytes)} free"
         raise FieldError("pool", f"{have}, and what is to be copied takes {units.byte_size(needed)}")
 
@@ -88,8 +87,7 @@ def off_steps(context: Context, domain: Domain, move: Move) -> Sequence[Step]:
     capacity = volume.capacity_bytes or 0
     volume_xml = new_volume_xml(move.name, capacity, 0 if pool.kind in FILE_POOLS else capacity, disk.format)
     files = [kept_path(context, f"{domain.raw_name}-{word}") for word in (disk.target, f"{disk.target}-volume")]
-    words = ["vol-create-from", pool_word(pool), files[1], volume.raw_name]
-    words += ["--inputpool", pool_word(pool_of(context, volume))]
+    words = copy_words(pool, files[1], pool_of(context, volume), volume.raw_name)
     copy = ops.CopyVolume(volume.pool, volume.raw_name, pool.key, move.name, volume_xml, files[1])
     title = f"copy {volume.name} to {clean(move.path)}"
     disk_xml = with_medium(ET.fromstring(disk.xml), move.path, block=pool.kind not in FILE_POOLS)

@@ -31,7 +31,7 @@ from tui.actions.volume_steps import (
     used_reason,
 )
 from tui.model import units
-from tui.model.holders import Holder, held_words, misread_words
+from tui.model.holders import Holder, besides, held_words, misread_words
 from tui.model.kind import Kind
 from tui.model.plan import Step
 from tui.model.storage import Volume
@@ -152,9 +152,9 @@ def _commit_reason(context: Context, target: Target) -> Reason:
 
 def _others_of_base(context: Context, volume: Volume) -> list[Holder]:
     """Who has the image below other than through this one."""
-    own = {(holder.name, holder.target) for holder in holders_of(context.snapshot, volume.raw_path)}
+    own = holders_of(context.snapshot, volume.raw_path)
     found = holders_of(context.snapshot, volume.raw_backing_path)
-    return [h for h in found if (h.name, h.target) not in own and h.raw_path != volume.raw_path]
+    return besides(found, own, lambda path: path == volume.raw_path)
 
 
 def _commit(context: Context, target: Target, values: Values) -> Sequence[Step]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from tui.actions.base import Action, Context, Field, FieldError, FieldKind, Reason, Target, Values, flag, is_on
 from tui.actions.define import kept_path
 from tui.actions.image_steps import held_bytes, image_reason, refresh_step
-from tui.actions.pool_steps import plain_name, pool_word
 from tui.actions.volume_new import FILE_POOLS, FIXED_POOLS, delete_again
 from tui.actions.volume_steps import (
     READS,
     as_volume,
+    copy_words,
     holders_of,
     new_name,
     pool_of,
@@ -68,8 +68,7 @@ def _steps(context: Context, target: Target, values: Values) -> Sequence[Step]:
     capacity = volume.capacity_bytes or 0
     allocation = 0 if wish.pool.kind in FILE_POOLS else capacity
     xml, file = new_volume_xml(wish.name, capacity, allocation, wish.form), kept_path(context, wish.name)
-    name = [volume.raw_name] if plain_name(volume.raw_name) else ["--vol", volume.raw_name]
-    words = ["vol-create-from", pool_word(wish.pool), file, *name, "--inputpool", pool_word(pool_of(context, volume))]
+    words = copy_words(wish.pool, file, pool_of(context, volume), volume.raw_name)
     request = ops.ConvertVolume(
         volume.pool, volume.raw_name, volume.format, wish.pool.key, wish.name, xml, file
     )  # fmt: skip

@@ -51,6 +51,7 @@ def held_bytes(storage: Storage, volume: Volume) -> int:
 
 def refresh_step(context: Context, pool: Pool, volume: Volume) -> Step:
     """Have libvirt read a pool anew after qemu-img changed what it had read of headers. It belongs to the volume's own
-    steps: after one that failed it is not begun."""
+    steps: after one that failed it is not begun, but it is when the user cancelled just as that was done, so that
+    nobody goes by the old chain."""
     command = virsh(context.uri, "pool-refresh", pool_word(pool))
-    return Step(f"refresh {pool.name}", command, RefreshPool(pool.key), volume.key)
+    return Step(f"refresh {pool.name}", command, RefreshPool(pool.key), volume.key, finishes=True)

@@ -62,9 +62,10 @@ def _refuse_elsewhere(side: Side, address: str, names: Sequence[str]) -> None:
 
 def _replace(context: Context, network: Network, side: Side, old: DnsHost | None, xml: str) -> list[Step]:
     """Put `xml` in the place of what its address had; libvirt takes one element for an address, and does not change
-    it."""
+    it. Cancelled in between, the address would be left without the names that it keeps."""
     found = [] if old is None else [_step(context, network, side, "delete", old.xml)]
-    return [*found, *([_step(context, network, side, "add-last", xml)] if xml else [])]
+    new = [_step(context, network, side, "add-last", xml)] if xml else []
+    return [*found, *(replace(step, finishes=old is not None) for step in new)]
 
 
 def _step(context: Context, network: Network, side: Side, command: str, xml: str) -> Step:

@@ -56,10 +56,13 @@ def replug_steps(context: Context, network: Network, ones: Sequence[Plugged]) ->
     file = kept_path(context, name)
     away = Named(name, name, name)
     made = NewNetwork(name, "", "isolated").xml()
-    found = [
-        steps.network_step(context, _at(network, away), f"create {name}, a network without anything",
-                           ("net-create", file, "--validate"), CreateNetwork(file, made))
-    ]  # fmt: skip
+    found = []
+    # One that broke off before left it there.
+    if not any(other.active and other.raw_name == name for other in steps.all_networks(context)):
+        found = [
+            steps.network_step(context, _at(network, away), f"create {name}, a network without anything",
+                               ("net-create", file, "--validate"), CreateNetwork(file, made))
+        ]  # fmt: skip
     for one in ones:
         found += _there_and_back(context, network, one, name)
     gone = DestroyNetwork(name, unused=True)
@@ -80,10 +83,11 @@ def _there_and_back(context: Context, network: Network, one: Plugged, away: str)
     titles = (f"move {nic.target} of {name} out of {network.name}", f"and plug it into {network.name} again")
     made = []
     for title, plug, was in zip(titles, (out, home), ("", out), strict=True):
+        # Cancelled in between, the guest would stay where nobody is.
         file = kept_path(context, f"{one.domain.raw_name}-{nic.mac.replace(':', '')}")
         words = ("update-device", domain_word(one.domain), file, "--live")
         request = ReplugNic(one.domain.key, nic.mac.lower(), plug, was, file)
-        made.append(Step(title, virsh(context.uri, *words), request, network.key))
+        made.append(Step(title, virsh(context.uri, *words), request, network.key, finishes=was != ""))
     return made
 
 

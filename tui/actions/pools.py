@@ -19,8 +19,6 @@ _BUILDS = frozenset({"dir", "fs", "netfs", "logical", "disk", "vstorage", "zfs"}
 """Types with a buildPool in src/storage/storage_backend_*.c; those with a deletePool are all of them but disk."""
 _FORMATS = frozenset({"fs", "logical", "disk"})
 """Types whose build takes VIR_STORAGE_POOL_BUILD_NO_OVERWRITE and _OVERWRITE, for they write to a device."""
-_DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
-"""Types whose delete is an rmdir (virStorageBackendDeleteLocal)."""
 _READS = ("storage", "processes")
 
 
@@ -129,7 +127,7 @@ def _delete(context: Context, target: Target, _values: Values) -> Sequence[Step]
     if names := (*users.running, *users.other):
         raise FieldError(_DELETE, f"{pool.name} is used by {listed(names)}")
     it = named(pool)
-    folder = pool.kind in _DIRECTORIES
+    folder = pool.kind in ops.DIRECTORIES
     loses = f"the directory {pool.path}" if folder else f"{pool.source or pool.path} with all its volumes"
     undo = (steps.build_step(context, it),) if folder else ()
     title, words = f"delete the storage of {it.name}", ("pool-delete", it.word)
@@ -140,7 +138,7 @@ def _delete_notes(_context: Context, target: Target, _values: Values) -> Sequenc
     pool = as_pool(target)
     left = [f"{pool.name}: stays defined; undefine it to be rid of it"]
     empty = f"{pool.name}: libvirt removes the directory only when it is empty"
-    return [empty, *left] if pool.kind in _DIRECTORIES else left
+    return [empty, *left] if pool.kind in ops.DIRECTORIES else left
 
 
 def _undefine_reason(context: Context, target: Target) -> Reason:

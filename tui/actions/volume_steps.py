@@ -48,8 +48,16 @@ def pool_of(context: Context, volume: Volume) -> Pool:
 
 def volume_words(verb: str, pool: Pool, raw_name: str, *words: str) -> list[str]:
     """Return virsh's words for a volume of a pool: of a name that it would read as an option by --vol."""
-    name = [raw_name] if plain_name(raw_name) else ["--vol", raw_name]
-    return [verb, *name, *words, "--pool", pool_word(pool)]
+    return [verb, *_name_words(raw_name), *words, "--pool", pool_word(pool)]
+
+
+def copy_words(to: Pool, file: str, pool: Pool, raw_name: str) -> list[str]:
+    """Return virsh's words for a new volume of the pool `to`, whose XML is in `file`, that is a copy of another."""
+    return ["vol-create-from", pool_word(to), file, *_name_words(raw_name), "--inputpool", pool_word(pool)]
+
+
+def _name_words(raw_name: str) -> list[str]:
+    return [raw_name] if plain_name(raw_name) else ["--vol", raw_name]
 
 
 def volume_step(

@@ -72,7 +72,9 @@ def _bridge(scene: Scene) -> Iterable[Finding]:
                 run("set it up", *inside(scene, bridge, "ip", "link", "set", bridge.raw_name, "up")),
             )
             continue
-        out = [port for port in ports if _leads_on(scene, port)]
+        routed = bool(scene.wiring.addresses(bridge))
+        # A pair may be a container's beside the guests: what is behind it is no uplink where the host itself is one.
+        out = [port for port in ports if _leads_on(scene, port) and not (routed and port.kind in ("veth", "netkit"))]
         dead = [port for port in out if not (port.up and port.carrier)]
         if out and len(dead) == len(out):
             why = "is set down" if not dead[0].up else "has no carrier"
@@ -82,7 +84,7 @@ def _bridge(scene: Scene) -> Iterable[Finding]:
             up = inside(scene, dead[0], "ip", "link", "set", dead[0].raw_name, "up")
             remedy = run("set it up", *up) if not dead[0].up else run("plug the cable, or set the other end up")
             yield _NO_UPLINK.of(subject_of(scene, bridge), f"{words}; {_names(nics)} behind it", remedy)
-        elif not out and not scene.wiring.addresses(bridge):
+        elif not out and not routed:
             yield _ALONE.of(
                 subject_of(scene, bridge),
                 f"has no uplink and no address; {_names(nics)} plugged in",

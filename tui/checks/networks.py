@@ -163,8 +163,9 @@ def _leases(scene: Scene) -> Iterable[Finding]:
             continue
         for address in network.config.addresses:
             for pool in address.ranges if not address.ipv6 else ():
-                size, taken = _size(pool), _taken(scene, network, pool)
-                if size and taken is not None and taken >= size * _NEARLY and size - taken < 2:
+                size = _size(pool)
+                taken = _taken(scene, network, pool) if size else None
+                if taken is not None and taken >= size * _NEARLY and size - taken < 2:
                     words = f"{taken} of the {size} addresses {pool.first} to {pool.last} are leased"
                     remedy = run("widen its range, or shorten its leases", "virsh", "net-edit", network.raw_name)
                     yield _LEASES.of(

@@ -40,8 +40,13 @@ def _pins(config: DomainConfig) -> dict[str, frozenset[int]]:
     """The CPUs of each vCPU that has some of its own, and of the emulator, by the thread's name."""
     pins = {name: cpus for name, text in config.vcpu_pins if (cpus := _cpus_of(text))}
     return {
-        name: cpus for name, cpus in pins.items() if not name.startswith("vcpu ") or int(name[5:]) < config.vcpus_max
+        name: cpus for name, cpus in pins.items() if not name.startswith("vcpu ") or _number(name) < config.vcpus_max
     }
+
+
+def _number(name: str) -> int:
+    """The vCPU of a thread's name; one past all where it is none."""
+    return int(name[5:]) if name[5:].isdecimal() else 1 << 16
 
 
 def _running(scene: Scene) -> Iterable[tuple[Domain, DomainConfig, dict[str, frozenset[int]]]]:
@@ -98,7 +103,7 @@ def _apart(
 
 def _is_plugged(config: DomainConfig, name: str) -> bool:
     slots = {slot.number: slot.enabled for slot in config.tuning.vcpu_slots}
-    number = int(name[5:])
+    number = _number(name)
     return slots.get(number, number < config.vcpus)
 
 

@@ -37,26 +37,21 @@ def _guest(nic: GuestNic) -> Subject:
 
 
 def _loose(scene: Scene) -> Iterable[Finding]:
-    """Of NICs that name a bridge; of those that name a network the network says it."""
+    """Of NICs that name a bridge of the kernel's; of those that name a network the network says it."""
+    bridges = [link for link in scene.wiring.links.values() if link.kind == "bridge"]
     for nic in scene.guests.nics:
         if nic.kind != "bridge" or nic.tap is None or not nic.expected or not nic.running:
             continue
         tap = scene.wiring.links[nic.tap]
-        if scene.wiring.master(nic.tap) is None and tap.master is None and not _in_ovs(scene, nic):
-            raw = next((link.raw_name for link in scene.wiring.links.values() if link.name == nic.expected), "")
-            plug = inside(scene, tap, "ip", "link", "set", tap.raw_name, "master", raw) if raw else ()
+        bridge = next((b for b in bridges if (b.name, b.netns) == (nic.expected, tap.netns)), None)
+        if bridge is not None and scene.wiring.master(nic.tap) is None and tap.master is None:
+            plug = inside(scene, tap, "ip", "link", "set", tap.raw_name, "master", bridge.raw_name)
             yield _LOOSE.of(
                 _guest(nic),
                 f"net{nic.index} ({tap.name}) is plugged into nothing; {nic.expected} is meant",
                 run("plug it in", *plug),
                 part=f"net{nic.index}",
             )
-
-
-def _in_ovs(scene: Scene, nic: GuestNic) -> bool:
-    """Whether its bridge is Open vSwitch's, which no link tells of."""
-    config = nic.domain.config if nic.domain is not None else None
-    return config is not None and nic.index < len(config.nics) and config.nics[nic.index].virtualport != ""
 
 
 def _macs(scene: Scene) -> Iterable[Finding]:

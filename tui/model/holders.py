@@ -98,6 +98,13 @@ def others_of(
     return tuple(sorted(others, key=lambda holder: not holder.running))
 
 
+def besides(found: Iterable[Holder], own: Iterable[Holder], is_own: Callable[[str], bool]) -> list[Holder]:
+    """Return who of `found` holds an image other than through the one above it, whose holders are `own` and of whose
+    path `is_own` says yes. Only disks are told by their names; two volumes may be called the same."""
+    disks = {(holder.name, holder.target) for holder in own if holder.target}
+    return [h for h in found if ((h.name, h.target) not in disks if h.target else not is_own(h.raw_path))]
+
+
 def without_disk(sides: Sides, own: tuple[str, str] | None, key: str) -> Sides:
     """Return the configurations of the domain `key` without the disk `own` (UUID of its domain, target)."""
     if own is None or own[0] != key:

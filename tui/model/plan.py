@@ -37,6 +37,9 @@ class Step:
     """Run only when the step before it, for the same target, failed (`a || b` in a shell)."""
     typed: bool = False
     """Whether what it loses wants more than a yes: the target's name, typed."""
+    finishes: bool = False
+    """Begun also when the user cancelled once the step before it, for the same target, is done: what that did must not
+    stay so."""
 
     def command_line(self) -> str:
         """Return the equivalent command quoted for a POSIX shell, safe to show."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+_AT_WORK = frozenset({"running", "sleeping", "idle", "disk-sleep"})
+
 
 class ThreadRole(StrEnum):
     """What a QEMU thread does, told by its name or by QMP."""
@@ -104,3 +106,8 @@ class QemuProcess:
     """Raw paths of files that it has open and that are deleted; read every 30 s."""
     allowed: tuple[int, ...] | None = None
     """The online CPUs that its cpuset leaves it; None: there is no cpuset, or it cannot be read."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether nothing holds it up: that its main thread sleeps just now says nothing, and changes all the time."""
+        return self.state in _AT_WORK

@@ -57,29 +57,29 @@ class Job:
         """Return the typed error of this job."""
         return OpError(self.what, self.name, text, code, advice)
 
-    def disk(self) -> Disk:
-        """Return the disk as it runs; raises OpError when it does not, libvirtError."""
+    def disk(self, advice: str = "") -> Disk:
+        """Return the disk as it runs; raises OpError, with that advice, when it does not, libvirtError."""
         if not self.handle.isActive():
-            raise self.error("it does not run")
-        return self._find(self.handle.XMLDesc(0))
+            raise self.error("it does not run", advice)
+        return self._find(self.handle.XMLDesc(0), advice)
 
     def disk_at_next_boot(self) -> Disk | None:
         """Return the disk of the persistent configuration; None where there is no such. Raises libvirtError."""
         if not self.handle.isPersistent():
             return None
         with suppress(OpError):
-            return self._find(self.handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            return self._find(self.handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), "")
         return None
 
-    def _find(self, xml: str) -> Disk:
+    def _find(self, xml: str, advice: str) -> Disk:
         found = next((disk for disk in parse_domain_xml(xml).disks if disk.target == self.target), None)
         if found is None:
-            raise self.error(f"it has no disk {self.target}")
+            raise self.error(f"it has no disk {self.target}", advice)
         return found
 
     def expect(self, source: str) -> Disk:
         """Return the disk as it runs, which must be the image that the plan was made for; raises OpError."""
-        disk = self.disk()
+        disk = self.disk(UNCHANGED)
         if disk.raw_source != source:
             raise self.error(f"its {self.target} is {disk.source} by now")
         return disk

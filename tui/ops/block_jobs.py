@@ -151,7 +151,8 @@ def _pull(request: PullDisk, context: OpContext) -> Outcome:
 
 
 def _copy(request: CopyDisk, context: OpContext) -> Outcome:
-    with long_domain(context, request.key, what := f"copy {request.target} of") as handle:
+    left = f"{clean(request.path)} is left, an image that nothing was copied to." if request.volume else ""
+    with long_domain(context, request.key, what := f"copy {request.target} of", left=left) as handle:
         job = Job(context, handle, request.target, what, f"{clean(request.path)} is left, a part of the copy.")
         try:
             _begin_copy(job, request)

@@ -10,11 +10,13 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from tui.model.disk_source import location_of
-from tui.model.disk_xml import find_disk
+from tui.model.domain_xml import parse_domain_xml
 from tui.model.plan import Request
 from tui.model.text import clean
 from tui.ops.base import OpContext, OpError, Outcome
+from tui.ops.block_follow import image_path
 from tui.ops.errors import doing, long_domain, op_error
+from tui.ops.image_convert import held_bytes
 from tui.ops.kept import keep
 from tui.ops.volume_growth import delete_if_cancelled, watched_growth
 from tui.ops.volume_guard import refuse, removed, running_writer, volume_of
@@ -56,16 +58,19 @@ def _copy(request: CopyVolume, context: OpContext) -> Outcome:
         refuse(volume, what, running_writer)
         keep(request.file, request.xml)
         with doing(what, request.name):
-            before, total = _written_s(volume), volume.info()[2]
+            before, total = _written_s(volume), held_bytes(volume)
             pool = volume.connect().storagePoolLookupByUUIDString(request.to_pool)
         with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
             made = pool.createXMLFrom(request.xml, volume, 0)
         delete_if_cancelled(context, made, what)
-        with doing(what, request.name):
-            if _written_s(volume) != before:
-                made.delete(0)
-                raise OpError(what, clean(request.name), "it was written to meanwhile", advice="The copy is deleted.")
         del made, pool
+        try:
+            why = "it was written to meanwhile" if _written_s(volume) != before else ""
+        except libvirt.libvirtError as error:
+            why = clean(str(error))
+        if why:
+            left = removed(volume.connect(), request.to_pool, request.new_name, what)
+            raise OpError(what, clean(request.name), why, advice=f"{left}.")
     return Outcome(f"copied to {clean(request.new_name)}")
 
 
@@ -78,7 +83,8 @@ def _written_s(volume: Any) -> float | None:
 
 def _change(request: ChangeSource, context: OpContext) -> Outcome:
     what = f"change {request.target} of"
-    with long_domain(context, request.key, what) as handle:
+    made = clean(location_of(ET.fromstring(request.xml).find("source")))
+    with long_domain(context, request.key, what, left=f"{made} is left, a copy that nobody uses.") as handle:
         try:
             new = _checked(request, handle, what)
             keep(request.file, request.xml)
@@ -93,15 +99,29 @@ def _change(request: ChangeSource, context: OpContext) -> Outcome:
 
 def _checked(request: ChangeSource, handle: Any, what: str) -> str:
     """Where the new image is; raises OpError when the disk is not what it was when the plan was made."""
+    name, connection = clean(handle.name()), handle.connect()
     if handle.isActive():
-        raise OpError(what, handle.name(), "it runs by now")
-    disk = find_disk(ET.fromstring(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), request.target)
-    if disk is None or location_of(disk.find("source")) != request.source:
-        raise OpError(what, handle.name(), f"its {request.target} is another disk by now")
+        raise OpError(what, name, "it runs by now")
+    if _is_saved(handle):
+        raise OpError(what, name, "it was saved since, and its saved state goes on with the old image")
+    disks = parse_domain_xml(handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).disks
+    disk = next((disk for disk in disks if disk.target == request.target), None)
+    if disk is None or disk.raw_source != request.source:
+        raise OpError(what, name, f"its {request.target} is another disk by now")
     new = location_of(ET.fromstring(request.xml).find("source"))
-    if _is_newer(handle.connect(), request.source, new):
-        raise OpError(what, handle.name(), f"{clean(request.source)} was written to since it was copied")
+    if _is_newer(connection, image_path(connection, disk), new):
+        raise OpError(what, name, f"{disk.source} was written to since it was copied")
     return new
+
+
+def _is_saved(handle: Any) -> bool:
+    """Whether its next start goes on with a saved state; not so where the driver has no such thing."""
+    try:
+        return bool(handle.hasManagedSaveImage(0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return False
 
 
 def _is_newer(connection: Any, old: str, new: str) -> bool:

@@ -11,7 +11,7 @@ import libvirt
 
 from tui.model.plan import Request
 from tui.model.text import clean
-from tui.ops.base import OpContext, Outcome
+from tui.ops.base import OpContext, OpError, Outcome
 from tui.ops.block_follow import Job
 from tui.ops.errors import long_domain
 
@@ -49,9 +49,17 @@ def _snapshot(request: SnapshotDisks, context: OpContext) -> Outcome:
             job.expect(source)
         flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
         handle.snapshotCreateXML(snapshot_xml(request), flags | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
-        said = [f"{job.target} is {clean(job.disk().source)} now{job.next_boot_words(new)}"
-                for job, (_target, _source, new) in zip(jobs, request.disks, strict=True)]  # fmt: skip
+        said = [_now(job, new) for job, (_target, _source, new) in zip(jobs, request.disks, strict=True)]
     return Outcome("; ".join(said))
+
+
+def _now(job: Job, new: str) -> str:
+    """What a disk is now. Of a domain that stopped since it cannot be asked, but the snapshot is made all the same, and
+    its undo must be kept."""
+    try:
+        return f"{job.target} is {job.disk().source} now{job.next_boot_words(new)}"
+    except (OpError, libvirt.libvirtError):
+        return f"{job.target} lies on a new image, {clean(new)}; it could not be looked at after that"
 
 
 OPS: dict[type[Request], Callable[[Any, OpContext], Outcome]] = {SnapshotDisks: _snapshot}

@@ -58,12 +58,24 @@ def control_domain(context: OpContext, key: str, what: str) -> Any:
 
 
 @contextmanager
-def long_domain(context: OpContext, key: str, what: str, limit_s: float = math.inf) -> Iterator[Any]:
-    """Give the virDomain of a UUID on a connection of its own, for a call that takes long by its nature, `limit_s` at
-    most; every libvirtError inside becomes an OpError that says what was being done."""
-    connection = context.long(limit_s)
+def _leaving(left: str) -> Iterator[None]:
     try:
-        handle = domain(connection, key, what)
+        yield
+    except OpError as error:
+        error.advice = f"{error.advice} {left}".strip()
+        raise
+
+
+@contextmanager
+def long_domain(context: OpContext, key: str, what: str, limit_s: float = math.inf, left: str = "") -> Iterator[Any]:
+    """Give the virDomain of a UUID on a connection of its own, for a call that takes long by its nature, `limit_s` at
+    most; every libvirtError inside becomes an OpError that says what was being done. `left` is added to the advice
+    where the domain cannot be had at all: what earlier steps made for this one."""
+    with _leaving(left):
+        connection = context.long(limit_s)
+    try:
+        with _leaving(left):
+            handle = domain(connection, key, what)
         try:
             with doing(what, handle.name()):
                 yield handle

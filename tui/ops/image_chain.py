@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from tui.model.holders import Holder, held_words
+from tui.model.holders import Holder, besides, held_words
 from tui.model.image_header import backing_of, read_header
 from tui.model.image_info import ImageInfo
 from tui.model.plan import Request
@@ -211,13 +211,8 @@ def _check_base(connection: Any, request: CommitImage, top: _Top, what: str) -> 
     if not top.info.backing_form:
         text = f"its header does not say as what {base} is read, and QEMU would guess"
         raise OpError(what, top.name, text, advice=f"{UNCHANGED} An unsafe rebase to the same image says it.")
-    own = {(holder.name, holder.target) for holder in top.found}
-    others = [
-        holder
-        for holder in held_at(connection, request.base, what, request.name)
-        if (holder.name, holder.target) not in own and not same_image(holder.raw_path, top.path)
-    ]
-    if others:
+    found = held_at(connection, request.base, what, request.name)
+    if others := besides(found, top.found, lambda path: same_image(path, top.path)):
         text = f"{base} is used by {held_words(others)} too, which would see what {top.name} holds"
         raise OpError(what, top.name, text, advice=UNCHANGED)
     if names := _snapshots_of(connection, request.base, what):

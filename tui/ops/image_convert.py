@@ -66,7 +66,7 @@ def _convert(request: ConvertVolume, context: OpContext) -> Outcome:
     with volume_of(context, request.pool, request.name, what) as volume:
         _source(volume, request, what)
         with doing(what, request.name):
-            total = _held_bytes(volume)
+            total = held_bytes(volume)
             pool = volume.connect().storagePoolLookupByUUIDString(request.target)
         keep(request.file, request.xml)
         with watched_growth(context, pool, request.new_name, total, what), doing(what, request.name):
@@ -76,8 +76,9 @@ def _convert(request: ConvertVolume, context: OpContext) -> Outcome:
     return Outcome(f"converted to {clean(request.new_name)}")
 
 
-def _held_bytes(volume: Any) -> int:
-    """What a volume and the volumes below it take, which is about what a copy takes; its capacity at most."""
+def held_bytes(volume: Any) -> int:
+    """Return what a volume and the volumes below it take, about what a whole copy takes; its capacity at most. Raises
+    libvirtError."""
     _kind, capacity, held = volume.info()
     connection, current = volume.connect(), volume
     # It is for the bar alone: what cannot be looked at is copied, or fails, all the same.

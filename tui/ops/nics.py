@@ -18,6 +18,7 @@ from tui.ops.kept import keep
 
 DETACH_PATIENCE_S = 10.0
 _NOTHING = "Nothing was changed."
+_AWAY = "Its NIC is in an empty network now: plug it in elsewhere by hand (domain.nic-plug)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,12 @@ def _replug(request: ReplugNic, context: OpContext) -> Outcome:
         if not handle.isActive():
             return Outcome("it is off by now")
     del handle
-    return _plug(request.there, context)
+    try:
+        return _plug(request.there, context)
+    except OpError as error:
+        if request.was and error.advice != _NOTHING:
+            error.advice = f"{error.advice} {_AWAY}".strip()
+        raise
 
 
 def _link(request: SetNicLink, context: OpContext) -> Outcome:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def open_part(path: str) -> int:
@@ -13,11 +16,18 @@ def open_part(path: str) -> int:
 
 def put_part(path: str, *, overwrite: bool = False) -> None:
     """Give the whole file its name; link() alone refuses one that was taken meanwhile. Raises OSError."""
-    if overwrite:
-        os.replace(f"{path}.part", path)
-        return
-    os.link(f"{path}.part", path)
-    remove_part(path)
+    if not overwrite:
+        try:
+            os.link(f"{path}.part", path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # exFAT, VFAT and some servers have no links: there the name is taken first, by an empty file.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        else:
+            remove_part(path)
+            return
+    os.replace(f"{path}.part", path)
 
 
 def remove_part(path: str) -> None:

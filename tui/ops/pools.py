@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import libvirt
 
@@ -26,11 +27,15 @@ BUILD_FLAGS = {
 }
 """What a build does to what is on the source already."""
 
+DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
+"""Types whose delete is an rmdir (virStorageBackendDeleteLocal)."""
+
 _GONE = "It is gone: somebody else removed it."
 _PATH = "Look at its path on the host: it is not there, is no directory, or may not be read."
 _BUILD = "The host forbids it, or something else is at that path."
 _STOPPED = "libvirt stops a pool that it cannot read: it is inactive now; mend its path, then start it."
 _NOT_EMPTY = "Nothing was deleted: libvirt removes only what is empty."
+_PARTLY = "A part of it may be deleted: look at its source on the host."
 _SYSTEM, _INTERNAL = libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR
 
 
@@ -75,7 +80,8 @@ class BuildPool(Request):
 
 @dataclass(frozen=True, slots=True)
 class DeletePool(Request):
-    """Delete the storage behind an inactive pool (virStoragePoolDelete)."""
+    """Delete the storage behind an inactive pool (virStoragePoolDelete); refused when a running domain has an image by
+    its name or below its path."""
 
     key: str
 
@@ -167,19 +173,19 @@ def _start(request: StartPool, context: OpContext) -> Outcome:
 def _destroy(request: DestroyPool, context: OpContext) -> Outcome:
     with _pool(context, request.key, "stop") as handle:
         if request.unused:
-            _check_unused(handle)
+            _check_unused(handle, "stop")
         with _doing("stop", handle.name()):
             handle.destroy()
     return Outcome("stopped")
 
 
-def _check_unused(handle: Any) -> None:
+def _check_unused(handle: Any, what: str) -> None:
     """Raise OpError when a running domain uses a volume of the pool."""
     with _doing("look at who uses", handle.name()):
         users = running_users(handle)
     if users:
         text = f"running domains use its volumes: {', '.join(clean(name) for name in users)}"
-        raise OpError("stop", clean(handle.name()), text, advice="Nothing was changed.")
+        raise OpError(what, clean(handle.name()), text, advice="Nothing was changed.")
 
 
 def _refresh(request: RefreshPool, context: OpContext) -> Outcome:
@@ -220,8 +226,12 @@ def _build(request: BuildPool, context: OpContext) -> Outcome:
 
 
 def _delete(request: DeletePool, context: OpContext) -> Outcome:
-    with _pool(context, request.key, "delete") as handle, _doing("delete", handle.name(), _NOT_EMPTY):
-        handle.delete(0)
+    with _pool(context, request.key, "delete") as handle:
+        _check_unused(handle, "delete")
+        with _doing("delete", handle.name()):
+            kind = ET.fromstring(handle.XMLDesc(0)).get("type")
+        with _doing("delete", handle.name(), _NOT_EMPTY if kind in DIRECTORIES else _PARTLY):
+            handle.delete(0)
     return Outcome("deleted")
 
 

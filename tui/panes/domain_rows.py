@@ -139,16 +139,13 @@ _GLYPHS = {
 }
 # Reasons that say no more than the state itself.
 _PLAIN = frozenset({"booted", "unpaused", "user", "shutdown", "destroyed", "restored"})
-_PROCESS_USUAL = frozenset({"running", "sleeping", "idle", "disk-sleep"})
 _TROUBLE = frozenset({"I/O error", "watchdog", "crashed", "failed", "panicked", "post-copy failed", "API error"})
 
 
 def state_cell(row: DomainRow) -> Cell:
     """Return state and reason, with a glyph that tells without colour; a stuck monitor outweighs both."""
     if row.process is not None:
-        # Whether its main thread sleeps just now says nothing, and changes all the time.
-        usual = row.process.state in _PROCESS_USUAL
-        return Cell("◇ unmanaged", "accent") if usual else Cell(f"◇ {row.process.state} (unmanaged)", "bad")
+        return Cell("◇ unmanaged", "accent") if row.process.runs else Cell(f"◇ {row.process.state} (unmanaged)", "bad")
     domain = row.domain
     if domain is None:
         return Cell("?", "unknown")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.link import Link, NetnsKind, PortState
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:
-    from tui.model.link import Netns
+    from tui.model.link import Link, Netns
     from tui.panes.interface_rows import LinkRow
     from tui.widgets.grid_filter import Fact
 
+# By the words of PortState and NetnsKind, whose classes come after the first picture.
 _PORTS = {
-    PortState.DISABLED: ("○", "dim"),
-    PortState.LISTENING: ("◐", "warn"),
-    PortState.LEARNING: ("◐", "warn"),
-    PortState.FORWARDING: ("●", "good"),
-    PortState.BLOCKING: ("◐", "warn"),
+    "disabled": ("○", "dim"),
+    "listening": ("◐", "warn"),
+    "learning": ("◐", "warn"),
+    "forwarding": ("●", "good"),
+    "blocking": ("◐", "warn"),
 }
-_NETNS = {NetnsKind.NAMED: "netns", NetnsKind.CONTAINER: "container", NetnsKind.PROCESS: "process"}
+_NETNS = {"named": "netns", "container": "container", "process": "process"}
 
 
 def title_of(netns: Netns) -> str:

@@ -12,6 +12,7 @@ from tui.widgets.sparkline import sparkline
 if TYPE_CHECKING:
     from tui.model.link import Link, LinkAddress, Links, LinkUsage, Netns
     from tui.model.link_users import LinkUser
+    from tui.model.snapshot import HostSnapshot
     from tui.panes.spec import View
 
 SPARK_WIDTH = 8
@@ -54,7 +55,10 @@ class LinkRows:
     """Makes the rows of a view; a row whose parts did not change is not made again."""
 
     def __init__(self) -> None:
-        self._parts: tuple[object, ...] = ()
+        self._links: Links | None = None
+        self._users: Mapping[str, LinkUser] = {}
+        self._used_by: tuple[object, ...] = ()
+        """What the users were made of."""
         self._usage: object = None
         self._rows: dict[str, LinkRow] = {}
         self._ordered: list[LinkRow] = []
@@ -62,11 +66,11 @@ class LinkRows:
     def __call__(self, view: View) -> Sequence[LinkRow]:
         """Return the namespaces, our own first, each followed by its links as a tree."""
         seen = view.snapshot
-        parts = (seen.links, seen.domains, seen.processes, seen.networks)
-        same = len(parts) == len(self._parts) and all(a is b for a, b in zip(parts, self._parts, strict=True))
+        users = self._known_users(seen)
+        same = seen.links is self._links and users is self._users
         if not same:
-            self._parts = parts
-            self._arrange(view)
+            self._links, self._users = seen.links, users
+            self._arrange()
         if same and seen.link_usage is self._usage:
             return self._ordered
         self._usage = seen.link_usage
@@ -74,16 +78,25 @@ class LinkRows:
         self._rows = {row.key: row for row in self._ordered}
         return self._ordered
 
-    def _arrange(self, view: View) -> None:
+    def _known_users(self, seen: HostSnapshot) -> Mapping[str, LinkUser]:
+        """Who uses the links; the mapping of before when it is equal: processes are other objects with every look."""
+        if seen.links is None:
+            return self._users
+        parts = (seen.links, seen.domains, seen.processes, seen.networks)
+        if len(self._used_by) == len(parts) and all(a is b for a, b in zip(parts, self._used_by, strict=True)):
+            return self._users
         # Imported with the first links, which is after the first picture.
         from tui.model.link_users import users_of
 
-        seen = view.snapshot
-        if seen.links is None:
+        self._used_by = parts
+        users = users_of(seen.links, seen.domains, seen.processes, seen.networks)
+        return self._users if users == self._users else users
+
+    def _arrange(self) -> None:
+        if self._links is None:
             self._ordered = []
             return
-        users = users_of(seen.links, seen.domains, seen.processes, seen.networks)
-        made = sorted(_rows(seen.links, users), key=lambda row: row.order)
+        made = sorted(_rows(self._links, self._users), key=lambda row: row.order)
         self._ordered = [self._kept(row) for row in made]
 
     def _kept(self, new: LinkRow) -> LinkRow:

@@ -89,8 +89,10 @@ class Draftsman:
         try:
             while (order := self._next()) is not None:
                 self._done(draft(*order))
-        finally:
+        except BaseException:
+            # Only then: with the last order done another thread may be at work already.
             self._running = False
+            raise
 
     def _next(self) -> tuple[HostSnapshot, Look, Draft | None] | None:
         with self._lock:

@@ -23,7 +23,8 @@ class Board:
     """The current HostSnapshot of one host; every change of a part publishes the next one."""
 
     def __init__(self, uri: str, *, read_only: bool, publish: Callable[[HostSnapshot], None]) -> None:
-        self._lock = threading.Lock()
+        # Entered again by an update from within: what is noted is published in the order in which it was noted.
+        self._lock = threading.RLock()
         self._publish = publish
         self._problems: dict[str, str] = {}
         self._limits: dict[str, str] = {}
@@ -78,17 +79,15 @@ class Board:
         with self._lock:
             before = self._problems.get(source, "")
             self._problems[source] = problem
-            problems = tuple(text for text in self._problems.values() if text)
-        if before != problem:
-            _log.warning("%s: %s", source, problem or "can be read again")
-            self.update(problems=problems)
+            if before != problem:
+                _log.warning("%s: %s", source, problem or "can be read again")
+                self.update(problems=tuple(text for text in self._problems.values() if text))
 
     def note_limit(self, source: str, limit: str) -> None:
         """Say what a source cannot see on this host and why."""
         with self._lock:
             self._limits[source] = limit
-            limits = tuple(self._limits.values())
-        self.update(limits=limits)
+            self.update(limits=tuple(self._limits.values()))
 
     def wait(self, ready: Callable[[HostSnapshot], bool], timeout_s: float) -> bool:
         """Block the caller until `ready` holds for the newest snapshot; False when `timeout_s` passed before."""

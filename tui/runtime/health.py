@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,8 @@ class ImageFileReader:
         self._board = board
         self._local = local
         self._uri = uri
+        self._root: tuple[int, str | None] | None = None
+        """Where the daemon's files are, and of which connection."""
         self._wake = threading.Event()
         self._stopped = False
 
@@ -104,21 +107,30 @@ class ImageFileReader:
 
     def _look(self, seen: HostSnapshot) -> None:
         from tui.model.used_by import chain
-        from tui.sources.image_files import daemon_root, image_state
+        from tui.sources.image_files import image_state
 
-        root = daemon_root(self._uri)
-        storage = seen.storage
-        below = {} if storage is None else {v.raw_path: v.raw_backing_path for v in storage.volumes.values()}
+        off = [d.config for d in seen.domains.values() if not d.active and d.config is not None and d.config.disks]
+        root = self._root_of_daemon(seen) if off else None
+        below = {} if seen.storage is None else {v.raw_path: v.raw_backing_path for v in seen.storage.volumes.values()}
         found: dict[str, ImageState] = {}
-        looked = 0
-        for domain in seen.domains.values() if root is not None else ():
-            if domain.active or domain.config is None or self._stopped:
-                continue
-            for disk in domain.config.disks:
-                state = image_state(root or "", chain(disk, storage, below))
-                if state is not None and disk.source_kind in ("file", "block"):
-                    found[disk.raw_source] = state
-                looked += 1
-                if looked % _MOST == 0:
-                    self._wake.wait(_PAUSE_S)
+        for looked, disk in enumerate((disk for config in off for disk in config.disks) if root is not None else (), 1):
+            state = image_state(root or "", chain(disk, seen.storage, below))
+            if state is not None and disk.source_kind in ("file", "block"):
+                found[disk.raw_source] = state
+            if looked % _MOST == 0:
+                self._wake.wait(_PAUSE_S)
+            if self._stopped:
+                return
+        if root and self._root_of_daemon(seen) != root:
+            # It ended meanwhile, and its files with it.
+            return
         self._board.update(done="images", **({"images": found} if found != seen.images else {}))
+
+    def _root_of_daemon(self, seen: HostSnapshot) -> str | None:
+        """Asked of its socket once for each connection: libvirtd logs everyone who comes and says nothing."""
+        from tui.sources.image_files import daemon_root
+
+        since_ns = seen.connection.since_ns
+        if self._root is None or self._root[0] != since_ns or (self._root[1] and not os.path.isdir(self._root[1])):
+            self._root = since_ns, daemon_root(self._uri)
+        return self._root[1]

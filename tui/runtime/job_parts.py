@@ -116,6 +116,11 @@ class Lane:
 
     left: list[int]
     failed: bool = False
+    begun: bool = False
+
+    def owes(self, plan: Plan) -> bool:
+        """Return whether the step before was done, and the next one must follow it."""
+        return plan.steps[self.left[0]].finishes and self.begun and not self.failed
 
 
 @dataclass(slots=True)
@@ -196,5 +201,6 @@ def cancel_words(calls: Iterable[Call], plan: Plan) -> str:
     if any(call.reports for call in under_way):
         return f"{plan.title}: stopping"
     if under_way:
-        return f"{plan.title}: this step cannot be interrupted; what follows it is not begun"
+        rest = ", but for what must follow it" if any(step.finishes for step in plan.steps) else ""
+        return f"{plan.title}: this step cannot be interrupted; what follows it is not begun{rest}"
     return f"{plan.title}: it was asked for already and cannot be taken back; what follows is not begun"

@@ -264,9 +264,9 @@ class Run:
         threading.Thread(target=self._work, name="job", daemon=True).start()
 
     def _advance(self, lane: Lane) -> None:
-        """Begin the next step of one target: after a failure a fallback alone, after success anything but that."""
-        while lane.left and not self._cancelled:
-            index = lane.left.pop(0)
+        """Begin the next step of a target: after a failure a fallback alone, else another; cancelled, what is owed."""
+        while lane.left and (not self._cancelled or lane.owes(self.job.plan)):
+            index, lane.begun = lane.left.pop(0), True
             step = self.job.plan.steps[index]
             if step.only_if_failed is lane.failed:
                 self._begin(lane, index, step)

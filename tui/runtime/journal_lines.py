@@ -33,6 +33,7 @@ def _step_as_json(step: Step) -> dict[str, Any]:
         "target": step.target,
         "loses": step.loses,
         "typed": step.typed,
+        "finishes": step.finishes,
         "request": {"type": type(step.request).__name__, **request},
     }
 
@@ -85,6 +86,7 @@ def _step_from_json(data: Any, types: Mapping[str, type[Request]]) -> Step:
         loses=None if data["loses"] is None else _text(data, "loses"),
         # Lines of earlier versions have none.
         typed=_typed(data.get("typed", False), bool, "typed"),
+        finishes=_typed(data.get("finishes", False), bool, "finishes"),
     )
 
 

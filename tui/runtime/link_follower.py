@@ -47,7 +47,7 @@ class LinkFollower:
     def begin(self, focus: Focus) -> None:
         """Read everything for the first time and publish it."""
         self._look(focus.links)
-        self._refresh(Dirty(everything=True))
+        self._refresh(Dirty(everything=True, namespaces=True))
         self._events.home_nsid = self._picture.home_nsid
         self._read_owners(searched=True)
         if focus.links:
@@ -118,7 +118,7 @@ class LinkFollower:
 
     def _refresh(self, dirty: Dirty) -> None:
         """Read what is marked; what was long in reading is left alone for longer."""
-        searched = dirty.namespaces or dirty.everything
+        by_itself, searched = dirty.namespaces, dirty.namespaces or dirty.everything
         met = dirty.everything or any(Part.NEIGHBOURS in marks.parts for marks in dirty.spaces.values())
         before_s = time.thread_time()
         self._picture.refresh(dirty)
@@ -126,7 +126,7 @@ class LinkFollower:
         now_s = time.monotonic()
         if searched:
             self._search_due_s = now_s + max(_SEARCH_S, cost_s / _SHARE)
-        else:
+        if not by_itself:
             # After what comes seldom by itself nothing needs rest, and the next event is not to wait.
             self._rest_until_s = now_s + min(_LONGEST_REST_S, _REST * cost_s)
         if met:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.runtime.threads import run_forever
 from tui.sources.connection import ConnectError, close, is_alive
-from tui.sources.errors import LibvirtError, words
+from tui.sources.errors import LibvirtError, is_lost, words
 
 if TYPE_CHECKING:
     from tui.runtime.board import Board
@@ -68,17 +68,23 @@ class NetworkWatcher:
                 self._read(reader)
                 pause_s = self._pause_s()
             except (ConnectError, LibvirtError) as error:
-                # That the connection is lost the poller says; here it only means to open another.
-                if self._connection is not None and is_alive(self._connection):
-                    said = words(error) if isinstance(error, LibvirtError) else error
-                    self._failed(f"networks cannot be read: {said}")
-                reader, pause_s = None, _AGAIN_S
-                self._drop()
+                if self._is_refused(error):
+                    self._failed(f"networks cannot be read: {words(error)}")
+                    self._board.update(done="networks")
+                    pause_s = self._pause_s()
+                else:
+                    # That the connection is lost the poller says; here it only means to open another.
+                    reader, pause_s = None, _AGAIN_S
+                    self._drop()
             # To be stopped is never missed, whenever it came.
             if not self._stopped and self._wake.wait(pause_s) and not self._stopped:
                 time.sleep(_GATHER_S)
         del reader
         self._drop()
+
+    def _is_refused(self, error: Exception) -> bool:
+        """Whether libvirt does not tell of networks, on a connection that holds."""
+        return self._connection is not None and is_alive(self._connection) and not is_lost(error)
 
     def _open(self) -> NetworkReader:
         from tui.sources.network_events import NetworkEvents

@@ -111,6 +111,8 @@ def _leases(pid: int, path: str) -> tuple[Lease, ...] | None:
         return () if _is_missing(pid, path) else None
     now_s = time.time()
     found = parse_status(text) if path.endswith(".status") else parse_leases(text)
+    if found is None:
+        return None
     return tuple(lease for lease in found if lease.expires_s is None or lease.expires_s > now_s)
 
 
@@ -136,14 +138,15 @@ def parse_leases(text: str) -> Iterator[Lease]:
         yield Lease(clean(words[2]), clean(mac), clean(host), int(words[0]) or None)
 
 
-def parse_status(text: str) -> Iterable[Lease]:
-    """Return the leases that libvirt's helper keeps of a network, in JSON; none while it is being written."""
+def parse_status(text: str) -> Iterable[Lease] | None:
+    """Return the leases that libvirt's helper keeps of a network, in JSON; None while it is being written, and of a
+    file that is longer than what is read."""
     try:
         entries = json.loads(text or "[]")
     except ValueError:
-        return ()
+        return None
     if not isinstance(entries, list):
-        return ()
+        return None
     return [
         Lease(
             clean(str(entry.get("ip-address", ""))),

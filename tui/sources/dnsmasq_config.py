@@ -27,6 +27,8 @@ _SEPARATE = frozenset({"conf-dir", "interface", "listen-address", "dhcp-range", 
 _BARE = frozenset("951yZDNLERKzowefnbvhdkq")
 """Short options that take no value, which may stand together as in -kd."""
 _DEEPEST = 8
+_MOST_FILES = 1000
+"""Files that are read for one dnsmasq: a folder in whose files it is named itself would else never come to an end."""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ def parse_config(arguments: Sequence[str], read: Read, names: List) -> DnsmasqCo
         options.insert(0, ("conf-file", DEFAULT_CONFIG))
     config.config_path = files[0] if files else DEFAULT_CONFIG
     lease_path, keeps_none = "", False
-    for name, value in _expanded(options, read, names, 0):
+    for name, value in _expanded(options, _limited(read), names, 0):
         if name == "dhcp-leasefile":
             lease_path = value
         elif name == "leasefile-ro":
@@ -63,6 +65,11 @@ def parse_config(arguments: Sequence[str], read: Read, names: List) -> DnsmasqCo
     if config.serves_dhcp and not keeps_none:
         config.lease_path = lease_path or DEFAULT_LEASES
     return config
+
+
+def _limited(read: Read) -> Read:
+    left = iter(range(_MOST_FILES))
+    return lambda path: None if next(left, None) is None else read(path)
 
 
 def _take(config: DnsmasqConfig, name: str, value: str) -> None:

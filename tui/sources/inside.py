@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tui.sources.namespaces import HERE_PATH, entered, opened
+
 if TYPE_CHECKING:
     from tui.model.link import Netns
-
-_CLONE_NEWNET = 0x40000000
-_HERE = "/proc/thread-self/ns/net"
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def own_netns() -> str:
     """Return the key of the calling thread's network namespace; raises OSError."""
-    return str(os.stat(_HERE).st_ino)
+    return str(os.stat(HERE_PATH).st_ino)
 
 
 @contextmanager
@@ -27,33 +25,19 @@ def inside(netns: Netns) -> Iterator[None]:
     if netns.key == own_netns():
         yield
         return
-    target, home = _open(netns), os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _enter(target)
+    with entered(_way(netns), netns.key):
+        yield
+
+
+def _way(netns: Netns) -> str:
+    """A file of the namespace: a name or a process may by now stand for another. Raises OSError."""
+    refused: PermissionError | None = None
+    for way in (*netns.paths, *([f"/proc/{netns.pid}/ns/net"] if netns.pid is not None else [])):
         try:
-            yield
-        finally:
-            _enter(home)
-    finally:
-        os.close(target)
-        os.close(home)
-
-
-def _enter(descriptor: int) -> None:
-    if _libc.setns(descriptor, _CLONE_NEWNET):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-
-
-def _open(netns: Netns) -> int:
-    """Open a file of the namespace: a name or a process may by now stand for another."""
-    paths = [*netns.paths, *([f"/proc/{netns.pid}/ns/net"] if netns.pid is not None else [])]
-    for path in paths:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            with opened(way, netns.key):
+                return way
+        except PermissionError as error:
+            refused = error
+        except OSError:
             continue
-        if str(os.fstat(descriptor).st_ino) == netns.key:
-            return descriptor
-        os.close(descriptor)
-    raise FileNotFoundError("the namespace is gone")
+    raise refused or FileNotFoundError(errno.ENOENT, "the namespace is gone")

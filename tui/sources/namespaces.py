@@ -23,6 +23,8 @@ from tui.sources.qemu_proc import list_pids, read_link, read_name, read_stat
 
 HOME_PATH = "/proc/self/ns/net"
 """That of the main thread, wherever the calling thread is."""
+HERE_PATH = "/proc/thread-self/ns/net"
+"""That of the calling thread."""
 HOME_NAME = "host"
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -90,9 +92,10 @@ def _leads(way: str, key: str) -> bool:
 
 @contextmanager
 def entered(way: str, key: str) -> Iterator[None]:
-    """Put the calling thread into the namespace with this key, and back home; raises OSError as `opened` does."""
+    """Put the calling thread into the namespace with this key, and back to where it was; raises OSError as `opened`
+    does."""
     with opened(way, key) as there:
-        home = os.open(HOME_PATH, os.O_RDONLY | os.O_CLOEXEC)
+        home = os.open(HERE_PATH, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _set(there)
             try:

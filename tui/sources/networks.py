@@ -44,12 +44,13 @@ class NetworkReader:
 
     def read(self, stop: Callable[[], bool] = lambda: False) -> Networks | None:
         """Return all networks; the same object while nothing changed. None when `stop` became true meanwhile, and
-        where the driver has no networks. Raises libvirtError when the connection is lost."""
+        where the driver has no networks. Raises libvirtError when the connection is lost, and where the call for all of
+        them fails: its daemon may not run."""
         try:
             handles = self._connection.listAllNetworks(0)
             flags = self._flags()
         except libvirt.libvirtError as error:
-            if self._ended(error):
+            if error.get_error_code() not in _NO_CALL or self._ended(error):
                 raise
             return None
         found: dict[str, Network] = {}

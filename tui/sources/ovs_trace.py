@@ -6,10 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 from tui.model.route import FlowAnswer, FlowQuestion
 from tui.model.text import clean
+from tui.sources.qemu_proc import list_pids, read_file, read_link, read_name
 
 _DEADLINE_S = 5.0
 _ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.MULTILINE)
@@ -42,15 +42,11 @@ def ask_switch(question: FlowQuestion) -> FlowAnswer:
 def _control() -> str:
     """The control socket of the daemon, where its arguments name one of our own mount namespace; else its name, by
     which ovs-appctl finds it."""
-    for folder in Path("/proc").iterdir():
-        try:
-            if not folder.name.isdecimal() or (folder / "comm").read_text().strip() != _DAEMON:
-                continue
-            words = (folder / "cmdline").read_text(errors="surrogateescape").split("\0")
-            if os.readlink(folder / "ns" / "mnt") != os.readlink("/proc/self/ns/mnt"):
-                continue
-        except OSError:
+    mounts = read_link("/proc/self/ns/mnt")
+    for pid in list_pids():
+        if read_name(pid) != _DAEMON or read_link(f"/proc/{pid}/ns/mnt") != mounts:
             continue
+        words = os.fsdecode(read_file(f"/proc/{pid}/cmdline") or b"").split("\0")
         path = next((word.removeprefix(_SOCKET) for word in words if word.startswith(_SOCKET)), "")
         if path.startswith("/"):
             return path

@@ -78,6 +78,11 @@ class Judgement:
         return clean(f"{chain.family} {chain.table} {chain.name}")
 
 
+def is_icmp(protocol: str) -> bool:
+    """Whether a protocol, by name or number, is that of pings, or any."""
+    return protocol.lower() in _ICMP
+
+
 def base_chains(firewall: Firewall, hook: str, families: Iterable[str], kinds: Iterable[str]) -> list[FirewallChain]:
     """Return the base chains of a hook in the order in which packets meet them."""
     wanted, sorts = frozenset(families), frozenset(kinds)
@@ -192,7 +197,7 @@ def matches(rule: FirewallRule, packet: Packet) -> bool | None:
             unsure = True
         elif fits == (name in rule.negated):
             return False
-    if rule.ports or (rule.protocol and rule.protocol.lower() not in _ICMP):
+    if rule.ports or (rule.protocol and not is_icmp(rule.protocol)):
         return False
     if not rule.understood:
         state = _state(rule.text, packet)

@@ -156,7 +156,7 @@ def _add_process(parts: Parts, process: QemuProcess, claimed: set[str]) -> None:
 
 def state_of_process(process: QemuProcess) -> str:
     """Return running for one that sleeps between two turns, too."""
-    return "running" if process.state in ("sleeping", "idle", "disk sleep") else process.state
+    return "running" if process.runs else process.state
 
 
 def _nic_facts(parts: Parts, nic: QemuNic | None) -> dict[str, Fact]:

@@ -156,11 +156,13 @@ class Guests:
                 )
 
     def _tap(self, name: str, pid: int | None) -> str | None:
-        """Return the link of that name that the process holds open, else one at home, else any."""
+        """Return the link of that name that the process holds open; else, of those that no other process is known to
+        hold, the one at home, or the only one there is."""
         found = self._named.get(name, []) if name else []
         held = [link.key for link in found if pid is not None and pid in self.owners(link.key)]
-        home = [link.key for link in found if link.netns == self._wiring.home]
-        return next(iter(held or home or [link.key for link in found]), None)
+        free = [link for link in found if pid is None or not self.owners(link.key)]
+        home = [link.key for link in free if link.netns == self._wiring.home]
+        return next(iter(held or home or [link.key for link in free if len(free) == 1]), None)
 
 
 def _macs(nics: Iterable[QemuNic]) -> list[str]:

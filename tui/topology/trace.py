@@ -11,7 +11,7 @@ from tui.topology import trace_ovs
 from tui.topology.trace_cause import cause_of
 from tui.topology.trace_ends import dead_end, heard, next_hop, no_router, tunnel_facts
 from tui.topology.trace_facts import broken, good, mend, unknown
-from tui.topology.trace_filter import bridge_hop, forward_hop, ingress_facts, nat_hop, without_nat
+from tui.topology.trace_filter import bridge_hop, forward_hop, ingress_facts, led_elsewhere, nat_hop, without_nat
 from tui.topology.trace_gateway import Place, find_gateway, locate, same_network, some_address
 from tui.topology.trace_guest import guest_hop
 from tui.topology.trace_legs import Leg, leg_as_far, leg_between, leg_out
@@ -138,6 +138,9 @@ class _Walk:
             fact = unknown("the links of this host are not seen", "RTM_GETLINK")
         elif not nic.target:
             fact = unknown("nothing tells which link of the host is its own", "domain XML")
+        elif any(link.name == nic.target for link in self._wiring.links.values()):
+            words = f"which {nic.target} is its own is not known: others hold what can be seen, or there are several"
+            fact = unknown(words, "/proc/PID/fdinfo")
         else:
             remedy = mend("detach the NIC and attach it again")
             fact = broken(f"there is no link {nic.target}", "RTM_GETLINK", "tap-missing", Layer.ADMIN, remedy)
@@ -292,6 +295,8 @@ class _Walk:
         self._add("router" if inl is not None else "host", name, name, netns, *turn.facts)
         if out is not None and turn.oif is not None and turn.oif.key != out.key:
             self._append(good(f"leaves by {turn.oif.name}, not by {out.name}", "RTM_GETROUTE"))
+        if inl is not None:
+            self._append(*led_elsewhere(self._scene, netns, inl, self._flow))
         self._settle_nat()
         if turn.arrived:
             if inl is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Hop, Layer
+from tui.model.firewall_facts import link_fits, port_forwards
 from tui.model.text import clean
-from tui.topology.filtering import Outcome, Packet, base_chains, judge
+from tui.topology.filtering import Outcome, Packet, base_chains, is_icmp, judge
 from tui.topology.trace_facts import broken, good, inside, mend, not_simulated, unknown, warning
 
 if TYPE_CHECKING:
@@ -46,23 +47,37 @@ def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, fl
 def bridge_hop(scene: Scene, bridge: Link, into: Link, out: Link, flow: Flow) -> Hop | None:
     """Return what filters do with a frame that crosses a bridge: nft's of the family bridge, and where br_netfilter
     calls them those for IP; None where there are none that hear of it."""
-    netns = scene.netns(bridge.netns)
-    settings = netns.settings if netns is not None else None
-    own = bridge.bridge.nf_iptables if bridge.bridge is not None else None
-    called = bool(own) or (settings is not None and bool(settings.bridge_nf_iptables))
+    called = _is_called(scene, bridge, flow)
     there = Packet(into.raw_name, out.raw_name, flow.source, flow.destination)
     back = Packet(out.raw_name, into.raw_name, flow.destination, flow.source, reply=True)
     facts: list[Fact] = []
     for packet in (there, back):
-        facts += _hook_facts(scene, bridge.netns, ("prerouting", "forward", "postrouting"), ("bridge",), packet)
-        if called and flow.version == 4:
+        facts += _hook_facts(scene, bridge.netns, _HOOKS["forward"], ("bridge",), packet)
+        if called:
             as_routed = replace(packet, iif=bridge.raw_name, oif=bridge.raw_name)
-            facts += _hook_facts(scene, bridge.netns, ("forward",), ("ip", "inet"), as_routed, bridge.name)
-    if not facts:
+            families = ("ip6" if flow.version == 6 else "ip", "inet")
+            facts += _hook_facts(scene, bridge.netns, _HOOKS["forward"], families, as_routed, bridge.name)
+    firewall = scene.firewall(bridge.netns)
+    unread = called if firewall is None else bool(firewall.problem)
+    if not facts and not unread:
         return None
-    name = f"{bridge.name}: bridge-nf-call-iptables" if called else f"{bridge.name}: bridge filter"
+    name = f"{bridge.name}: {_switch(there)}" if called else f"{bridge.name}: bridge filter"
     where = scene.wiring.netns_name(bridge.netns)
     return Hop("filter", name, where, bridge.netns, _summed(scene, bridge.netns, facts))
+
+
+def _is_called(scene: Scene, bridge: Link, flow: Flow) -> bool:
+    """Whether br_netfilter has the filters for IP called for frames of a bridge; a bridge may say so itself, too."""
+    netns = scene.netns(bridge.netns)
+    settings = netns.settings if netns is not None else None
+    if flow.version == 6:
+        return settings is not None and bool(settings.bridge_nf_ip6tables)
+    own = bridge.bridge.nf_iptables if bridge.bridge is not None else None
+    return bool(own) or (settings is not None and bool(settings.bridge_nf_iptables))
+
+
+def _switch(packet: Packet) -> str:
+    return "bridge-nf-call-ip6tables" if ":" in packet.source + packet.destination else "bridge-nf-call-iptables"
 
 
 def ingress_facts(scene: Scene, link: Link, flow: Flow) -> list[Fact]:
@@ -119,7 +134,7 @@ def _fact(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, br
     by = f"the rule: {found.rule.text}" if found.rule is not None else f"the policy of {clean(found.chain.name)}"
     if bridge:
         cause = "bridge-nf-drop"
-        by += f"; bridge-nf-call-iptables has frames on {bridge} filtered as well"
+        by += f"; {_switch(packet)} has frames on {bridge} filtered as well"
     remedies = _remedies(scene, firewall, found, packet, bridge)
     return broken(f"{where} drops {what} by {by}", source, cause, Layer.FILTER, *remedies)
 
@@ -129,7 +144,7 @@ def _remedies(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet
     chain, rule = found.within or found.chain, found.rule
     first: tuple[Remedy, ...] = ()
     if bridge:
-        off = ("sysctl", "-w", "net.bridge.bridge-nf-call-iptables=0")
+        off = ("sysctl", "-w", f"net.bridge.{_switch(packet)}=0")
         first = (mend("keep bridged frames away from iptables", *inside(netns, *off)),)
     if chain.origin != "nft":
         iif, oif = (("-i", packet.iif) if packet.iif else ()), (("-o", packet.oif) if packet.oif else ())
@@ -155,6 +170,32 @@ class Rewritten:
     """"" where it cannot be told."""
     done: bool
     """Whether some rule rewrites it, or may."""
+
+
+def led_elsewhere(scene: Scene, netns: str, inl: Link, flow: Flow) -> list[Fact]:
+    """Return the rules that may give a ping that comes in by a link another destination (dnat, redirect): its way from
+    there on is not followed, and what the namespace would do with the first destination does not count."""
+    firewall = scene.firewall(netns)
+    if firewall is None or firewall.problem:
+        return []
+    families = ("ip6" if flow.version == 6 else "ip", "inet")
+    return [
+        not_simulated(f"a rule may lead it on to {nat.to or 'another address'}: {nat.rule.text}", _RULES)
+        for nat in port_forwards(firewall)
+        if nat.family in families and not nat.ports and (not nat.protocol or is_icmp(nat.protocol))
+        and link_fits(nat.iif, inl.raw_name)
+        and _may_be_in(flow.source, nat.source) and _may_be_in(flow.destination, nat.destination)
+    ]  # fmt: skip
+
+
+def _may_be_in(address: str, asked: str) -> bool:
+    """Whether an address may be of the network that a rule asks for, "" for any, not to be of after a "!"."""
+    if not asked or not address:
+        return True
+    try:
+        return (ip_address(address) in ip_network(asked.removeprefix("!"), strict=False)) != asked.startswith("!")
+    except ValueError:
+        return True
 
 
 def nat_hop(scene: Scene, netns: str, inl: Link | None, oif: Link, flow: Flow, gateway: str) -> Rewritten:

@@ -20,13 +20,15 @@ class Leg:
     """That bridge, as a node; "" where nothing tells."""
     apart: bool = False
     """Whether both ends are plugged in, into bridges that nothing joins."""
+    arrives: bool = False
+    """Whether the last node is whom the frame is for."""
 
 
 def leg_between(wiring: Wiring, start: str, goal: str, expected: str = "") -> Leg:
     """Return the way from a link to another; `expected` is the bridge that the start should be plugged into."""
     path = wiring.path(start, goal)
     if path is not None:
-        return Leg(tuple(path))
+        return Leg(tuple(path), arrives=True)
     if expected and wiring.master(start) not in (None, expected):
         onward = wiring.path(expected, goal)
         return Leg((start, *(onward or (expected,))), frozenset((start,)), expected)

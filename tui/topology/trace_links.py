@@ -176,7 +176,7 @@ class LegJudge:
         return self._leaving_vlan(at, link)
 
     def _leaving_vlan(self, at: int, link: Link) -> list[Fact]:
-        before = self._other_port(at)
+        before = self._other_port(at) or self._own_bridge(at)
         vlan = _pvid(before.vlans) if before is not None else None
         if before is None or vlan is None:
             return []
@@ -184,6 +184,31 @@ class LegJudge:
             words = f"is not in VLAN {vlan}, which the frames of {before.name} are in"
             return [broken(words, _VLANS, "vlan-mismatch", Layer.L2, self._vlan_remedy(link, vlan))]
         return [good(f"is in VLAN {vlan}", _VLANS)]
+
+    def _own_bridge(self, at: int) -> Link | None:
+        """The bridge whose own stack sends the frame out by its port at a place."""
+        return self._wiring.link(self._leg.nodes[0]) if at == 1 and self._wiring.is_bridge(self._leg.nodes[0]) else None
+
+    def _own_vlans(self, at: int, link: Link) -> list[Fact]:
+        """A bridge is a port of itself: what its own stack says is in a VLAN, and it hears only those it is in."""
+        if link.bridge is None or not link.bridge.vlan_filtering:
+            return []
+        where = inside(self._scene.netns(link.netns), "bridge", "vlan", "add", "dev", link.raw_name, "vid")
+        if at == 0 and len(self._leg.nodes) > 1:
+            if _pvid(link.vlans) is not None:
+                return []
+            remedy = mend(f"put {link.name} itself into a VLAN", *where, "1", "pvid", "untagged", "self")
+            words = f"{link.name} itself has no VLAN for untagged frames (PVID)"
+            return [broken(words, _VLANS, "vlan-no-pvid", Layer.L2, remedy)]
+        before = self._wiring.link(self._leg.nodes[at - 1]) if self._leg.arrives and at else None
+        vlan = _pvid(before.vlans) if before is not None else None
+        if before is None or vlan is None or at != len(self._leg.nodes) - 1:
+            return []
+        if _carries(link.vlans, vlan):
+            return [good(f"is in VLAN {vlan} itself", _VLANS)]
+        remedy = mend(f"put {link.name} itself into the VLAN", *where, str(vlan), "self")
+        words = f"{link.name} itself is not in VLAN {vlan}, which the frames of {before.name} are in"
+        return [broken(words, _VLANS, "vlan-mismatch", Layer.L2, remedy)]
 
     def _vlan_remedy(self, link: Link, vlan: int) -> Remedy:
         words = ("bridge", "vlan", "add", "dev", link.raw_name, "vid", str(vlan), "pvid", "untagged")
@@ -222,6 +247,7 @@ class LegJudge:
         if self._leg.apart and at > 0 and self._wiring.is_bridge(self._leg.nodes[at - 1]):
             words = f"nothing joins {self._name(at - 1)} and {link.name}"
             facts.append(broken(words, _MASTER, "bridges-apart", Layer.L2))
+        facts += self._own_vlans(at, link)
         facts += self._learned(at, link)
         facts += self._mtu(at, link)
         return facts

@@ -67,7 +67,9 @@ class Picture:
             self._hopeless.discard(nsid)
             if (key := self._by_nsid.get(nsid)) is not None and not self._spaces[key].netns.home:
                 gone |= self._drop(key)
-        unheard = {nsid for nsid in dirty.spaces if nsid is not None} | dirty.fresh
+        # A number that was given anew is another namespace's than the one that was not found by it.
+        self._hopeless -= dirty.fresh
+        unheard = {nsid for nsid in dirty.spaces if nsid is not None} - dirty.dead | dirty.fresh
         strange = unheard - self._by_nsid.keys() - self._hopeless - {self.home_nsid}
         if dirty.namespaces or dirty.files or dirty.dead or dirty.everything or strange:
             thorough = dirty.namespaces or dirty.everything or bool(strange)
