@@ -210,18 +210,16 @@ def test_what_is_not_known_is_said() -> None:
 # Read while somebody looks
 
 
-def test_loads_are_read_only_while_somebody_looks_and_the_rest_seldom(plain: Collector) -> None:
-    """Pins and NUMA nodes are judged of every host; what a host consists of seldom changes."""
+def test_read_only_while_somebody_looks(plain: Collector) -> None:
+    """A daemon that asks its QEMUs first takes seconds, on the connection that everything is polled on."""
+    assert plain.board.snapshot.cpus is None
+    plain.focus(Focus(host=True))
     seen = wait(plain, lambda seen: seen.cpus is not None, "the host is read")
     assert seen.cpus is not None
     assert seen.cpus.cells
-    read_ns = seen.cpus.read_ns
-    assert not seen.cpu_loads
-    plain.focus(Focus(host=True))
     plain.focus(Focus())
     seen = wait(plain, lambda seen: not seen.cpu_loads, "no loads")
-    assert seen.cpus is not None
-    assert seen.cpus.read_ns == read_ns, "what it has stays as it is"
+    assert seen.cpus is not None, "what it has stays as it is"
 
 
 def test_loads_come_again_and_again_and_go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_links_and_host_are_there_and_nothing_is_amiss(alone: Collector) -> None
 
 
 def test_the_cpus_are_read_while_somebody_looks(alone: Collector) -> None:
-    assert alone.board.snapshot.cpus is None
+    assert not alone.board.snapshot.cpu_loads
     alone.focus(Focus(host=True))
     seen = wait(alone, lambda seen: bool(seen.cpu_loads), "loads")
     assert seen.cpus is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from tui.model.host import LinkState
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
     from tui.runtime.board import Board
 
-HEALTH_S, IMAGES_S = 10.0, 30.0
+HEALTH_S, IMAGES_S, _CPUS_S = 10.0, 30.0, 120.0
 _MOST = 64
 """Images that are looked at without a pause: a host has thousands."""
 _PAUSE_S = 0.05
@@ -30,6 +31,7 @@ class HealthReader:
         self._local = local
         self._wake = threading.Event()
         self._stopped = False
+        self._cpus_due_s = 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -50,11 +52,20 @@ class HealthReader:
     def _failed(self, problem: str) -> None:
         self._board.note_problem("health", problem)
 
+    def _read_cpus(self) -> None:
+        """What this machine consists of, by the kernel's own word: libvirt may ask its QEMUs first, for seconds."""
+        from tui.sources.local_host import read_local_cpus
+
+        if time.monotonic() >= self._cpus_due_s:
+            self._cpus_due_s = time.monotonic() + _CPUS_S
+            self._board.update(cpus=read_local_cpus())
+
     def _run(self) -> None:
         from tui.sources.health import HealthSource
 
         source = HealthSource()
         while not self._stopped:
+            self._read_cpus()
             self._board.update(done="health", health=source.read())
             self._failed("")
             self._wake.wait(HEALTH_S)

@@ -1,4 +1,4 @@
-"""Reading the host's CPUs and memory: their load only while somebody looks, what they are seldom otherwise."""
+"""Reading the host's CPUs and memory, only while somebody looks: a daemon that asks its QEMUs first takes seconds."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 LOADS_S = 1.0
 """How often the loads are read while somebody looks, and of how long they are the mean."""
-TOPOLOGY_S, UNWATCHED_S = 30.0, 120.0
-"""How often CPUs, cells and pages are, while somebody looks and otherwise."""
+TOPOLOGY_S = 30.0
+"""How often CPUs, cells and pages are."""
 # Whoever begins to look has the first loads after so long.
 _FIRST_S = 0.3
 
@@ -33,7 +33,7 @@ class HostReader:
         self._board = board
         self._read_cpus = read_cpus
         self._read_counters = read_counters
-        self._topology_due_s = self._loads_due_s = self._read_s = 0.0
+        self._topology_due_s = self._loads_due_s = 0.0
         self._counters: Counters = {}
 
     def wait_s(self, looked_at: bool) -> float | None:
@@ -41,18 +41,18 @@ class HostReader:
         return max(0.0, self._loads_due_s - time.monotonic()) if looked_at else None
 
     def reread(self) -> None:
-        """Read all of it in the next round."""
+        """Read all of it in the next round that somebody looks in."""
         self._topology_due_s = 0.0
 
     def round(self, looked_at: bool) -> None:
         """Read and publish what is due; raises libvirtError when the connection is lost."""
-        now_s = time.monotonic()
-        if now_s >= self._topology_due_s or (looked_at and now_s >= self._read_s + TOPOLOGY_S):
-            self._board.update(cpus=self._read_cpus())
-            self._read_s, self._topology_due_s = now_s, now_s + UNWATCHED_S
         if not looked_at:
             self._rest()
             return
+        now_s = time.monotonic()
+        if now_s >= self._topology_due_s:
+            self._board.update(cpus=self._read_cpus())
+            self._topology_due_s = now_s + TOPOLOGY_S
         if now_s >= self._loads_due_s:
             self._loads_due_s = now_s + (LOADS_S if self._counters else _FIRST_S)
             self._read_loads()

@@ -215,7 +215,7 @@ class Session:
     def _read_host_cpus(self) -> None:
         looked_at = self._desk.focus.host
         if self._host_reader is None:
-            if self._desk.quick:
+            if not looked_at:
                 return
             from tui.runtime.host_reader import HostReader
             from tui.sources.host_cpus import read_counters, read_host_cpus
