@@ -261,6 +261,7 @@ def test_a_field_does_not_blink(environment: Environment) -> None:
         term.press(":")
         term.wait_for("esc closes")
         # What the toast leaves behind is drawn when it goes.
+        term.wait_quiet(0.4)
         term.wait_for(lambda now: "▌" not in now.text())
         term.wait_quiet(0.4)
         mark = term.mark()
