@@ -204,7 +204,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
         asking = [[Span("asking on the wire ...", "dim")]] if self._probing else []
         if trace.cause is None:
             proven = ", proven on the wire" if _is_proven(trace) else ""
-            return [[Span(f"{sign} {_VERDICTS[trace.verdict]}{proven}", style)], *_warning_lines(trace, width), *asking]
+            words = f"{sign} {_VERDICTS[trace.verdict]}{proven} (for a ping)"
+            return [[Span(words, style)], *_note_lines(trace, width), *asking]
         hop = trace.hops[trace.cause[0]]
         words = f"{sign} {hop.kind} {hop.name}: {hop.facts[trace.cause[1]].words}"
         return [*([Span(part, style)] for part in wrapped(words, width)), *asking]
@@ -327,11 +328,9 @@ _VERDICTS = {
 }
 
 
-def _warning_lines(trace: Trace, width: int) -> list[SpanLine]:
-    found = [(hop, fact) for hop in trace.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
-    sign, style = SIGNS[Verdict.WARNING]
-    texts = [f"{sign} {hop.kind} {hop.name}: {fact.words}" for hop, fact in found]
-    return [[Span(part, style)] for text in texts for part in wrapped(text, width)]
+def _note_lines(trace: Trace, width: int) -> list[SpanLine]:
+    told = [(SIGNS[fact.verdict], f"{hop.kind} {hop.name}: {fact.words}") for hop, fact in trace.notes]
+    return [[Span(part, style)] for (sign, style), text in told for part in wrapped(f"{sign} {text}", width)]
 
 
 def _is_proven(trace: Trace) -> bool:

@@ -267,12 +267,13 @@ class _Walk:
         return [fact for fact in ingress_facts(self._scene, link, self._flow) if fact.verdict is not Verdict.GOOD]
 
     def _filter_at(self, leg: Leg, at: int) -> None:
-        """Behind a bridge that the frame crosses: what filters do with it there."""
-        bridge = self._wiring.link(leg.nodes[at])
-        if bridge is None or bridge.kind != "bridge" or not 0 < at < len(leg.nodes) - 1:
+        """Behind a bridge that the frame crosses, or begins or ends in: what filters do with it there."""
+        bridge, last = self._wiring.link(leg.nodes[at]), len(leg.nodes) - 1
+        if bridge is None or bridge.kind != "bridge" or not last:
             return
-        into, out = self._wiring.link(leg.nodes[at - 1]), self._wiring.link(leg.nodes[at + 1])
-        if into is None or out is None:
+        into = self._wiring.link(leg.nodes[at - 1]) if at else None
+        out = self._wiring.link(leg.nodes[at + 1]) if at < last else None
+        if (at and into is None) or (at < last and out is None):
             return
         hop = bridge_hop(self._scene, bridge, into, out, self._flow)
         if hop is not None:
