@@ -193,7 +193,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
         more = [Span("n", "key", "nic"), Span(" next NIC  ", "", "nic")] if subject.nics > 1 else []
         more += [Span("p", "key", "probe"), Span(" probe  ", "", "probe")]
         more += [Span("c", "key", "capture"), Span(" capture  ", "", "capture")]
-        keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
+        keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to")]
+        keys += [Span("?", "key", "help"), Span(" help  ", "", "help"), Span("esc", "key", "close"), Span(" close")]
         return [Span(clean(what), "title"), FILL, *keys]
 
     def _cause_lines(self, width: int) -> list[SpanLine]:
@@ -253,6 +254,8 @@ class TraceScreen(LiveScreen["Hop | None"]):
             self._probe()
         elif event.character == "c":
             self._capture_here()
+        elif event.character == "?":
+            self._help()
         elif event.character == "n" and self._subject.nics > 1:
             self._next_nic()
         elif event.key in ("pageup", "pagedown"):
@@ -273,8 +276,17 @@ class TraceScreen(LiveScreen["Hop | None"]):
                 self._probe()
             case "capture":
                 self._capture_here()
+            case "help":
+                self._help()
             case _:
                 self.dismiss(None)
+
+    def _help(self) -> None:
+        from tui.dialogs.text import DIALOG_EDGES, DIALOG_WIDTH, TextDialog
+        from tui.dialogs.trace_help import help_lines
+
+        width = min(self.app.size.width, DIALOG_WIDTH) - DIALOG_EDGES
+        self.app.push_screen(TextDialog("The trace: keys and signs", help_lines(width)))
 
     def _next_nic(self) -> None:
         subject = self._subject
