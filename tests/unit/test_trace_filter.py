@@ -151,3 +151,28 @@ def test_a_bridge_whose_filters_were_not_read_is_unknown() -> None:
     net.filter("r1", NAT)
     del net.firewalls[HOME]
     assert net.trace("vm1", FAR).verdict is Verdict.UNKNOWN
+
+
+def on_link(hook: str, device: str, one: Any) -> FirewallChain:
+    return replace(chain(hook, one), family="netdev", device=device)
+
+
+@pytest.mark.parametrize(
+    ("hook", "device", "asked", "cause"),
+    [
+        ("ingress", "vnet1", {"source": "10.0.0.51"}, True),
+        ("egress", "vnet1", {"destination": "10.0.0.51"}, True),
+        ("egress", "p-in", {"source": "10.0.0.51"}, True),
+        ("ingress", "p-in", {"destination": "10.0.0.51"}, True),
+        ("ingress", "vnet1", {"source": "10.0.0.51", "negated": frozenset({"source"})}, False),
+        ("egress", "vnet1", {"source": "10.0.0.51"}, False),
+        ("ingress", "vnet2", {}, False),
+    ],
+)
+def test_chains_on_a_link_meet_what_goes_their_way(hook: str, device: str, asked: Any, cause: bool) -> None:
+    net = routed()
+    net.filter("r1", NAT)
+    net.filter(HOME, on_link(hook, device, rule("drop", **asked)))
+    found = net.trace("vm1", FAR)
+    assert named(found) == ((device, "filter-drop") if cause else None)
+    assert (found.verdict is Verdict.GOOD) is not cause

@@ -71,15 +71,24 @@ def bridge_hop(scene: Scene, bridge: Link, into: Link | None, out: Link | None, 
     return Hop("filter", name, where, bridge.netns, _summed(scene, bridge.netns, facts))
 
 
-def ingress_facts(scene: Scene, link: Link, flow: Flow) -> list[Fact]:
-    """Return what nft's chains on the link itself do with a packet that comes in by it."""
+def link_facts(scene: Scene, link: Link, flow: Flow, *, inbound: bool) -> list[Fact]:
+    """Return what nft's chains on the link itself do with a packet, which comes in by it if `inbound` and leaves by it
+    else, and with its answer, which goes the other way."""
     firewall = scene.firewall(link.netns)
     if firewall is None or firewall.problem:
         return []
-    packet = Packet(link.raw_name, "", flow.source, flow.destination)
-    chains = [c for c in base_chains(firewall, "ingress", ("netdev", "inet"), _FILTERS)
-              if link.raw_name in c.device.split(",")]  # fmt: skip
-    return [fact for chain in chains for fact in _facts(scene, firewall, chain, packet)]
+    there = Packet(source=flow.source, destination=flow.destination)
+    back = Packet(source=flow.destination, destination=flow.source, reply=True)
+    came, left = (there, back) if inbound else (back, there)
+    facts: list[Fact] = []
+    for hook, packet in (
+        ("ingress", replace(came, iif=link.raw_name)),
+        ("egress", replace(left, oif=link.raw_name)),
+    ):
+        for chain in base_chains(firewall, hook, ("netdev", "inet"), _FILTERS):
+            if link.raw_name in chain.device.split(","):
+                facts += _facts(scene, firewall, chain, packet)
+    return facts
 
 
 def _raw(link: Link | None) -> str:
