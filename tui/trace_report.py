@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tui.model.finding import Verdict
+from tui.model.finding import PACKET, Verdict
 from tui.model.host import LinkState
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean
@@ -92,6 +92,7 @@ def trace_json(found: Trace, limits: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "source": found.source,
         "destination": found.destination,
+        "packet": PACKET,
         "verdict": found.verdict.value,
         "cause": _cause_json(found),
         "limits": list(limits),
@@ -121,19 +122,14 @@ def _capture_lines(name: str, heard: tuple[str, ...] | str | None) -> list[str]:
     return [*head, *(f"  {line}" for line in heard or ("nothing in 5 s",))]
 
 
-def warnings_of(found: Trace) -> list[tuple[Hop, Fact]]:
-    """Return what a trace warns of, and on which hops."""
-    return [(hop, fact) for hop in found.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
-
-
 def trace_lines(found: Trace, limits: Sequence[str] = ()) -> list[str]:
     """Return a trace in lines: the cause first, a hop a line, what mends it last; `limits` is what cannot be seen."""
-    lines = [f"{found.source} to {found.destination}: {found.verdict.value}"]
+    lines = [f"{found.source} to {found.destination} (a ping): {found.verdict.value}"]
     lines += [f"limited: {limit}" for limit in limits]
     cause = None if found.cause is None else found.hops[found.cause[0]].facts[found.cause[1]]
     if cause is not None and found.cause is not None:
         lines.append(f"cause: {where(found.hops[found.cause[0]])}: {cause.words}")
-    lines += [f"warning: {where(hop)}: {fact.words}" for hop, fact in warnings_of(found)]
+    lines += [f"{fact.verdict.value}: {where(hop)}: {fact.words}" for hop, fact in found.notes]
     lines.append("")
     for hop in found.hops:
         lines += _hop_lines(hop)

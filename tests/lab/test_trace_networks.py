@@ -18,7 +18,7 @@ from tests.lab.ovs import OpenVswitch, missing_programs
 from tests.lab.routed import FAR, RoutedNetwork
 
 _PROGRAM = (sys.executable, "-m", "tui")
-_UPLINK = """\
+UPLINK = """\
 link add eth0 type veth peer name wan0
 netns add world
 link set wan0 netns world
@@ -64,7 +64,7 @@ def pings(lab: LabHost, guest: str, to: str) -> bool:
 
 
 def test_libvirts_nat_network_its_lost_rules_and_its_orphaned_taps(lab: LabHost, net: RoutedNetwork, name: str) -> None:
-    net.ip(_UPLINK)
+    net.ip(UPLINK)
     lab.define_network("nat1", bridge="virbr7", forward="nat")
     lab.define_guest(name, network="nat1")
     lab.wait_console(name, "LEASE eth0")

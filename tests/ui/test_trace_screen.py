@@ -163,3 +163,30 @@ async def test_the_hint_bar_names_its_key_where_there_is_a_way_to_trace_and_room
         await deck.focus("web-01")
         assert "ctrl+t" not in deck.hints()
         assert "? help" in deck.hints()
+
+
+async def test_question_mark_explains_the_keys_of_the_trace_and_closes_again(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        await scripted.open()
+        assert "? help" in deck.text()
+        await deck.press("?")
+        text = deck.text()
+        for words in ("The trace: keys and signs", "capture: listen for 5 s", "probe: ask on the wire", "next NIC"):
+            assert words in text, words
+        await deck.press("?")
+        assert "vm1/net0 to 203.0.113.9" in deck.text()
+        assert "The trace: keys and signs" not in deck.text()
+        assert not scripted.left
+
+
+async def test_what_drops_other_traffic_than_a_ping_is_said_on_top(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        scripted = Scripted(deck)
+        drop = rule("drop", text="meta l4proto tcp drop", understood=False, protocol="tcp")
+        scripted.net.filter("r1", *scripted.net.firewalls["r1"].chains, chain("forward", drop))
+        await scripted.open()
+        text = deck.text()
+        assert "? nothing is broken as far as it can be told (for a ping)" in text
+        assert "~ filter forward: forward (ip t forward) lets a ping pass" in text
+        assert "meta l4proto tcp drop" in text

@@ -29,12 +29,25 @@ from tui.model.link import (
     PortState,
     PortVlan,
     Route,
+    Rule,
     TapFacts,
     TapOwner,
 )
 from tui.model.ovs import Ovs
 from tui.model.process import QemuNic, QemuProcess
-from tui.model.route import FlowAnswer, FlowQuestion, Question, RouteAnswer, RouteQuestion
+from tui.model.route import (
+    Answer,
+    CountAnswer,
+    CountQuestion,
+    FlowAnswer,
+    FlowQuestion,
+    ProbeAnswer,
+    ProbeKind,
+    ProbeQuestion,
+    Question,
+    RouteAnswer,
+    RouteQuestion,
+)
 from tui.model.snapshot import HostSnapshot
 from tui.topology.trace import trace
 from tui.topology.trace_scene import Ground, Query
@@ -63,6 +76,10 @@ class Net:
         """errno by namespace and destination, for packets that come in by a link."""
         self.flows: dict[str, str] = {}
         """What Open vSwitch does with what comes in by a port."""
+        self.rules: dict[str, tuple[Rule, ...]] = {}
+        self.wire: dict[tuple[ProbeKind, str], str] | None = None
+        """Who answers ARP and pings for an address; others are silent. None: nothing is probed."""
+        self.probed: list[ProbeQuestion] = []
         self.netns(HOME, kind=NetnsKind.HOME)
 
     # What there is
@@ -173,6 +190,7 @@ class Net:
             fdb={key: tuple(found) for key, found in self.fdb.items()},
             owners=self.owners,
             routes={netns: tuple(self._model_routes(netns)) for netns in self.routes},
+            rules=self.rules,
         )
         return HostSnapshot(
             1, 1, Connection("test:///", LinkState.LIVE, 1, False), domains=self.domains, domains_read_ns=1,
@@ -183,11 +201,17 @@ class Net:
     def _model_routes(self, netns: str) -> list[Route]:
         return [Route(netns, to, (NextHop(key, via),), 254) for to, via, key in self.routes[netns]]
 
-    def answer(self, question: Question) -> RouteAnswer | FlowAnswer:
+    def answer(self, question: Question) -> Answer:
         """What the kernel or Open vSwitch would answer, as far as these tests need it."""
         if isinstance(question, FlowQuestion):
             return FlowAnswer(self.flows.get(question.port, "1,2"))
-        assert isinstance(question, RouteQuestion), "nothing is probed here"
+        if isinstance(question, ProbeQuestion):
+            assert self.wire is not None, "nothing is probed here"
+            self.probed.append(question)
+            who = self.wire.get((question.kind, question.address))
+            return ProbeAnswer((who,) if who else (), 0.5)
+        if isinstance(question, CountQuestion):
+            return CountAnswer(1, 1)
         return self._route(question)
 
     def _route(self, question: RouteQuestion) -> RouteAnswer:
@@ -213,9 +237,9 @@ class Net:
 
     def trace(self, guest: str, to: str = "", *, link: str = "") -> Trace:
         """The trace with all answers."""
-        answers: dict[Question, RouteAnswer | FlowAnswer] = {}
+        answers: dict[Question, Answer] = {}
         ground = Ground(self.snapshot())
-        query = Query(guest, link=self.key(link) if link else "", to=to)
+        query = Query(guest, link=self.key(link) if link else "", to=to, probe=self.wire is not None)
         for _ in range(30):
             made = trace(ground, query, answers)
             if not made.questions:

@@ -34,7 +34,7 @@ def broken() -> Trace:
 
 def test_the_text_says_the_cause_first_and_what_mends_it_last() -> None:
     lines = trace_lines(broken())
-    assert lines[:2] == [f"vm1/net0 to {FAR}: broken", "cause: veth p-in@host: p-in is set down"]
+    assert lines[:2] == [f"vm1/net0 to {FAR} (a ping): broken", "cause: veth p-in@host: p-in is set down"]
     assert lines[-2:] == ["what mends it:", "  set p-in up: ip link set p-in up"]
     assert "● tap vnet1@host: is up; has a carrier; port of br-in, forwarding" in lines
     assert "✖ veth p-in@host: p-in is set down" in lines

@@ -196,7 +196,8 @@ class TraceScreen(LiveScreen["Hop | Drawn | None"]):
         more += [Span("p", "key", "probe"), Span(" probe  ", "", "probe")]
         more += [Span("c", "key", "capture"), Span(" capture  ", "", "capture")]
         more += [Span("o", "key", "draw"), Span(" draw  ", "", "draw")]
-        keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to"), Span("esc", "key", "close"), Span(" close")]
+        keys = [*more, Span("t", "key", "to"), Span(" to ...  ", "", "to")]
+        keys += [Span("?", "key", "help"), Span(" help  ", "", "help"), Span("esc", "key", "close"), Span(" close")]
         return [Span(clean(what), "title"), FILL, *keys]
 
     def _cause_lines(self, width: int) -> list[SpanLine]:
@@ -207,7 +208,7 @@ class TraceScreen(LiveScreen["Hop | Drawn | None"]):
         asking = [[Span("asking on the wire ...", "dim")]] if self._probing else []
         if trace.cause is None:
             proven = ", proven on the wire" if _is_proven(trace) else ""
-            return [[Span(f"{summary(trace)}{proven}", style)], *_warning_lines(trace, width), *asking]
+            return [[Span(f"{summary(trace)}{proven} (for a ping)", style)], *_note_lines(trace, width), *asking]
         return [*([Span(part, style)] for part in wrapped(summary(trace), width)), *asking]
 
     def _draw_facts(self) -> None:
@@ -256,6 +257,8 @@ class TraceScreen(LiveScreen["Hop | Drawn | None"]):
             self._capture_here()
         elif event.character == "o":
             self._draw_path()
+        elif event.character == "?":
+            self._help()
         elif event.character == "n" and self._subject.nics > 1:
             self._next_nic()
         elif event.key in ("pageup", "pagedown"):
@@ -278,8 +281,17 @@ class TraceScreen(LiveScreen["Hop | Drawn | None"]):
                 self._capture_here()
             case "draw":
                 self._draw_path()
+            case "help":
+                self._help()
             case _:
                 self.dismiss(None)
+
+    def _help(self) -> None:
+        from tui.dialogs.text import DIALOG_EDGES, DIALOG_WIDTH, TextDialog
+        from tui.dialogs.trace_help import help_lines
+
+        width = min(self.app.size.width, DIALOG_WIDTH) - DIALOG_EDGES
+        self.app.push_screen(TextDialog("The trace: keys and signs", help_lines(width)))
 
     def _next_nic(self) -> None:
         subject = self._subject
@@ -329,11 +341,9 @@ class TraceScreen(LiveScreen["Hop | Drawn | None"]):
         self._ask(self._snapshot, self._subject, True)
 
 
-def _warning_lines(trace: Trace, width: int) -> list[SpanLine]:
-    found = [(hop, fact) for hop in trace.hops for fact in hop.facts if fact.verdict is Verdict.WARNING]
-    sign, style = SIGNS[Verdict.WARNING]
-    texts = [f"{sign} {told(hop, fact)}" for hop, fact in found]
-    return [[Span(part, style)] for text in texts for part in wrapped(text, width)]
+def _note_lines(trace: Trace, width: int) -> list[SpanLine]:
+    notes = [(SIGNS[fact.verdict], told(hop, fact)) for hop, fact in trace.notes]
+    return [[Span(part, style)] for (sign, style), text in notes for part in wrapped(f"{sign} {text}", width)]
 
 
 def _is_proven(trace: Trace) -> bool:

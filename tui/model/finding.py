@@ -70,6 +70,9 @@ class Finding:
         return f"{self.check} of {self.subject}"
 
 
+PACKET = "ICMP echo request"
+"""What is traced: a ping and its answer."""
+
 ON_THE_WIRE = ("ARP probe", "ICMP echo")
 """The sources of facts that were asked for on the wire."""
 
@@ -149,6 +152,12 @@ class Trace:
     hops: tuple[Hop, ...]
     cause: tuple[int, int] | None
     """Hop and fact that explain the rest, by their numbers; None: nothing is broken."""
+
+    @property
+    def notes(self) -> list[tuple[Hop, Fact]]:
+        """What is warned of and what is not simulated, and on which hops."""
+        told = (Verdict.WARNING, Verdict.NOT_SIMULATED)
+        return [(hop, fact) for hop in self.hops for fact in hop.facts if fact.verdict in told]
 
     @property
     def verdict(self) -> Verdict:

@@ -4,7 +4,7 @@ good."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 _DEEPEST = 16
 """Jumps that are followed; the kernel refuses more."""
-_ICMP = frozenset({"icmp", "1", "ipv6-icmp", "icmpv6", "58", "all"})
-_STATE = re.compile(r"(?:ct state|--ctstate|--state) (!= )?(?:\{ ([^}]*) \}|(\S+))", re.IGNORECASE)
+_PINGS = frozenset({"icmp", "1", "ipv6-icmp", "icmpv6", "58"})
+_ICMP = _PINGS | {"all"}
+_STATE = re.compile(r"(?:ct state|--ctstate|--state) (?!vmap )(!= )?(?:\{ ([^}]*) \}|(\S+))", re.IGNORECASE)
+_STATE_MAP = re.compile(r"(?:counter )?ct state vmap \{ ([^}]*) \}")
 # What a rule may say besides links, addresses and connection states and still ask for nothing else.
 _KNOWN_WORDS = re.compile(
     r'comment "[^"]*"|-m comment --comment (?:"[^"]*"|\S+)'
-    r"|\bip protocol icmp\b|\bmeta l4proto icmp\b|-p icmp\b|-m icmp\b|-m (?:conntrack|state)\b"
+    r"|\bip protocol icmp\b|\bmeta l4proto icmp\b|(?<!! )-p icmp\b|-m icmp\b|-m (?:conntrack|state)\b"
     r"|\bcounter\b|\blog(?: (?:prefix \S+|level \S+))*"
     r"|-j .*|\b(?:accept|drop|return|continue|masquerade)\b|\breject.*|\b(?:jump|goto) \S+"
 )
@@ -58,6 +60,10 @@ class Packet:
     destination: str = ""
     reply: bool = False
     """Whether it belongs to a connection that is known already."""
+    later: bool = False
+    """Whether it is a later packet of the connection that it is sent by, which has been answered."""
+    other: bool = False
+    """Whether it stands for anything of these addresses but a ping: TCP, UDP ... to and from any port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,19 @@ def judge(firewall: Firewall, chain: FirewallChain, packet: Packet) -> Judgement
     return Judgement(chain, outcome)
 
 
+def others_dropped(firewall: Firewall, chain: FirewallChain, packet: Packet) -> list[FirewallRule | None]:
+    """Return what in a base chain drops, or may drop, other traffic of a ping's addresses: rules that drop or reject
+    it, hand it to a program or choose by a map, None for the policy. Empty where nothing does."""
+    found: dict[FirewallRule | None, None] = {}
+    for later in (False, True) if not packet.reply else (False,):
+        walk = _Walk(chains_by_name(firewall), replace(packet, other=True, later=later))
+        ends = walk.through(chain, 0)
+        found |= dict.fromkeys(walk.drops)
+        if _FALL in ends and chain.policy == "drop":
+            found[None] = None
+    return list(found)
+
+
 _FALL = "fall"
 """The end of a chain: its caller goes on, or its policy decides."""
 
@@ -122,11 +141,21 @@ class _Walk:
     rewriting_in: FirewallChain | None = None
     unclear: FirewallRule | None = None
     unclear_in: FirewallChain | None = None
-    seen: set[str] = field(default_factory=set)
+    drops: list[FirewallRule] = field(default_factory=list)
+    """All that drops it or may, in the order in which it is met."""
+    known: dict[int, set[str]] = field(default_factory=dict)
+    """The ends of chains that were gone through already, by their identity."""
 
     def through(self, chain: FirewallChain, depth: int) -> set[str]:
+        known = self.known.get(id(chain))
+        if known is None:
+            known = self.known[id(chain)] = self._through(chain, depth)
+        return known
+
+    def _through(self, chain: FirewallChain, depth: int) -> set[str]:
         ends: set[str] = set()
-        for rule in chain.rules:
+        for written in chain.rules:
+            rule = _chosen(written, self.packet)
             match = matches(rule, self.packet)
             if match is False:
                 continue
@@ -153,6 +182,7 @@ class _Walk:
                     self.rewriting, self.rewriting_in = rule, chain
                 return {Outcome.REWRITE}, False
             case "drop" | "reject":
+                self.drops.append(rule)
                 if self.dropping is None:
                     self.dropping, self.dropping_in = rule, chain
                 return {Outcome.DROP}, False
@@ -176,6 +206,7 @@ class _Walk:
         return found, False
 
     def _note_unclear(self, rule: FirewallRule, chain: FirewallChain) -> None:
+        self.drops.append(rule)
         if self.unclear is None:
             self.unclear, self.unclear_in = rule, chain
 
@@ -197,7 +228,12 @@ def matches(rule: FirewallRule, packet: Packet) -> bool | None:
             unsure = True
         elif fits == (name in rule.negated):
             return False
-    if rule.ports or (rule.protocol and not is_icmp(rule.protocol)):
+    protocols = frozenset(rule.protocol.lower().split(",")) if rule.protocol else frozenset()
+    if packet.other:
+        if protocols and protocols <= _PINGS:
+            return False
+        unsure = unsure or bool(protocols or rule.ports)
+    elif rule.ports or (protocols and not protocols & _ICMP):
         return False
     if not rule.understood:
         state = _state(rule.text, packet)
@@ -221,13 +257,27 @@ def _fits_address(wanted: str, has: str) -> bool | None:
         return None
 
 
+def _state_of(packet: Packet) -> str:
+    return "established" if packet.reply or packet.later else "new"
+
+
+def _chosen(rule: FirewallRule, packet: Packet) -> FirewallRule:
+    """A rule that chooses by nothing but the state of the connection (`ct state vmap`), as the one that it is for the
+    packet; any other as it is."""
+    found = _STATE_MAP.fullmatch(rule.text) if rule.verdict == "vmap" else None
+    if found is None:
+        return rule
+    verdicts = dict(re.findall(r"(\w+) : ([^,]+?)\s*(?:,|$)", found[1]))
+    return replace(rule, verdict=verdicts.get(_state_of(packet), "continue"), understood=True)
+
+
 def _state(text: str, packet: Packet) -> bool | None:
     """Whether the states of connections that a rule asks for include the packet's; None where it asks for none."""
     found = _STATE.search(text)
     if found is None:
         return None
     states = {state.strip().lower() for state in (found[2] or found[3] or "").split(",")}
-    fits = ("established" if packet.reply else "new") in states
+    fits = _state_of(packet) in states
     negated = bool(found[1]) or re.search(r"! --(?:ct)?state", text) is not None
     return fits != negated
 

@@ -11,7 +11,7 @@ from tui.topology import trace_ovs
 from tui.topology.trace_cause import cause_of
 from tui.topology.trace_ends import dead_end, heard, next_hop, no_router, tunnel_facts
 from tui.topology.trace_facts import broken, good, mend, unknown
-from tui.topology.trace_filter import bridge_hop, forward_hop, ingress_facts, led_elsewhere, nat_hop, without_nat
+from tui.topology.trace_filter import bridge_hop, forward_hop, led_elsewhere, link_facts, nat_hop, without_nat
 from tui.topology.trace_gateway import Place, find_gateway, locate, same_network, some_address
 from tui.topology.trace_guest import guest_hop
 from tui.topology.trace_legs import Leg, leg_as_far, leg_between, leg_out
@@ -263,20 +263,26 @@ class _Walk:
                 self.hops.append(trace_ovs.port_hop(self._scene, leg, at))
                 continue
             self.hops.append(judge.hop(at))
-            self._append(*trace_ovs.port_facts(self._scene, leg, at), *self._ingress(link))
+            self._append(*trace_ovs.port_facts(self._scene, leg, at), *self._filters_of(leg, at, link))
             self._append(*tunnel_facts(self._scene, link))
             self._filter_at(leg, at)
 
-    def _ingress(self, link: Link) -> list[Fact]:
-        return [fact for fact in ingress_facts(self._scene, link, self._flow) if fact.verdict is not Verdict.GOOD]
+    def _filters_of(self, leg: Leg, at: int, link: Link) -> list[Fact]:
+        """What is wrong by the chains on a link itself."""
+        wiring, last = self._wiring, at == len(leg.nodes) - 1
+        into_bridge = not last and wiring.master(link.key) == leg.nodes[at + 1]
+        up_the_stack = last and link.tap is None and wiring.is_endpoint(link) and not wiring.leads_out(link.key)
+        facts = link_facts(self._scene, link, self._flow, inbound=into_bridge or up_the_stack)
+        return [fact for fact in facts if fact.verdict is not Verdict.GOOD]
 
     def _filter_at(self, leg: Leg, at: int) -> None:
-        """Behind a bridge that the frame crosses: what filters do with it there."""
-        bridge = self._wiring.link(leg.nodes[at])
-        if bridge is None or bridge.kind != "bridge" or not 0 < at < len(leg.nodes) - 1:
+        """Behind a bridge that the frame crosses, or begins or ends in: what filters do with it there."""
+        bridge, last = self._wiring.link(leg.nodes[at]), len(leg.nodes) - 1
+        if bridge is None or bridge.kind != "bridge" or not last:
             return
-        into, out = self._wiring.link(leg.nodes[at - 1]), self._wiring.link(leg.nodes[at + 1])
-        if into is None or out is None:
+        into = self._wiring.link(leg.nodes[at - 1]) if at else None
+        out = self._wiring.link(leg.nodes[at + 1]) if at < last else None
+        if (at and into is None) or (at < last and out is None):
             return
         hop = bridge_hop(self._scene, bridge, into, out, self._flow)
         if hop is not None:

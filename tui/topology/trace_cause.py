@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.model.finding import Layer, Verdict
+from tui.model.finding import ON_THE_WIRE, Layer, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,5 +38,6 @@ def _rank(fact: Fact) -> int:
 
 def _is_explained(fact: Fact, all_broken: Sequence[Fact]) -> bool:
     if fact.layer is Layer.SYMPTOM:
-        return True
+        # Silence on the wire is explained by what is broken up to there, which is nearer, and by nothing behind it.
+        return fact.source not in ON_THE_WIRE
     return fact.cause in _FROM_AFAR and any(_rank(other) < _rank(fact) for other in all_broken)

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 from tui.model.finding import Fact, Hop, Layer
 from tui.model.firewall_facts import link_fits, port_forwards
 from tui.model.text import clean
-from tui.topology.filtering import Outcome, Packet, base_chains, is_icmp, judge
+from tui.topology.filtering import Outcome, Packet, base_chains, is_icmp, judge, others_dropped
 from tui.topology.trace_facts import broken, good, inside, mend, not_simulated, unknown, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tui.model.finding import Remedy
-    from tui.model.firewall import Firewall
+    from tui.model.firewall import Firewall, FirewallChain
     from tui.model.link import Link
     from tui.topology.filtering import Judgement
     from tui.topology.trace_scene import Flow, Scene
 
 _SOURCES = {"nft": "nft list ruleset", "iptables-nft": "iptables-nft-save", "iptables-legacy": "iptables-legacy-save"}
 _RULES = "nft list ruleset"
+_MOST_OTHERS = 3
+"""How many rules against other traffic than a ping are quoted."""
 _FILTERS = ("filter", "route")
 _HOOKS = {
     "input": ("prerouting", "input"),
@@ -44,22 +46,23 @@ def forward_hop(scene: Scene, netns: str, inl: Link | None, oif: Link | None, fl
     return Hop("filter", hook, scene.wiring.netns_name(netns), netns, _summed(scene, netns, facts))
 
 
-def bridge_hop(scene: Scene, bridge: Link, into: Link, out: Link, flow: Flow) -> Hop | None:
-    """Return what filters do with a frame that crosses a bridge: nft's of the family bridge, and where br_netfilter
-    calls them those for IP; None where there are none that hear of it."""
-    called = _is_called(scene, bridge, flow)
-    there = Packet(into.raw_name, out.raw_name, flow.source, flow.destination)
-    back = Packet(out.raw_name, into.raw_name, flow.destination, flow.source, reply=True)
+def bridge_hop(scene: Scene, bridge: Link, into: Link | None, out: Link | None, flow: Flow) -> Hop | None:
+    """Return what filters do with a frame that crosses a bridge, or ends (`out` None) or begins (`into` None) in its
+    own stack: nft's of the family bridge, and where br_netfilter calls them those for IP; None where there are none
+    that hear of it."""
+    hook = "output" if into is None else "input" if out is None else "forward"
+    called = hook == "forward" and _is_called(scene, bridge, flow)
+    there = Packet(_raw(into), _raw(out), flow.source, flow.destination)
+    back = Packet(_raw(out), _raw(into), flow.destination, flow.source, reply=True)
     facts: list[Fact] = []
-    for packet in (there, back):
-        facts += _hook_facts(scene, bridge.netns, _HOOKS["forward"], ("bridge",), packet)
+    for packet, hooks in ((there, _HOOKS[hook]), (back, _HOOKS[_ANSWERED_BY[hook]])):
+        facts += _hook_facts(scene, bridge.netns, hooks, ("bridge",), packet)
         if called:
             as_routed = replace(packet, iif=bridge.raw_name, oif=bridge.raw_name)
             families = ("ip6" if flow.version == 6 else "ip", "inet")
             facts += _hook_facts(scene, bridge.netns, _HOOKS["forward"], families, as_routed, bridge.name)
     firewall = scene.firewall(bridge.netns)
-    unread = called if firewall is None else bool(firewall.problem)
-    if not facts and not unread:
+    if not facts and firewall is not None and not firewall.problem:
         return None
     name = f"{bridge.name}: {_switch(there)}" if called else f"{bridge.name}: bridge filter"
     where = scene.wiring.netns_name(bridge.netns)
@@ -80,15 +83,24 @@ def _switch(packet: Packet) -> str:
     return "bridge-nf-call-ip6tables" if ":" in packet.source + packet.destination else "bridge-nf-call-iptables"
 
 
-def ingress_facts(scene: Scene, link: Link, flow: Flow) -> list[Fact]:
-    """Return what nft's chains on the link itself do with a packet that comes in by it."""
+def link_facts(scene: Scene, link: Link, flow: Flow, *, inbound: bool) -> list[Fact]:
+    """Return what nft's chains on the link itself do with a packet, which comes in by it if `inbound` and leaves by it
+    else, and with its answer, which goes the other way."""
     firewall = scene.firewall(link.netns)
     if firewall is None or firewall.problem:
         return []
-    packet = Packet(link.raw_name, "", flow.source, flow.destination)
-    chains = [c for c in base_chains(firewall, "ingress", ("netdev", "inet"), _FILTERS)
-              if link.raw_name in c.device.split(",")]  # fmt: skip
-    return [_fact(scene, firewall, judge(firewall, chain, packet), packet) for chain in chains]
+    there = Packet(source=flow.source, destination=flow.destination)
+    back = Packet(source=flow.destination, destination=flow.source, reply=True)
+    came, left = (there, back) if inbound else (back, there)
+    facts: list[Fact] = []
+    for hook, packet in (
+        ("ingress", replace(came, iif=link.raw_name)),
+        ("egress", replace(left, oif=link.raw_name)),
+    ):
+        for chain in base_chains(firewall, hook, ("netdev", "inet"), _FILTERS):
+            if link.raw_name in chain.device.split(","):
+                facts += _facts(scene, firewall, chain, packet)
+    return facts
 
 
 def _raw(link: Link | None) -> str:
@@ -107,7 +119,7 @@ def _hook_facts(
         here = replace(packet, oif="" if hook in ("prerouting", "input") else packet.oif,
                        iif="" if hook == "output" else packet.iif)  # fmt: skip
         for chain in base_chains(firewall, hook, families, _FILTERS):
-            facts.append(_fact(scene, firewall, judge(firewall, chain, here), here, bridge))
+            facts += _facts(scene, firewall, chain, here, bridge)
     return facts
 
 
@@ -119,6 +131,22 @@ def _summed(scene: Scene, netns: str, facts: list[Fact]) -> tuple[Fact, ...]:
     if firewall.problem:
         return (unknown(f"its firewall cannot be read: {firewall.problem}", _RULES),)
     return tuple(dict.fromkeys(facts)) or (good("has no rule for this", _RULES),)
+
+
+def _facts(scene: Scene, firewall: Firewall, chain: FirewallChain, packet: Packet, bridge: str = "") -> list[Fact]:
+    """What a chain does with a ping, and where it lets that pass what it drops of the same addresses besides."""
+    found = judge(firewall, chain, packet)
+    fact = _fact(scene, firewall, found, packet, bridge)
+    others = others_dropped(firewall, chain, packet) if found.outcome is Outcome.ACCEPT else []
+    if not others:
+        return [fact]
+    what = "answers" if packet.reply else "packets"
+    by = [rule.text if rule is not None else f"policy {chain.policy}" for rule in others]
+    more = f"; and {len(by) - _MOST_OTHERS} more" if len(by) > _MOST_OTHERS else ""
+    words = (
+        f"{chain.hook} ({found.place}) lets a ping pass; other {what} it may drop: {'; '.join(by[:_MOST_OTHERS])}{more}"
+    )
+    return [fact, not_simulated(words, fact.source)]
 
 
 def _fact(scene: Scene, firewall: Firewall, found: Judgement, packet: Packet, bridge: str = "") -> Fact:

@@ -148,6 +148,7 @@ def _apart(scene: Scene, start: str, source: str) -> Place | None:
         link
         for link in wiring.links.values()
         if link.key not in reached and link.kind != "loopback" and scene.shares(link, source)
+        and _wired_near(scene, start, link.key)
         and scene.own_address(link, _version(source), source) != source
     ]  # fmt: skip
     pulled = [link for link in found if _is_loose(scene, start) or _is_loose(scene, link.key)]
@@ -157,6 +158,14 @@ def _apart(scene: Scene, start: str, source: str) -> Place | None:
 def _is_loose(scene: Scene, node: str) -> bool:
     """Whether the way from a link ends before it comes to a bridge."""
     return not scene.wiring.is_bridge(scene.wiring.stem(node)[-1])
+
+
+def _wired_near(scene: Scene, start: str, node: str) -> bool:
+    """Whether two links, or the other ends of their pairs, are in one namespace: only there a plug that is pulled may
+    have joined them. That of another may have the same networks and nothing to do with it."""
+    wiring = scene.wiring
+    here, there = ({link.netns for one in wiring.stem(end) if (link := wiring.link(one))} for end in (start, node))
+    return bool(here & there)
 
 
 def locate(scene: Scene, start: str, address: str) -> Place:
@@ -174,10 +183,12 @@ def locate(scene: Scene, start: str, address: str) -> Place:
             return Place(address, nic=nic)
     if wiring.way_out(start) is None:
         for link in links:
-            if _is_loose(scene, start) or _is_loose(scene, link.key):
+            if _wired_near(scene, start, link.key) and (_is_loose(scene, start) or _is_loose(scene, link.key)):
                 return Place(address, link)
         for nic in nics:
-            if nic.tap is not None and (_is_loose(scene, start) or _is_loose(scene, nic.tap)):
+            if nic.tap is None or not _wired_near(scene, start, nic.tap):
+                continue
+            if _is_loose(scene, start) or _is_loose(scene, nic.tap):
                 return Place(address, nic=nic)
     return Place(address)
 

@@ -65,14 +65,21 @@ def _count_fact(count: CountAnswer, *, silent: bool) -> Fact:
 
 
 def answers_ping(scene: Scene, netns: str, flow: Flow) -> list[Fact]:
-    """Return whether the destination answers a ping of a namespace; not for what stands for anything outside."""
-    if flow.outside or ":" in flow.destination:
+    """Return whether the destination answers a ping of a namespace; not for what stands for anything outside. What the
+    namespace has itself answers always: then it is the sender that is asked."""
+    asked = flow.guest_source if _has(scene, netns, flow.destination) else flow.destination
+    if flow.outside or not asked or ":" in asked:
         return []
-    answer = scene.probed(ProbeQuestion(netns, "", flow.destination, ProbeKind.PING))
+    answer = scene.probed(ProbeQuestion(netns, "", asked, ProbeKind.PING))
     if answer is None:
         return []
     if answer.problem:
-        return [unknown(f"{flow.destination} could not be pinged: {answer.problem}", _PING)]
+        return [unknown(f"{asked} could not be pinged: {answer.problem}", _PING)]
     if not answer.who:
-        return [unknown(f"{flow.destination} does not answer a ping of this namespace; it may not want to", _PING)]
-    return [good(f"{flow.destination} answers a ping of this namespace in {answer.took_ms:.1f} ms", _PING)]
+        return [unknown(f"{asked} does not answer a ping of this namespace; it may not want to", _PING)]
+    return [good(f"{asked} answers a ping of this namespace in {answer.took_ms:.1f} ms", _PING)]
+
+
+def _has(scene: Scene, netns: str, address: str) -> bool:
+    own = (link for link in scene.wiring.links.values() if link.netns == netns)
+    return any(found.address == address for link in own for found in scene.wiring.addresses(link))

@@ -11,6 +11,7 @@ from tui.model.route import RouteAnswer, RouteQuestion
 from tui.topology.trace_facts import broken, good, inside, mend, unknown, warning
 from tui.topology.trace_guest import duplicates
 from tui.topology.trace_proof import answers_arp
+from tui.topology.trace_refused import REVERSE, choosing_rules, refusing_rule, rp_filter_of
 
 if TYPE_CHECKING:
     from tui.model.finding import Remedy
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 KERNEL = "RTM_GETROUTE"
 _SETTINGS = "RTM_GETNETCONF"
 _NEIGHBOURS = "RTM_GETNEIGH"
-_REVERSE = frozenset({errno.EINVAL, errno.EXDEV})
 _SILENT = frozenset({"failed", "incomplete"})
 _SURE = frozenset({"reachable", "permanent"})
 """States of what was heard of lately, or set by hand."""
@@ -58,7 +58,10 @@ class Router:
         if way.problem:
             return Turn((*facts, unknown(f"the kernel could not be asked: {way.problem}", KERNEL)))
         if way.kind in ("local", "broadcast"):
-            return Turn((*facts, good(f"has {self._flow.destination} itself", KERNEL), *self._home()), arrived=True)
+            # Where it is the destination, not the gateway, the sender is its neighbour all the same.
+            near = self._neighbour() if gateway is None else []
+            own = good(f"has {self._flow.destination} itself", KERNEL)
+            return Turn((*facts, *near, own, *self._home()), arrived=True)
         # What the namespace would do with a packet of its own tells where this one was to go, if it is refused.
         plain = way if not way.refused else self._ask(self._flow.destination, "", None)
         if plain is not None and plain.kind == "local":
@@ -95,6 +98,11 @@ class Router:
         facts = [good(f"{link.name} has the gateway's address {gateway.address}: {gateway.why}", "RTM_GETADDR")]
         facts += duplicates(self._scene, link.key, gateway.address, link.mac, own=link.key)
         return facts + self._known_guest(link)
+
+    def _neighbour(self) -> list[Fact]:
+        if self._inl is None or not self._scene.shares(self._inl, self._flow.source):
+            return []
+        return self._known_guest(self._inl)
 
     def _known_guest(self, link: Link) -> list[Fact]:
         """What the router has resolved the guest's address to."""
@@ -150,6 +158,9 @@ class Router:
         destination = self._words_of_destination()
         if not way.refused:
             return [good(f"sends {destination} {self._words_of_way(way)}", KERNEL), *self._rules()]
+        source = self._flow.source
+        if rule := refusing_rule(self._scene, self._netns, way.code, source, self._flow.destination, self._inl):
+            return [rule]
         if way.code == errno.ENETUNREACH:
             remedy = mend("add the route", *self._command("ip", "route", "add", "default", "via", "GATEWAY"))
             return [broken(f"has no route to {destination}", KERNEL, "no-route", Layer.L3, remedy)]
@@ -160,7 +171,7 @@ class Router:
                 return []
             words = f"a route says that {destination} is unreachable"
             return [broken(words, KERNEL, "route-unreachable", Layer.L3, self._see_routes())]
-        if way.code in _REVERSE:
+        if way.code in REVERSE:
             return [self._reversed(way, plain)]
         return [broken(f"refuses the packet: {way.word}", KERNEL, "route-refused", Layer.L3, self._see_routes())]
 
@@ -173,14 +184,27 @@ class Router:
         back = self._ask(self._flow.source, "", None)
         if back is not None and (back.refused or back.kind == "local"):
             return self._judged_back(back, self._inl, "the answer")
-        name = self._inl.name
+        name, mode = self._inl.name, rp_filter_of(self._scene, self._inl)
+        if mode == 0 and way.code == errno.EINVAL:
+            return self._refused_by_table(way, self._inl)
         words = f"drops packets from {self._flow.source} by {name}: the way back is not {name} (rp_filter)"
-        remedy = mend("route the guest's network back by the same link, or filter loosely",
-                      *self._command("sysctl", "-w", f"net.ipv4.conf.{self._inl.raw_name}.rp_filter=2"))  # fmt: skip
+        loose = self._command("sysctl", "-w", f"net.ipv4.conf.{self._inl.raw_name}.rp_filter=2")
+        remedy = mend("route the guest's network back by the same link")
+        if mode != 2:
+            remedy = mend("route the guest's network back by the same link, or filter loosely", *loose)
         return broken(f"{words}, {way.word}", KERNEL, "rp-filter", Layer.L3, remedy)
 
+    def _refused_by_table(self, way: RouteAnswer, inl: Link) -> Fact:
+        """What neither rp_filter nor a route for all explains: routes for this source alone, if for any."""
+        flow = self._flow
+        rules = choosing_rules(self._scene, self._netns, flow.source, flow.destination, inl)
+        why = f"; the policy rule that chooses its table: {rules}" if rules else ""
+        words = f"refuses packets from {flow.source} by {inl.name}: {way.word}, and rp_filter is off there{why}"
+        return broken(words, KERNEL, "route-refused", Layer.L3, self._see_routes())
+
     def _see_routes(self) -> Remedy:
-        return mend("look at the routes", *self._command("ip", "route", "get", self._flow.destination))
+        came = ("from", self._flow.source, "iif", self._inl.raw_name) if self._inl and self._flow.source else ()
+        return mend("look at the routes and rules", *self._command("ip", "route", "get", self._flow.destination, *came))
 
     def _words_of_destination(self) -> str:
         return "what is outside" if self._flow.outside else self._flow.destination
@@ -207,11 +231,16 @@ class Router:
         back = self._ask(self._flow.source, self._flow.destination, oif)
         if back is None or back.problem:
             return []
+        if rule := refusing_rule(self._scene, self._netns, back.code, self._flow.destination, self._flow.source, oif):
+            return [rule]
+        if back.code == errno.EINVAL and rp_filter_of(self._scene, oif) == 0:
+            words = f"refuses the answer: {back.word}, and rp_filter is off on {oif.name}"
+            return [broken(words, KERNEL, "no-return-route", Layer.L3, self._see_back())]
         return [self._judged_back(back, self._inl, "the answer")]
 
     def _judged_back(self, back: RouteAnswer, inl: Link, what: str) -> Fact:
         source = self._flow.source
-        if back.code in _REVERSE:
+        if back.code in REVERSE:
             words = f"drops {what}: it would have to come by another link (rp_filter)"
             return broken(words, KERNEL, "rp-filter", Layer.L3, self._see_back())
         if back.refused:
