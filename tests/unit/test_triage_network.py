@@ -287,6 +287,11 @@ def test_the_words_name_what_and_where() -> None:
     assert found.message == "net0 (vnet2) is plugged into nothing; br0 is meant"
     assert found.remedies[0].command == ("ip", "link", "set", "vnet2", "master", "br0")
     net = Place()
+    net.dnsmasqs.clear()
+    (found,) = findings(net.snapshot())
+    assert not any(remedy.action for remedy in found.remedies), "DNS is not mended by taking guests offline"
+    assert found.remedies[0].command == ("systemctl", "reload", "libvirtd")
+    net = Place()
     net.plug("vnet1", None)
     (found,) = findings(net.snapshot())
-    assert (found.message, found.remedies[0].action) == ("vm1: running, and plugged into nothing", "network.replug")
+    assert (found.message, found.remedies[0].action) == ("running and plugged into nothing: vm1", "network.replug")

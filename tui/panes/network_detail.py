@@ -63,7 +63,7 @@ def _trouble(view: View, row: NetworkRow, style: str) -> list[SpanLine]:
     lines: list[SpanLine] = []
     if row.orphans:
         names = ", ".join(dict.fromkeys(one.domain.name for one in row.orphans))
-        text = f"not plugged in: {names}. The network was stopped and started under them; r plugs them in again"
+        text = f"not plugged in: {names}; r plugs them in again"
         lines += paragraph(text, style, view.detail_width)
     if not row.network.active and row.running:
         text = f"stopped under {units.counted(row.running, 'running NIC')}; s starts it, r plugs them in again then"
