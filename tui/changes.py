@@ -214,6 +214,7 @@ class Changes:
                 self.jobs.run(plan, undoes)
                 then(plan)
 
+        self._app.frame.hold()
         # Without fields no planner reads a file, so that this thread may ask it.
         if self._preview == "loss" and not fields and (plan := planner(values)).confirm is Confirm.NONE:
             go(plan)

@@ -108,3 +108,30 @@ async def test_a_host_without_trouble_says_so(tmp_path: Path) -> None:
         await deck.until(lambda: deck.snapshot.findings == ())
         assert "nothing is wrong here, as far as can be seen" in deck.text()
         assert "1 Triage " in deck.text()
+
+
+def grown(deck: Deck, *found: Finding) -> None:
+    deck.app.collector.board.update(findings=(*found, *(deck.snapshot.findings or ())))
+
+
+def worst(number: int) -> Finding:
+    return Finding(f"test.worst{number}", Severity.CRITICAL, "host", "host", "", f"number {number} is worst", "why")
+
+
+async def test_the_cursor_stays_on_the_worst_until_it_is_moved(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24)) as deck:
+        await opened(deck)
+        deck.app.collector._triage.stop()
+        grown(deck, worst(1))
+        await deck.until(lambda: deck.grid.cursor_key == worst(1).id, "on the worst")
+        await deck.press("j", "k")
+        grown(deck, worst(2))
+        await deck.until(lambda: any("number 2" in row for row in deck.rows()), "the newest")
+        assert deck.grid.cursor_key == worst(1).id, "whoever moved it means this one"
+        await deck.press("2", "1")
+        assert deck.grid.cursor_key == worst(2).id, "opened again it is on the worst"
+        await deck.press("enter")
+        assert deck.app.frame.zoomed
+        grown(deck, worst(3))
+        await deck.settle()
+        assert deck.grid.cursor_key == worst(2).id, "what is read in full stays"

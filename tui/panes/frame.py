@@ -77,6 +77,12 @@ class PaneFrame(Horizontal):
         """Draw `view`; what did not change costs nothing."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Take note that the pane is opened again, when it has been drawn."""
+
+    def hold(self) -> None:
+        """Keep the cursor on the thing it is on, which is acted upon now."""
+
     @property
     def item(self) -> Any | None:
         """The thing under the cursor."""

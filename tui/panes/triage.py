@@ -201,4 +201,5 @@ PANE: PaneSpec[FindingRow] = PaneSpec(
     host_actions="finding",
     mark=_mark,
     place=_place,
+    first_counts=True,
 )  # fmt: skip
