@@ -9,6 +9,7 @@ from tests.ui.conftest import OpenDeck
 from tests.ui.words import Deck, open_deck
 from tui.demo import scaled_host
 from tui.demo.links import DemoNetwork
+from tui.dialogs.trace import TraceScreen
 from tui.model.domain import DomainState
 from tui.model.finding import Finding, Severity
 from tui.paths import muted_file
@@ -135,3 +136,25 @@ async def test_the_cursor_stays_on_the_worst_until_it_is_moved(demo: OpenDeck) -
         grown(deck, worst(3))
         await deck.settle()
         assert deck.grid.cursor_key == worst(2).id, "what is read in full stays"
+
+
+async def test_a_finding_leads_to_the_trace_and_the_place_of_what_it_tells_of(demo: OpenDeck) -> None:
+    async with demo(network=DemoNetwork().read) as deck:
+        await opened(deck)
+        deck.app.collector._triage.stop()
+        assert deck.snapshot.links is not None
+        running = next(d for d in deck.snapshot.domains.values() if d.name == "web-01")
+        link = next(link for link in deck.snapshot.links.links.values() if link.kind == "bridge")
+        told_of = [("domain", running.name, running.key), ("link", link.name, link.key)]
+        for kind, name, key in told_of:
+            grown(deck, Finding(f"test.of-{kind}", Severity.CRITICAL, kind, name, key, "is bad", "why"))
+            await deck.press("2", "1")
+            await deck.until(lambda: deck.grid.cursor_item.finding.key == key, f"on {name}")
+            await deck.press("ctrl+t")
+            await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
+            await deck.press("escape", ".")
+            await deck.until(lambda: deck.app.pane.id == "topology" and deck.under == name, f"the cursor on {name}")
+            await deck.press("1")
+        grown(deck, worst(1))
+        await deck.press("2", "1", "ctrl+t")
+        await deck.expect_toast("no link, and no domain or process with a NIC,")

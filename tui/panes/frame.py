@@ -111,6 +111,16 @@ class PaneFrame(Horizontal):
         """Return what an action of `kind` applies to."""
         return [self.spec.target(self.item)] if self.item is not None and kind in self.kinds() else []
 
+    def things(self) -> list[tuple[Kind, Target]]:
+        """Return the things, by their kinds, that are selected, and the one that what is under the cursor tells of."""
+        found = [(kind, target) for kind in self.kinds() for target in self.targets(kind)]
+        place = self.spec.place(self.item) if self.item is not None else None
+        if place is None or self._view is None:
+            return found
+        from tui.actions.base import target_of
+
+        return [*found, (place[0], target_of(self._view.snapshot, *place))]
+
     @property
     def marked(self) -> int:
         """How many things are marked."""
