@@ -145,8 +145,8 @@ async def test_a_finding_leads_to_the_trace_and_the_place_of_what_it_tells_of(de
         assert deck.snapshot.links is not None
         running = next(d for d in deck.snapshot.domains.values() if d.name == "web-01")
         link = next(link for link in deck.snapshot.links.links.values() if link.kind == "bridge")
-        told_of = [("domain", running.name, running.key), ("link", link.name, link.key)]
-        for kind, name, key in told_of:
+
+        async def follow(kind: str, name: str, key: str) -> None:
             grown(deck, Finding(f"test.of-{kind}", Severity.CRITICAL, kind, name, key, "is bad", "why"))
             await deck.press("2", "1")
             await deck.until(lambda: deck.grid.cursor_item.finding.key == key, f"on {name}")
@@ -155,6 +155,9 @@ async def test_a_finding_leads_to_the_trace_and_the_place_of_what_it_tells_of(de
             await deck.press("escape", ".")
             await deck.until(lambda: deck.app.pane.id == "topology" and deck.under == name, f"the cursor on {name}")
             await deck.press("1")
+
+        await follow("domain", running.name, running.key)
+        await follow("link", link.name, link.key)
         grown(deck, worst(1))
         await deck.press("2", "1", "ctrl+t")
         await deck.expect_toast("no link, and no domain or process with a NIC,")

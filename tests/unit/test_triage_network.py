@@ -12,10 +12,12 @@ from tests.unit.network_scene import HOME, Net
 from tests.unit.test_filtering import chain, rule
 from tests.unit.triage_scene import NOW, SECOND, checks, findings
 from tui.model.dnsmasq import DhcpRange, Dnsmasq, Lease
+from tui.model.domain import DomainState
 from tui.model.firewall import Firewall
 from tui.model.link import BondFacts, BondSlaveFacts, BridgeFacts, LinkUsage, PortState, Rule, TapFacts, TunnelFacts
 from tui.model.network import Network, NetworkAddress, NetworkConfig, Networks
 from tui.model.ovs import Ovs, OvsBridge, OvsInterface, OvsPort
+from tui.model.process import QemuNic
 from tui.model.snapshot import HostSnapshot
 
 _MASQUERADE = rule("masquerade", source="192.168.122.0/24")
@@ -92,6 +94,19 @@ def nic_of(net: Place, name: str, **facts: Any) -> Place:
     return net
 
 
+def state(net: Place, name: str, now: DomainState) -> None:
+    net.domains[name] = replace(net.domains[name], state=now, reason="user")
+
+
+def byhand(net: Place) -> None:
+    """A QEMU that is nobody's domain."""
+    net.process(77, "qemu", QemuNic("n0", "tap", "tap0", None, "52:54:00:00:00:77", "virtio-net-pci"))
+
+
+def unreadable(net: Place) -> None:
+    net.namespaces[HOME] = replace(net.namespaces[HOME], problem="cannot be read")
+
+
 def bonded(net: Place, *, up: bool = True, carrier: bool = True, other: bool = True) -> None:
     net.link("bond0", "bond", bond=BondFacts("802.3ad"))
     for name, works in (("eth1", carrier), ("eth2", other)):
@@ -133,6 +148,13 @@ Fault = Callable[[Place], object]
         (lambda net: has(net, active=False), {"network.inactive": "warning"}),
         (lambda net: has(net, active=False, autostart=False), {}),
         (lambda net: net.change("virbr0", up=False, carrier=False), {"network.bridge-down": "error"}),
+        (lambda net: net.address("virbr0"), {"network.address-missing": "error"}),
+        (lambda net: net.address("virbr0", "192.168.122.9/24"), {"network.address-missing": "error"}),
+        (lambda net: net.address("virbr0", "192.168.122.1/24", "10.9.9.9/24"), {}),
+        (lambda net: (net.address("virbr0"), has(net, active=False, autostart=False)),
+         {"bridge.no-uplink": "info"}),
+        (lambda net: (net.address("virbr0"), net.config(addresses=())), {}),
+        (lambda net: (net.address("virbr0"), unreadable(net)), {}),
         # Without a guest a bridge has no carrier.
         (lambda net: net.change("virbr0", carrier=False), {}),
         (lambda net: net.config(raw_bridge="virbr7", bridge="virbr7", mac=""), {"network.bridge-missing": "error"}),
@@ -199,6 +221,16 @@ Fault = Callable[[Place], object]
          {"tap.left-over": "info"}),
         # OpenVPN's own.
         (lambda net: net.link("tap0", "tun", tap=TapFacts("tap", persistent=True), carrier=False), {}),
+        # The host's end of a guest, and the guest's own.
+        (lambda net: net.change("vnet1", up=False, carrier=False), {"nic.tap-down": "error"}),
+        (lambda net: net.change("vnet2", up=False, carrier=False), {"nic.tap-down": "error"}),
+        (lambda net: (net.change("vnet2", up=False, carrier=False), state(net, "vm2", DomainState.PAUSED)), {}),
+        (lambda net: (net.link("tap0", "tun", tap=TapFacts("tap", persistent=True), up=False), byhand(net)),
+         {"nic.tap-down": "warning"}),
+        (lambda net: (net.link("tap0", "tun", tap=TapFacts("tap", persistent=True)), byhand(net)), {}),
+        (lambda net: nic_of(net, "vm2", link_up=False), {"nic.link-down": "info"}),
+        (lambda net: (nic_of(net, "vm2", link_up=False), net.change("vnet2", up=False)), {"nic.link-down": "info"}),
+        (lambda net: (nic_of(net, "vm2", link_up=False), state(net, "vm2", DomainState.PAUSED)), {}),
         # Plugs of guests.
         (lambda net: net.plug("vnet2", None), {"nic.loose": "error"}),
         # Its bridge is none of the kernel's: Open vSwitch's, which cannot be read.
@@ -232,7 +264,7 @@ def test_the_network(fault: Fault, found: dict[str, str]) -> None:
 def dropping(drops: int, packets: float, paused: bool = False) -> list[HostSnapshot]:
     net = Place()
     if paused:
-        net.domains["vm2"] = replace(net.domains["vm2"], state=type(net.domains["vm2"].state).PAUSED, reason="user")
+        net.domains["vm2"] = replace(net.domains["vm2"], state=DomainState.PAUSED, reason="user")
     seen = net.snapshot()
     first = LinkUsage(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, packets, packets, new_drops=drops)
     return [replace(seen, link_usage={net.key("vnet2"): replace(first, tx_dropped=n * drops)}) for n in range(6)]

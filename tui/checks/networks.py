@@ -25,6 +25,7 @@ _NEARLY = 0.95
 _INACTIVE = Rule("network.inactive", WARNING, "Domains that are plugged into it cannot be started.")
 _BRIDGE_GONE = Rule("network.bridge-missing", ERROR, "Its guests reach nobody, and none can be started there.")
 _BRIDGE_DOWN = Rule("network.bridge-down", ERROR, "Its guests reach nobody, not even each other.")
+_BRIDGE_BARE = Rule("network.address-missing", ERROR, "Its guests have no gateway, and get no address and no names.")
 _ORPHANS = Rule(
     "network.orphans",
     ERROR,
@@ -105,15 +106,34 @@ def _bridges(scene: Scene) -> Iterable[Finding]:
         if not bridge.up:
             command = run(f"set {bridge.name} up", *_inside(scene, bridge, "ip", "link", "set", bridge.raw_name, "up"))
             yield _BRIDGE_DOWN.of(_subject(network), f"its bridge {bridge.name} is set down", command)
+        else:
+            yield from _bare(scene, network, bridge)
     if links is None or links.limits:
         return
     names = {link.raw_name for link in links.links.values()}
     for network in _all(scene):
         if network.active and _own_bridge(network) and network.config.raw_bridge not in names | {""}:
-            remedy = act(
-                "stop it; then start it, and plug its guests in again", "network.destroy", network.key
-            )
+            remedy = act("stop it; then start it, and plug its guests in again", "network.destroy", network.key)
             yield _BRIDGE_GONE.of(_subject(network), f"its bridge {network.config.bridge} is gone", remedy)
+
+
+def _bare(scene: Scene, network: Network, bridge: Link) -> Iterable[Finding]:
+    """Of a bridge that is up: one that is set down loses its IPv6 addresses by that."""
+    links, netns = scene.snapshot.links, scene.wiring.namespaces.get(bridge.netns)
+    if links is None or netns is None or netns.problem:
+        return
+    there = {ip_address(one.address) for one in links.addresses.get(bridge.key, ())}
+    for one in network.config.addresses:
+        if one.prefix is None or ip_address(one.address) in there:
+            continue
+        own = f"{one.address}/{one.prefix}"
+        wide = () if one.ipv6 else ("brd", "+")
+        command = _inside(scene, bridge, "ip", "address", "add", own, *wide, "dev", bridge.raw_name)
+        severity = ERROR if _runs(scene, network) else WARNING
+        words = f"its bridge {bridge.name} has lost the address {own}"
+        yield _BRIDGE_BARE.of(
+            _subject(network), words, run("give it back", *command), severity=severity, part=one.address
+        )
 
 
 def _inside(scene: Scene, link: Link, *command: str) -> tuple[str, ...]:

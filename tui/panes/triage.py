@@ -99,7 +99,7 @@ def _detail(view: View, row: FindingRow) -> list[SpanLine]:
     lines = [
         line("What", f"{finding.kind} {finding.subject}" if finding.kind != Kind.HOST else "this host", "title"),
         line("Severity", finding.severity.word, severity.style),
-        line("Since", ago(since_ns / 1e9) if since_ns is not None else "at start: it was so before virtdeck was started"),
+        line("Since", ago(since_ns / 1e9) if since_ns is not None else "the start of virtdeck, or before"),
         BLANK,
         # Not capitalised: it may begin with a name.
         *paragraph(finding.message, severity.style, width),
