@@ -30,6 +30,10 @@ _MODES = {
 }
 
 
+_TOLD_ABOVE = frozenset({"network.orphans"})
+"""What triage says of a network that its rows say by themselves."""
+
+
 def _yes_no(value: bool) -> str:
     return "yes" if value else "no"
 
@@ -70,6 +74,9 @@ def _trouble(view: View, row: NetworkRow, style: str) -> list[SpanLine]:
         lines += paragraph(text, "bad", view.detail_width)
     if row.network.problem:
         lines += paragraph(row.network.problem, "bad", view.detail_width)
+    for finding in row.found:
+        if finding.check not in _TOLD_ABOVE:
+            lines += paragraph(f"⚠ {finding.message} (triage: 1)", style, view.detail_width)
     return lines
 
 
