@@ -575,7 +575,7 @@ async def test_the_journal_that_is_opened_again_stands_on_the_newest(demo: OpenD
             await deck.focus(name)
             await deck.act("p", f"Suspend {name}")
             await deck.press("7")
-            assert deck.grid.cursor_item.entry.title == f"Suspend {name}"
+            assert deck.grid.cursor_key == deck.last_entry().id
             await deck.press("2")
         await deck.press("7", "j", "2", "7", "u")
         await deck.confirm("Undo: Suspend web-02")

@@ -149,7 +149,9 @@ async def test_a_finding_leads_to_the_trace_and_the_place_of_what_it_tells_of(de
         async def follow(kind: str, name: str, key: str) -> None:
             grown(deck, Finding(f"test.of-{kind}", Severity.CRITICAL, kind, name, key, "is bad", "why"))
             await deck.press("2", "1")
-            await deck.until(lambda: deck.grid.cursor_item.finding.key == key, f"on {name}")
+            await deck.until(
+                lambda: deck.grid.cursor_key == f"test.of-{kind}:{name if kind == 'link' else key}", f"on {name}"
+            )
             await deck.press("ctrl+t")
             await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
             await deck.press("escape", ".")

@@ -80,10 +80,11 @@ class Place(Net):
         return replace(seen, taken_ns=NOW, links=links, networks=networks, **self.more)
 
 
-def has(net: Net, **facts: Any) -> None:
+def has(net: Net, **facts: Any) -> Net:
     """Changes of the network's own record."""
     assert isinstance(net, Place)
     net.network = replace(net.network, **facts)
+    return net
 
 
 def nic_of(net: Place, name: str, **facts: Any) -> Place:
@@ -94,17 +95,20 @@ def nic_of(net: Place, name: str, **facts: Any) -> Place:
     return net
 
 
-def state(net: Place, name: str, now: DomainState) -> None:
+def state(net: Place, name: str, now: DomainState) -> Place:
     net.domains[name] = replace(net.domains[name], state=now, reason="user")
+    return net
 
 
-def byhand(net: Place) -> None:
+def byhand(net: Place) -> Place:
     """A QEMU that is nobody's domain."""
     net.process(77, "qemu", QemuNic("n0", "tap", "tap0", None, "52:54:00:00:00:77", "virtio-net-pci"))
+    return net
 
 
-def unreadable(net: Place) -> None:
+def unreadable(net: Place) -> Place:
     net.namespaces[HOME] = replace(net.namespaces[HOME], problem="cannot be read")
+    return net
 
 
 def bonded(net: Place, *, up: bool = True, carrier: bool = True, other: bool = True) -> None:
