@@ -349,9 +349,8 @@ class VirtdeckApp(App[int]):
         else:
             self.frame.display = True
             self.frame.zoom(False)
-            if pane.newest_first:
-                self.frame.main.press("home")
         self._draw()
+        self.frame.begin()
 
     # Changes
 

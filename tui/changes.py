@@ -102,14 +102,15 @@ class Changes:
         return True
 
     def mend(self, targets: Sequence[Target]) -> None:
-        """Show the plan of the first remedy of a finding that is an action."""
+        """Show the plan of what mends a finding, or say what does by hand."""
         finding = next((target for target in targets if isinstance(target, Finding)), None)
-        remedy = next((remedy for remedy in finding.remedies if remedy.action), None) if finding is not None else None
+        remedy = finding.mend if finding is not None else None
         if finding is None:
             self._app.toast("Mend: no finding is selected", "warning")
         elif remedy is None:
-            by_hand = clean(shlex.join(finding.remedies[0].command)) if finding.remedies else ""
-            words = f"by hand: {by_hand or finding.remedies[0].words}" if finding.remedies else "nothing here mends it"
+            command = next((remedy.command for remedy in finding.remedies if remedy.command), ())
+            by_hand = clean(shlex.join(command)) or next((remedy.words for remedy in finding.remedies), "")
+            words = f"by hand: {by_hand}" if by_hand else "nothing here mends it"
             self._app.toast(f"{finding.subject}: {words}", "warning")
         else:
             self._mend_by(remedy)
@@ -213,6 +214,7 @@ class Changes:
                 self.jobs.run(plan, undoes)
                 then(plan)
 
+        self._app.frame.hold()
         # Without fields no planner reads a file, so that this thread may ask it.
         if self._preview == "loss" and not fields and (plan := planner(values)).confirm is Confirm.NONE:
             go(plan)

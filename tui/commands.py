@@ -128,7 +128,7 @@ class Commands:
         if app.pane.id == _TOPOLOGY:
             frame.main.press("enter")
             return True
-        things = [(kind, target) for kind in frame.kinds() if kind in _DRAWN for target in frame.targets(kind)]
+        things = [(kind, target) for kind, target in frame.things() if kind in _DRAWN]
         if not things:
             app.toast("what is selected is no part of the network", "warning")
             return True

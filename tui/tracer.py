@@ -87,7 +87,7 @@ def open_trace(app: VirtdeckApp) -> None:
     snapshot = app.snapshot
     subject = _subject(app)
     if snapshot is None or subject is None:
-        app.toast("Trace: no domain or process with a NIC is selected here", "warning")
+        app.toast("Trace: no link, and no domain or process with a NIC, is selected here", "warning")
         return
     tracer = Tracer(lambda found: screen.show_trace(found), made_up=app.demo)
     screen = TraceScreen(snapshot, subject, tracer.ask, lambda seen, key: tracer.listen(seen, key, screen.show_capture))
@@ -120,8 +120,8 @@ def draw_path(app: VirtdeckApp, tracer: Tracer, drawn: Drawn) -> None:
 
 
 def _subject(app: VirtdeckApp) -> Subject | None:
-    kinds = app.frame.kinds()
-    target = next((one for kind in TRACED if kind in kinds for one in app.frame.targets(kind)), None)
+    things = app.frame.things()
+    target = next((one for wanted in TRACED for kind, one in things if kind is wanted), None)
     if target is None:
         return None
     if isinstance(target, Link):

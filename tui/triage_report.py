@@ -8,6 +8,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tui.model import units
+from tui.model.finding import Severity
 from tui.model.text import clean
 from tui.reports import NO_CONNECTION, print_json, read_host
 
@@ -38,11 +40,12 @@ def triage_report(options: Options, args: argparse.Namespace) -> int:
     collector.stop()
     if seen.unread:
         print(f"virtdeck: not read in time: {', '.join(sorted(seen.unread))}", file=sys.stderr)
-    found = [finding for finding in seen.findings or () if finding.severity >= args.min_severity]
+    every = seen.findings or ()
+    found = [finding for finding in every if finding.severity >= args.min_severity]
     if args.json:
         print_json({"findings": [finding_json(finding) for finding in found], "limits": list(seen.limits)})
     else:
-        _print(found, seen)
+        _print(found, seen, [finding for finding in every if finding.severity < args.min_severity])
     return FOUND if any(finding.muted is None for finding in found) else GOOD
 
 
@@ -83,7 +86,7 @@ def _remedy_json(remedy: Remedy) -> dict[str, Any]:
     }
 
 
-def _print(found: list[Finding], seen: HostSnapshot) -> None:
+def _print(found: list[Finding], seen: HostSnapshot, hidden: list[Finding]) -> None:
     for finding in found:
         muted = f" [muted: {finding.muted}]" if finding.muted is not None else ""
         subject = "host" if finding.kind == "host" else f"{finding.kind} {finding.subject}"
@@ -93,8 +96,16 @@ def _print(found: list[Finding], seen: HostSnapshot) -> None:
             print(f"{'':9} > {remedy.words}{_by(remedy)}")
     if not found:
         print("nothing is wrong here, as far as can be seen")
+    if hidden:
+        print(f"not shown: {_counted(hidden)}; --min-severity {min(f.severity for f in hidden).word} shows all")
     for limit in seen.limits:
         print(f"not seen: {limit}")
+
+
+def _counted(findings: list[Finding]) -> str:
+    """How many there are of each severity, worst first."""
+    counts = {one.word: sum(f.severity is one for f in findings) for one in reversed(Severity)}
+    return ", ".join(units.counted(count, word) for word, count in counts.items() if count)
 
 
 def _by(remedy: Remedy) -> str:

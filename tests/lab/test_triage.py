@@ -254,6 +254,10 @@ def rules_and_servers(lab: LabHost, watch: Triaged) -> None:
     found = watch.expect("a network's bridge set down", "network.bridge-down", "nat0", ERROR)
     watch.by_hand(found)
 
+    lab.run(["ip", "address", "flush", "dev", "vbr0"])
+    found = watch.expect("a network's bridge without its address", "network.address-missing", "nat0", ERROR)
+    watch.by_hand(found)
+
     lab.run(["sysctl", "-qw", "net.ipv4.ip_forward=0"])
     found = watch.expect("forwarding switched off", "network.forwarding-off", "nat0", ERROR)
     watch.by_hand(found)
@@ -268,6 +272,14 @@ def bridges_and_taps(lab: LabHost, watch: Triaged, tap: str) -> None:
     lab.run(["ip", "link", "set", tap, "nomaster"])
     found = watch.expect("a guest's tap taken off its bridge", "nic.loose", "on-br0", ERROR)
     watch.by_hand(found)
+
+    lab.run(["ip", "link", "set", tap, "down"])
+    found = watch.expect("a guest's tap set down", "nic.tap-down", "on-br0", ERROR)
+    watch.by_hand(found)
+
+    lab.virsh("domif-setlink", "on-br0", "52:54:00:0c:0c:02", "down")
+    found = watch.expect("a guest's NIC unplugged", "nic.link-down", "on-br0", INFO)
+    watch.mend(found)
 
     lab.run(["bridge", "link", "set", "dev", tap, "state", "0"])
     found = watch.expect("a guest's port set to disabled", "port.not-forwarding", tap, ERROR)

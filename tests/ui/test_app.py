@@ -569,6 +569,18 @@ async def test_the_journal_shows_what_was_done_and_undoes_it_once(demo: OpenDeck
         assert deck.app.frame.zoomed
 
 
+async def test_the_journal_that_is_opened_again_stands_on_the_newest(demo: OpenDeck) -> None:
+    async with demo() as deck:
+        for name in ("web-01", "web-02"):
+            await deck.focus(name)
+            await deck.act("p", f"Suspend {name}")
+            await deck.press("7")
+            assert deck.grid.cursor_key == deck.last_entry().id
+            await deck.press("2")
+        await deck.press("7", "j", "2", "7", "u")
+        await deck.confirm("Undo: Suspend web-02")
+
+
 async def test_what_failed_is_said_and_cannot_be_undone(demo: OpenDeck) -> None:
     async with demo() as deck:
         await deck.focus("web-04")

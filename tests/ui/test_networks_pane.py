@@ -14,6 +14,7 @@ from tests.ui.strict import taken_apart
 from tests.ui.test_hostile_names import PAIRS, written, xml_safe
 from tests.ui.words import Deck
 from tui.model.dnsmasq import Lease
+from tui.model.finding import Finding, Severity
 from tui.model.network import Network
 from tui.model.plan import Confirm
 from tui.model.text import clean
@@ -45,6 +46,30 @@ async def test_each_network_has_its_line(demo: OpenDeck) -> None:
         assert all(word in lines["old-office"] for word in ("○ inactive", "0/1"))
         assert "macvtap" in lines["direct-10g"]
         assert "ovs" in lines["dmz"]
+
+
+async def test_what_triage_says_of_a_network_is_said_here_too(demo: OpenDeck) -> None:
+    def said(check: str, severity: Severity, name: str, **more: str) -> Finding:
+        return Finding(check, severity, "network", name, network(deck, name).key, f"{check} it is", "why", **more)  # type: ignore[arg-type]
+
+    async with demo(size=(200, 30)) as deck:
+        await deck.press("4")
+        await deck.until(lambda: "old-office" in deck.rows())
+        deck.app.collector._triage.stop()
+        deck.app.collector.board.update(
+            findings=(
+                said("network.dnsmasq-dead", Severity.ERROR, "default"),
+                said("network.route-stolen", Severity.ERROR, "dmz", muted="known"),
+                said("network.leases-out", Severity.INFO, "dmz"),
+            )
+        )
+        await deck.focus("default")
+        await deck.press("enter")
+        await deck.until(lambda: "⚠ network.dnsmasq-dead it is" in deck.text(), "the finding")
+        await deck.press("escape")
+        lines = {line.split()[0]: line for line in deck.lines() if line.split()}
+        assert "⚠ active" in lines["default"]
+        assert "● active" in lines["dmz"]
 
 
 async def test_the_tabs_tell_the_rest(demo: OpenDeck) -> None:

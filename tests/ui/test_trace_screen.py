@@ -143,13 +143,13 @@ async def test_the_key_opens_it_on_a_domain_and_says_where_there_is_none(demo: O
         await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
         await deck.press("escape")
         await deck.press("7", "ctrl+t")
-        await deck.expect_toast("no domain or process with a NIC")
+        await deck.expect_toast("no link, and no domain or process with a NIC,")
 
 
 async def test_it_opens_in_the_topology_too(demo: OpenDeck) -> None:
     async with demo() as deck:
         await deck.press("6", "ctrl+t")
-        told = "no domain or process with a NIC"
+        told = "no link, and no domain or process with a NIC,"
         await deck.until(lambda: isinstance(deck.app.screen, TraceScreen) or any(told in t for t in deck.toasts()))
 
 

@@ -9,6 +9,7 @@ from tests.ui.conftest import OpenDeck
 from tests.ui.words import Deck, open_deck
 from tui.demo import scaled_host
 from tui.demo.links import DemoNetwork
+from tui.dialogs.trace import TraceScreen
 from tui.model.domain import DomainState
 from tui.model.finding import Finding, Severity
 from tui.paths import muted_file
@@ -108,3 +109,57 @@ async def test_a_host_without_trouble_says_so(tmp_path: Path) -> None:
         await deck.until(lambda: deck.snapshot.findings == ())
         assert "nothing is wrong here, as far as can be seen" in deck.text()
         assert "1 Triage " in deck.text()
+
+
+def grown(deck: Deck, *found: Finding) -> None:
+    deck.app.collector.board.update(findings=(*found, *(deck.snapshot.findings or ())))
+
+
+def worst(number: int) -> Finding:
+    return Finding(f"test.worst{number}", Severity.CRITICAL, "host", "host", "", f"number {number} is worst", "why")
+
+
+async def test_the_cursor_stays_on_the_worst_until_it_is_moved(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24)) as deck:
+        await opened(deck)
+        deck.app.collector._triage.stop()
+        grown(deck, worst(1))
+        await deck.until(lambda: deck.grid.cursor_key == worst(1).id, "on the worst")
+        await deck.press("j", "k")
+        grown(deck, worst(2))
+        await deck.until(lambda: any("number 2" in row for row in deck.rows()), "the newest")
+        assert deck.grid.cursor_key == worst(1).id, "whoever moved it means this one"
+        await deck.press("2", "1")
+        assert deck.grid.cursor_key == worst(2).id, "opened again it is on the worst"
+        await deck.press("enter")
+        assert deck.app.frame.zoomed
+        grown(deck, worst(3))
+        await deck.settle()
+        assert deck.grid.cursor_key == worst(2).id, "what is read in full stays"
+
+
+async def test_a_finding_leads_to_the_trace_and_the_place_of_what_it_tells_of(demo: OpenDeck) -> None:
+    async with demo(network=DemoNetwork().read) as deck:
+        await opened(deck)
+        deck.app.collector._triage.stop()
+        assert deck.snapshot.links is not None
+        running = next(d for d in deck.snapshot.domains.values() if d.name == "web-01")
+        link = next(link for link in deck.snapshot.links.links.values() if link.kind == "bridge")
+
+        async def follow(kind: str, name: str, key: str) -> None:
+            grown(deck, Finding(f"test.of-{kind}", Severity.CRITICAL, kind, name, key, "is bad", "why"))
+            await deck.press("2", "1")
+            await deck.until(
+                lambda: deck.grid.cursor_key == f"test.of-{kind}:{name if kind == 'link' else key}", f"on {name}"
+            )
+            await deck.press("ctrl+t")
+            await deck.until(lambda: isinstance(deck.app.screen, TraceScreen), "the trace is open")
+            await deck.press("escape", ".")
+            await deck.until(lambda: deck.app.pane.id == "topology" and deck.under == name, f"the cursor on {name}")
+            await deck.press("1")
+
+        await follow("domain", running.name, running.key)
+        await follow("link", link.name, link.key)
+        grown(deck, worst(1))
+        await deck.press("2", "1", "ctrl+t")
+        await deck.expect_toast("no link, and no domain or process with a NIC,")

@@ -146,6 +146,26 @@ def test_the_cursor_stays_on_its_key_or_goes_to_the_row_that_took_its_place(
         assert view.frame.key_at(view.cursor) == key
 
 
+def test_a_cursor_that_sticks_stays_on_the_first_row_until_it_is_moved() -> None:
+    rows, view = view_of("abc")
+    view.sticks = True
+
+    def after(text: str) -> str | None:
+        rows.set_items(items(text))
+        view.follow(rows.frame)
+        return view.key
+
+    assert [after(text) for text in ("xabc", "", "yxabc")] == ["x", None, "y"]
+    view.go(0)
+    assert [after(text) for text in ("zyxabc", "yxabc")] == ["y", "y"], "whoever goes there means that row"
+    view.first()
+    assert after("wyxabc") == "w"
+    view.sticks = False
+    assert after("vwyxabc") == "w"
+    view.sticks = True
+    assert after("uvwyxabc") == "w"
+
+
 def test_the_cursor_comes_back_to_its_row_after_there_were_none() -> None:
     rows, view = view_of("abcdef")
     view.go(3)

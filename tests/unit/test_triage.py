@@ -20,7 +20,7 @@ from tui import cli
 from tui.actions import BY_ID
 from tui.actions.base import Context, FieldError, make_plan
 from tui.checks import CHECKS
-from tui.checks.base import WARNING, Check, DomainCheck, Rule, Scene, domain_subject
+from tui.checks.base import WARNING, Check, DomainCheck, Rule, Scene, act, domain_subject, run
 from tui.checks.triage import Triage
 from tui.demo import write_demo_host
 from tui.model.domain import Domain, DomainState
@@ -77,6 +77,13 @@ def test_the_same_findings_are_the_same_object() -> None:
     assert first
     assert triage.look(replace(seen, taken_ns=NOW + SECOND)) is first
     assert triage.look(replace(seen, domains=dict(seen.domains))) is first
+
+
+def test_a_key_carries_out_no_action_that_a_milder_command_comes_before() -> None:
+    advice, command, action = run("make room"), run("let it go on", "kill", "-CONT", "1"), act("off", "x.off", "key")
+    mends = [(action,), (advice, action), (command, action), (advice,), ()]
+    found = [RULE.of(domain_subject(domain("a")), "is bad", *remedies).mend for remedies in mends]
+    assert found == [action, action, None, None, None]
 
 
 def test_since_when() -> None:
@@ -269,8 +276,10 @@ def test_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = report(capsys, "--min-severity", "info")
     assert code == 1
     assert "domain.destroy" in text
+    assert "not shown: " not in text
     code, text = report(capsys, "--min-severity", "critical")
     assert (code, text.splitlines()[0]) == (0, "nothing is wrong here, as far as can be seen")
+    assert re.search(r"^not shown: .*\d+ errors?, .*\d+ infos?; --min-severity info shows all$", text, re.MULTILINE)
 
 
 def test_the_report_of_no_host(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -161,3 +161,10 @@ def test_the_words_name_the_number() -> None:
     assert found.message == "99 % full: 1.0G of 100G left"
     (found,) = findings(thin(8 * GB))
     assert found.message == "a.qcow2 may yet take 40.0G; 8.0G are left"
+
+
+def test_half_a_cpu_is_told() -> None:
+    roomy = replace(HEALTH, memory_kib=512 * GIB)
+    for guests, words in ((21, "42 vCPUs on 8 CPUs, 5.2 for each"), (24, "48 vCPUs on 8 CPUs, 6 for each")):
+        (found,) = findings(host(*(domain(f"vm{n}") for n in range(guests)), health=roomy))
+        assert found.message == f"running guests have {words}"

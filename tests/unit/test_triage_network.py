@@ -12,10 +12,12 @@ from tests.unit.network_scene import HOME, Net
 from tests.unit.test_filtering import chain, rule
 from tests.unit.triage_scene import NOW, SECOND, checks, findings
 from tui.model.dnsmasq import DhcpRange, Dnsmasq, Lease
+from tui.model.domain import DomainState
 from tui.model.firewall import Firewall
 from tui.model.link import BondFacts, BondSlaveFacts, BridgeFacts, LinkUsage, PortState, Rule, TapFacts, TunnelFacts
 from tui.model.network import Network, NetworkAddress, NetworkConfig, Networks
 from tui.model.ovs import Ovs, OvsBridge, OvsInterface, OvsPort
+from tui.model.process import QemuNic
 from tui.model.snapshot import HostSnapshot
 
 _MASQUERADE = rule("masquerade", source="192.168.122.0/24")
@@ -78,10 +80,11 @@ class Place(Net):
         return replace(seen, taken_ns=NOW, links=links, networks=networks, **self.more)
 
 
-def has(net: Net, **facts: Any) -> None:
+def has(net: Net, **facts: Any) -> Net:
     """Changes of the network's own record."""
     assert isinstance(net, Place)
     net.network = replace(net.network, **facts)
+    return net
 
 
 def nic_of(net: Place, name: str, **facts: Any) -> Place:
@@ -89,6 +92,22 @@ def nic_of(net: Place, name: str, **facts: Any) -> Place:
     assert one.config is not None
     nics = tuple(replace(nic, **facts) for nic in one.config.nics)
     net.domains[name] = replace(one, config=replace(one.config, nics=nics))
+    return net
+
+
+def state(net: Place, name: str, now: DomainState) -> Place:
+    net.domains[name] = replace(net.domains[name], state=now, reason="user")
+    return net
+
+
+def byhand(net: Place) -> Place:
+    """A QEMU that is nobody's domain."""
+    net.process(77, "qemu", QemuNic("n0", "tap", "tap0", None, "52:54:00:00:00:77", "virtio-net-pci"))
+    return net
+
+
+def unreadable(net: Place) -> Place:
+    net.namespaces[HOME] = replace(net.namespaces[HOME], problem="cannot be read")
     return net
 
 
@@ -133,6 +152,13 @@ Fault = Callable[[Place], object]
         (lambda net: has(net, active=False), {"network.inactive": "warning"}),
         (lambda net: has(net, active=False, autostart=False), {}),
         (lambda net: net.change("virbr0", up=False, carrier=False), {"network.bridge-down": "error"}),
+        (lambda net: net.address("virbr0"), {"network.address-missing": "error"}),
+        (lambda net: net.address("virbr0", "192.168.122.9/24"), {"network.address-missing": "error"}),
+        (lambda net: net.address("virbr0", "192.168.122.1/24", "10.9.9.9/24"), {}),
+        (lambda net: (net.address("virbr0"), has(net, active=False, autostart=False)),
+         {"bridge.no-uplink": "info"}),
+        (lambda net: (net.address("virbr0"), net.config(addresses=())), {}),
+        (lambda net: (net.address("virbr0"), unreadable(net)), {}),
         # Without a guest a bridge has no carrier.
         (lambda net: net.change("virbr0", carrier=False), {}),
         (lambda net: net.config(raw_bridge="virbr7", bridge="virbr7", mac=""), {"network.bridge-missing": "error"}),
@@ -199,6 +225,16 @@ Fault = Callable[[Place], object]
          {"tap.left-over": "info"}),
         # OpenVPN's own.
         (lambda net: net.link("tap0", "tun", tap=TapFacts("tap", persistent=True), carrier=False), {}),
+        # The host's end of a guest, and the guest's own.
+        (lambda net: net.change("vnet1", up=False, carrier=False), {"nic.tap-down": "error"}),
+        (lambda net: net.change("vnet2", up=False, carrier=False), {"nic.tap-down": "error"}),
+        (lambda net: (net.change("vnet2", up=False, carrier=False), state(net, "vm2", DomainState.PAUSED)), {}),
+        (lambda net: (net.link("tap0", "tun", tap=TapFacts("tap", persistent=True), up=False), byhand(net)),
+         {"nic.tap-down": "warning"}),
+        (lambda net: (net.link("tap0", "tun", tap=TapFacts("tap", persistent=True)), byhand(net)), {}),
+        (lambda net: nic_of(net, "vm2", link_up=False), {"nic.link-down": "info"}),
+        (lambda net: (nic_of(net, "vm2", link_up=False), net.change("vnet2", up=False)), {"nic.link-down": "info"}),
+        (lambda net: (nic_of(net, "vm2", link_up=False), state(net, "vm2", DomainState.PAUSED)), {}),
         # Plugs of guests.
         (lambda net: net.plug("vnet2", None), {"nic.loose": "error"}),
         # Its bridge is none of the kernel's: Open vSwitch's, which cannot be read.
@@ -232,7 +268,7 @@ def test_the_network(fault: Fault, found: dict[str, str]) -> None:
 def dropping(drops: int, packets: float, paused: bool = False) -> list[HostSnapshot]:
     net = Place()
     if paused:
-        net.domains["vm2"] = replace(net.domains["vm2"], state=type(net.domains["vm2"].state).PAUSED, reason="user")
+        net.domains["vm2"] = replace(net.domains["vm2"], state=DomainState.PAUSED, reason="user")
     seen = net.snapshot()
     first = LinkUsage(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, packets, packets, new_drops=drops)
     return [replace(seen, link_usage={net.key("vnet2"): replace(first, tx_dropped=n * drops)}) for n in range(6)]
@@ -287,6 +323,11 @@ def test_the_words_name_what_and_where() -> None:
     assert found.message == "net0 (vnet2) is plugged into nothing; br0 is meant"
     assert found.remedies[0].command == ("ip", "link", "set", "vnet2", "master", "br0")
     net = Place()
+    net.dnsmasqs.clear()
+    (found,) = findings(net.snapshot())
+    assert not any(remedy.action for remedy in found.remedies), "DNS is not mended by taking guests offline"
+    assert found.remedies[0].command == ("systemctl", "reload", "libvirtd")
+    net = Place()
     net.plug("vnet1", None)
     (found,) = findings(net.snapshot())
-    assert (found.message, found.remedies[0].action) == ("vm1: running, and plugged into nothing", "network.replug")
+    assert (found.message, found.remedies[0].action) == ("running and plugged into nothing: vm1", "network.replug")

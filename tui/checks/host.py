@@ -110,12 +110,17 @@ def _cpus(scene: Scene) -> Iterable[Finding]:
     if count and vcpus > count * CPUS_PER_CPU:
         yield _CPUS.of(
             HOST,
-            f"running guests have {vcpus} vCPUs on {count} CPUs, {vcpus // count} for each",
+            f"running guests have {vcpus} vCPUs on {count} CPUs, {_ratio(vcpus / count)} for each",
             run("watch the delay of their vCPUs"),
         )
     if health is not None and health.steal_percent is not None and health.steal_percent >= STEAL_PERCENT:
         words = f"{health.steal_percent // 10 * 10} % or more of the CPUs' time goes to others (steal)"
         yield _STEAL.of(HOST, words, run("ask whoever runs the machine below"))
+
+
+def _ratio(value: float) -> str:
+    """With one decimal, which a whole number has no use for."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def _swap(scene: Scene) -> Iterable[Finding]:

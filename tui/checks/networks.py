@@ -25,8 +25,11 @@ _NEARLY = 0.95
 _INACTIVE = Rule("network.inactive", WARNING, "Domains that are plugged into it cannot be started.")
 _BRIDGE_GONE = Rule("network.bridge-missing", ERROR, "Its guests reach nobody, and none can be started there.")
 _BRIDGE_DOWN = Rule("network.bridge-down", ERROR, "Its guests reach nobody, not even each other.")
+_BRIDGE_BARE = Rule("network.address-missing", ERROR, "Its guests have no gateway, and get no address and no names.")
 _ORPHANS = Rule(
-    "network.orphans", ERROR, "The network was stopped and started under them: their taps are plugged into nothing."
+    "network.orphans",
+    ERROR,
+    "They reach nobody: their taps are ports of no bridge, as after a restart of the network under them.",
 )
 _DNSMASQ = Rule(
     "network.dnsmasq-dead", ERROR, "Guests get no address and no names; those that have one lose it in time."
@@ -103,13 +106,34 @@ def _bridges(scene: Scene) -> Iterable[Finding]:
         if not bridge.up:
             command = run(f"set {bridge.name} up", *_inside(scene, bridge, "ip", "link", "set", bridge.raw_name, "up"))
             yield _BRIDGE_DOWN.of(_subject(network), f"its bridge {bridge.name} is set down", command)
+        else:
+            yield from _bare(scene, network, bridge)
     if links is None or links.limits:
         return
     names = {link.raw_name for link in links.links.values()}
     for network in _all(scene):
         if network.active and _own_bridge(network) and network.config.raw_bridge not in names | {""}:
-            remedy = act("stop it, then start it", "network.destroy", network.key)
+            remedy = act("stop it; then start it, and plug its guests in again", "network.destroy", network.key)
             yield _BRIDGE_GONE.of(_subject(network), f"its bridge {network.config.bridge} is gone", remedy)
+
+
+def _bare(scene: Scene, network: Network, bridge: Link) -> Iterable[Finding]:
+    """Of a bridge that is up: one that is set down loses its IPv6 addresses by that."""
+    links, netns = scene.snapshot.links, scene.wiring.namespaces.get(bridge.netns)
+    if links is None or netns is None or netns.problem:
+        return
+    there = {ip_address(one.address) for one in links.addresses.get(bridge.key, ())}
+    for one in network.config.addresses:
+        if one.prefix is None or ip_address(one.address) in there:
+            continue
+        own = f"{one.address}/{one.prefix}"
+        wide = () if one.ipv6 else ("brd", "+")
+        command = _inside(scene, bridge, "ip", "address", "add", own, *wide, "dev", bridge.raw_name)
+        severity = ERROR if _runs(scene, network) else WARNING
+        words = f"its bridge {bridge.name} has lost the address {own}"
+        yield _BRIDGE_BARE.of(
+            _subject(network), words, run("give it back", *command), severity=severity, part=one.address
+        )
 
 
 def _inside(scene: Scene, link: Link, *command: str) -> tuple[str, ...]:
@@ -123,7 +147,7 @@ def _orphans(scene: Scene) -> Iterable[Finding]:
         ones = orphans(scene.snapshot, network, _guests(scene, network)) if network.active else None
         if ones:
             remedy = act("plug them in again", "network.replug", network.key)
-            yield _ORPHANS.of(_subject(network), f"{_names(ones)}: running, and plugged into nothing", remedy)
+            yield _ORPHANS.of(_subject(network), f"running and plugged into nothing: {_names(ones)}", remedy)
 
 
 # DHCP
@@ -144,8 +168,8 @@ def _dhcp(scene: Scene) -> Iterable[Finding]:
             continue
         if not any(_serves(server, network, bridge) for server in seen.dnsmasqs):
             remedies = (
-                run("have libvirt start it again", *_RELOAD),
-                act("or stop and start the network", "network.destroy", network.key),
+                run("have libvirt start it again; guests run on", *_RELOAD),
+                run("or stop and start the network, then plug its guests in again: until then they reach nobody"),
             )
             yield _DNSMASQ.of(_subject(network), "its dnsmasq does not run: no DHCP, no DNS", *remedies)
     yield from _leases(scene)

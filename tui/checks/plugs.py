@@ -1,13 +1,14 @@
-"""Guests' NICs: plugged into nothing, two with one MAC or address, tags that differ, filtered away on their bridge."""
+"""Guests' NICs: down, plugged into nothing, two with one MAC or address, tags that differ, filtered on their bridge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tui.checks.base import ERROR, NETWORK_PARTS, AnyCheck, Check, Rule, Scene, Subject, run
+from tui.checks.base import ERROR, INFO, NETWORK_PARTS, WARNING, AnyCheck, Check, Rule, Scene, Subject, act, run
 from tui.checks.links import inside, subject_of
 from tui.checks.networks import bridge_of
+from tui.model.domain import DomainState
 from tui.model.finding import Verdict
 from tui.model.kind import Kind
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from tui.topology.guests import GuestNic
     from tui.topology.trace_scene import Flow
 
+_AT_WORK = (DomainState.RUNNING, DomainState.BLOCKED)
 _LOOSE = Rule("nic.loose", ERROR, "Whatever the guest sends ends in its own tap.")
+_TAP_DOWN = Rule("nic.tap-down", ERROR, "Nothing passes it; the guest sees a link that is up, and nobody answers.")
+_UNPLUGGED = Rule("nic.link-down", INFO, "The guest sees a cable that is pulled, which may be meant.")
 _MAC = Rule("nic.duplicate-mac", ERROR, "Each takes the other's frames away, and both may get the same address.")
 _IP = Rule("nic.duplicate-ip", ERROR, "Whoever asks for the address reaches now the one, now the other.")
 _TAG = Rule(
@@ -51,6 +55,32 @@ def _loose(scene: Scene) -> Iterable[Finding]:
                 f"net{nic.index} ({tap.name}) is plugged into nothing; {nic.expected} is meant",
                 run("plug it in", *plug),
                 part=f"net{nic.index}",
+            )
+
+
+def _down(scene: Scene) -> Iterable[Finding]:
+    """The host's end of NICs of guests that run: libvirt itself sets a paused guest's macvtap down, and the tap of a
+    NIC whose link is down may be as well."""
+    for nic in scene.guests.nics:
+        tap = scene.wiring.link(nic.tap or "")
+        domain = nic.domain
+        if not nic.running or (domain is not None and domain.state not in _AT_WORK):
+            continue
+        if not nic.link_up and domain is not None:
+            yield _UNPLUGGED.of(
+                _guest(nic),
+                f"the link of net{nic.index} ({nic.mac}) is set down",
+                act("set it up", "domain.nic-link", domain.key, nic=nic.mac, state="up"),
+                part=f"net{nic.index}",
+            )
+        elif tap is not None and not tap.up:
+            yield _TAP_DOWN.of(
+                _guest(nic),
+                f"net{nic.index}: its link on the host, {tap.name}, is set down",
+                run("set it up", *inside(scene, tap, "ip", "link", "set", tap.raw_name, "up")),
+                part=f"net{nic.index}",
+                # One that was started by hand may be at work on its links yet.
+                severity=ERROR if domain is not None else WARNING,
             )
 
 
@@ -208,6 +238,7 @@ def _called(scene: Scene) -> Iterator[tuple[Link, Link, GuestNic]]:
 
 CHECKS: tuple[AnyCheck, ...] = (
     Check(_loose, NETWORK_PARTS),
+    Check(_down, NETWORK_PARTS),
     Check(_macs, NETWORK_PARTS),
     Check(_ips, NETWORK_PARTS),
     Check(_ovs, ("ovs", "links", "domains", "processes", "networks")),

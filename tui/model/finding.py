@@ -65,6 +65,13 @@ class Finding:
         return f"{self.check}:{self.subject if self.kind == 'link' else self.key or self.subject}"
 
     @property
+    def mend(self) -> Remedy | None:
+        """The remedy that a key may carry out: the first that is an action, unless a command comes before it, which is
+        then the milder way; None: none."""
+        first = next((remedy for remedy in self.remedies if remedy.action or remedy.command), None)
+        return first if first is not None and first.action else None
+
+    @property
     def name(self) -> str:
         """What it is called where it is acted upon."""
         return f"{self.check} of {self.subject}"

@@ -82,6 +82,12 @@ class PaneFrame(Horizontal):
         """Draw `view`; what did not change costs nothing."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Take note that the pane is opened again, when it has been drawn."""
+
+    def hold(self) -> None:
+        """Keep the cursor on the thing it is on, which is acted upon now."""
+
     @property
     def item(self) -> Any | None:
         """The thing under the cursor."""
@@ -109,6 +115,16 @@ class PaneFrame(Horizontal):
     def targets(self, kind: Kind) -> list[Target]:
         """Return what an action of `kind` applies to."""
         return [self.spec.target(self.item)] if self.item is not None and kind in self.kinds() else []
+
+    def things(self) -> list[tuple[Kind, Target]]:
+        """Return the things, by their kinds, that are selected, and the one that what is under the cursor tells of."""
+        found = [(kind, target) for kind in self.kinds() for target in self.targets(kind)]
+        place = self.spec.place(self.item) if self.item is not None else None
+        if place is None or self._view is None:
+            return found
+        from tui.actions.base import target_of
+
+        return [*found, (place[0], target_of(self._view.snapshot, *place))]
 
     @property
     def marked(self) -> int:

@@ -55,8 +55,20 @@ class GridFrame(PaneFrame):
         rows = self._make(view)
         if not rows:
             self.grid.empty = self.spec.empty(view)
+        # What is being read in full is not taken away by what is worse.
+        self.grid.stick(self.spec.first_counts and not self.zoomed)
         self.grid.set_items(rows)
         self.draw_detail()
+
+    def begin(self) -> None:
+        """Take note that the pane is opened again."""
+        if self.spec.first_counts:
+            self.grid.go_first()
+
+    def hold(self) -> None:
+        """Keep the cursor on the row it is on, which is acted upon now."""
+        if self.spec.first_counts and self.grid.cursor_key is not None:
+            self.grid.go_to(self.grid.cursor_key)
 
     def reveal(self, kind: Kind, key: str) -> bool:
         """Put the cursor on the row of a thing, which neither filter nor fold may hide any more; False when there is

@@ -170,5 +170,5 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     summary=_summary,
     journal_id=lambda row: row.entry.id,
     hints=(("u", "undo"), ("c", "cancel")),
-    newest_first=True,
+    first_counts=True,
 )

@@ -30,6 +30,10 @@ _MODES = {
 }
 
 
+_TOLD_ABOVE = frozenset({"network.orphans"})
+"""What triage says of a network that its rows say by themselves."""
+
+
 def _yes_no(value: bool) -> str:
     return "yes" if value else "no"
 
@@ -63,13 +67,16 @@ def _trouble(view: View, row: NetworkRow, style: str) -> list[SpanLine]:
     lines: list[SpanLine] = []
     if row.orphans:
         names = ", ".join(dict.fromkeys(one.domain.name for one in row.orphans))
-        text = f"not plugged in: {names}. The network was stopped and started under them; r plugs them in again"
+        text = f"not plugged in: {names}; r plugs them in again"
         lines += paragraph(text, style, view.detail_width)
     if not row.network.active and row.running:
         text = f"stopped under {units.counted(row.running, 'running NIC')}; s starts it, r plugs them in again then"
         lines += paragraph(text, "bad", view.detail_width)
     if row.network.problem:
         lines += paragraph(row.network.problem, "bad", view.detail_width)
+    for finding in row.found:
+        if finding.check not in _TOLD_ABOVE:
+            lines += paragraph(f"⚠ {finding.message} (triage: 1)", style, view.detail_width)
     return lines
 
 

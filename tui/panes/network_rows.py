@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tui.model.kind import Kind
 from tui.model.text import natural
 from tui.widgets.grid_columns import Cell
 
 if TYPE_CHECKING:
-    from tui.model.domain import Domain
-    from tui.model.link import Links
-    from tui.model.network import Network, NetworkAddress, Networks
+    from tui.model.finding import Finding
+    from tui.model.network import Network, NetworkAddress
     from tui.model.network_guests import Plugged
     from tui.panes.spec import View
     from tui.widgets.grid_filter import Fact
@@ -29,6 +29,8 @@ class NetworkRow:
     orphans: tuple[Plugged, ...] | None
     """The running ones whose tap has no bridge; None: not known."""
     order: tuple[object, ...]
+    found: tuple[Finding, ...] = ()
+    """What triage says is wrong with it, worst first; muted findings and mere notes left out."""
 
     @property
     def name(self) -> str:
@@ -45,13 +47,13 @@ class NetworkRows:
     """Makes the rows of a view; what did not change is not made again."""
 
     def __init__(self) -> None:
-        self._made_of: tuple[Networks | None, Mapping[str, Domain], Links | None] | None = None
+        self._made_of: tuple[object, ...] | None = None
         self._rows: tuple[NetworkRow, ...] = ()
 
     def __call__(self, view: View) -> Sequence[NetworkRow]:
         """Return the networks by name."""
         seen = view.snapshot
-        parts = (seen.networks, seen.domains, seen.links)
+        parts = (seen.networks, seen.domains, seen.links, seen.findings)
         if self._made_of is not None and all(a is b for a, b in zip(parts, self._made_of, strict=True)):
             return self._rows
         self._made_of = parts
@@ -74,20 +76,35 @@ def _rows(view: View) -> list[NetworkRow]:
     from tui.model.network_guests import of_network, orphans, plugged
 
     guests = plugged(view.snapshot.domains.values())
+    found = _found(view)
     rows = []
     for network in networks.networks.values():
         ones = of_network(guests, network)
         lost = orphans(view.snapshot, network, ones)
-        rows.append(NetworkRow(network.key, network, ones, lost, natural(network.name)))
+        wrong = tuple(found.get(network.key, ()))
+        rows.append(NetworkRow(network.key, network, ones, lost, natural(network.name), wrong))
     return sorted(rows, key=lambda row: row.order)
 
 
+def _found(view: View) -> dict[str, list[Finding]]:
+    """What somebody should look at, by the key of its network."""
+    from tui.panes.triage import told
+
+    by_key: dict[str, list[Finding]] = {}
+    for finding in told(view):
+        if finding.kind == Kind.NETWORK:
+            by_key.setdefault(finding.key, []).append(finding)
+    return by_key
+
+
 def state_cell(row: NetworkRow) -> Cell:
-    """Return the state; orphaned taps come before it."""
+    """Return the state; orphaned taps and what triage found come before it."""
     if row.orphans:
         return Cell(f"⚠ {len(row.orphans)} unplugged", "bad")
     if row.network.problem:
         return Cell("⚠ incomplete", "bad")
+    if row.found:
+        return Cell(f"⚠ {row.network.state}", "warn" if row.found[0].severity.word == "warning" else "bad")
     if row.network.active:
         return Cell("● active", "good")
     return Cell("○ inactive", "warn" if row.network.autostart else "dim")

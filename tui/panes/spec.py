@@ -94,8 +94,9 @@ class Pane(Generic[T]):
     """What the thing is called above its detail; None: by its words."""
     host_actions: str = "domain"
     """Which actions on the host itself belong here: those whose id begins so."""
-    newest_first: bool = False
-    """Whether the cursor goes to the first row when the pane is opened again: what was just done is meant."""
+    first_counts: bool = False
+    """Whether the first row is meant until the cursor is moved: what was just done, or is worst. The cursor stands on
+    it whenever the pane is opened."""
     journal_id: Callable[[T], str | None] = lambda _item: None
     """The journal entry that the thing is, for panes whose rows can be undone."""
     wants_storage: bool = False

@@ -77,7 +77,7 @@ def _since(row: FindingRow) -> Cell:
     from tui.model import units
 
     since_ns = row.finding.since_ns
-    return Cell(units.clock(since_ns) if since_ns is not None else "before", "" if since_ns is not None else "dim")
+    return Cell(units.clock(since_ns) if since_ns is not None else "at start", "" if since_ns is not None else "dim")
 
 
 def _fact(row: FindingRow, name: str) -> Fact:
@@ -88,13 +88,8 @@ def _fact(row: FindingRow, name: str) -> Fact:
         "kind": finding.kind,
         "check": finding.check,
         "muted": "no" if finding.muted is None else "yes",
-        "mends": "yes" if any(remedy.action for remedy in finding.remedies) else "no",
+        "mends": "yes" if finding.mend is not None else "no",
     }.get(name)
-
-
-def remedy_of(finding: Finding) -> Remedy | None:
-    """Return the first remedy that is an action."""
-    return next((remedy for remedy in finding.remedies if remedy.action), None)
 
 
 def _detail(view: View, row: FindingRow) -> list[SpanLine]:
@@ -104,16 +99,17 @@ def _detail(view: View, row: FindingRow) -> list[SpanLine]:
     lines = [
         line("What", f"{finding.kind} {finding.subject}" if finding.kind != Kind.HOST else "this host", "title"),
         line("Severity", finding.severity.word, severity.style),
-        line("Since", ago(since_ns / 1e9) if since_ns is not None else "before virtdeck was started"),
+        line("Since", ago(since_ns / 1e9) if since_ns is not None else "the start of virtdeck, or before"),
         BLANK,
-        *paragraph(finding.message[:1].upper() + finding.message[1:] + ".", severity.style, width),
+        # Not capitalised: it may begin with a name.
+        *paragraph(finding.message, severity.style, width),
         BLANK,
         heading("Why it matters"),
         *paragraph(finding.why, width=width),
     ]
     if finding.remedies:
         lines += [BLANK, heading("What mends it")]
-    mends = remedy_of(finding)
+    mends = finding.mend
     for remedy in finding.remedies:
         lines += _remedy(remedy, width, key="f" if remedy is mends else "")
     lines += [BLANK, [Span("enter", "key"), Span(" goes there", "dim")]]
@@ -205,4 +201,5 @@ PANE: PaneSpec[FindingRow] = PaneSpec(
     host_actions="finding",
     mark=_mark,
     place=_place,
+    first_counts=True,
 )  # fmt: skip

@@ -205,6 +205,15 @@ class Grid(Steered, Generic[T]):
         self.settle()
         return True
 
+    def stick(self, on: bool) -> None:
+        """Have a cursor that was not moved from the first row stay on the first row, or on its key."""
+        self._place.sticks = on
+
+    def go_first(self) -> None:
+        """Put the cursor on the first row, as if it had never been moved."""
+        self._place.first()
+        self.settle()
+
     def set_marks(self, keys: Collection[str]) -> None:
         """Mark the rows of exactly these keys, as far as they are there."""
         self._place.marks = frozenset(key for key in keys if key in self._rows.frame.index)

@@ -44,6 +44,13 @@ KEYS: Mapping[str, str] = MappingProxyType(
 SORTS = frozenset({"sort_left", "sort_right", "sort_reverse"})
 
 
+def _first(place: View, count: int | None) -> None:
+    if count is None:
+        place.first()
+    else:
+        place.go(count - 1)
+
+
 def _last(place: View, count: int | None) -> None:
     place.go(len(place.frame.shown) - 1 if count is None else count - 1)
 
@@ -56,7 +63,7 @@ MOVES: Mapping[str, Callable[[View, int | None], None]] = MappingProxyType(
         "page_down": lambda place, count: place.page(max(place.height, 1) * (count or 1)),
         "half_up": lambda place, count: place.page(-max(place.height // 2, 1) * (count or 1)),
         "half_down": lambda place, count: place.page(max(place.height // 2, 1) * (count or 1)),
-        "first": lambda place, count: place.go((count or 1) - 1),
+        "first": _first,
         "last": _last,
     }
 )

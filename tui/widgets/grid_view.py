@@ -19,6 +19,9 @@ class View:
         self.height = 0
         """How many rows fit in view."""
         self.marks: frozenset[str] = frozenset()
+        self.sticks = False
+        """Whether a cursor that stands on the first row without having been moved stays there, whatever row that is."""
+        self._moved = False
         self._wanted: str | None = None
 
     def resize(self, height: int) -> None:
@@ -50,7 +53,13 @@ class View:
         self.cursor = max(0, min(position, shown - 1))
         self.key = self.frame.key_at(self.cursor) if shown else None
         self._wanted = None
+        self._moved = True
         self.reveal()
+
+    def first(self) -> None:
+        """Put the cursor on the first row, as if it had never been moved."""
+        self.go(0)
+        self._moved = False
 
     def page(self, rows: int) -> None:
         """Move cursor and viewport together by `rows`."""
@@ -79,6 +88,8 @@ class View:
             self.reveal()
 
     def _keep_cursor(self, old: Frame, new: Frame) -> None:
+        if self.sticks and not self._moved and self.cursor == 0:
+            self.key = self._wanted = None
         position = new.position(self.key or self._wanted)
         if position is None and new.shown:
             last = len(new.shown) - 1
