@@ -264,7 +264,8 @@ class VirtdeckApp(App[int]):
         kinds = frame.kinds()
         targets = [target for kind in kinds if kind is not Kind.HOST for target in frame.targets(kind)]
         context = self.changes.context(view.snapshot)
-        hints = chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width, frame.marked)
+        keys, width = self.changes.keys, self.size.width
+        hints = chrome.hints(context, self.pane, kinds, targets, keys, width, frame.marked, frame.item)
         self._hints.set_lines([hints])
 
     def on_pane_frame_positioned(self) -> None:

@@ -142,6 +142,7 @@ def hints(
     keys: Mapping[str, str],
     width: int,
     marked: int = 0,
+    item: object = None,
 ) -> SpanLine:
     """Return the keys that work here and now, the most wanted first; those that do not are left out, and keys of one
     word share it. On a short line the frame's own keys give way to the actions."""
@@ -150,6 +151,8 @@ def hints(
 
     line: list[Span] = [Span(f"{marked} marked: ", "warn")] if marked > 1 else []
     for key, word in pane.hints:
+        if not pane.hint_works(item, key):
+            continue
         line += _hint(key, word, f"key:{key}")
     shown: dict[str, list[Action]] = {}
     own = {key for key, _word in pane.hints}
