@@ -69,9 +69,8 @@ ignores its power button, spare1 is off; beside them runs "by-hand", a QEMU that
 
   {program} -c '{lab.uri}'
   virsh    -c '{lab.uri}' console web1
-  sudo {inside}
-                                                         # the same with its mounts, hostname and network
-  sudo nsenter -t {lab.namespaces.pid} -m -u -n        # a shell there: ip link, ping a guest
+  sudo {inside}  # the same inside
+  sudo nsenter -t {lab.namespaces.pid} -m -u -n        # its mounts, hostname and network: ip link, ping a guest
   sudo kill -9 {lab.daemon_pid}                          # its libvirtd
 
 Its files are in {lab.root}. All of it ends with ctrl+C here.
