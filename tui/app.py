@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tui.runtime.mailbox import Mailbox
 
 _WIDE, _HUGE = 110, 170
-_WITHOUT_LIST_S = 1.5
+_WITHOUT_LIST_S, _NOTICE_S = 1.5, 10.0
 _NO_CONNECTION = 3
 # Thousands of rows live long: going through all of them is for rare occasions, since it stops the screen.
 _GC_THRESHOLDS = (10_000, 20, 50)
@@ -167,8 +167,7 @@ class VirtdeckApp(App[int]):
         self.frame.main.focus()
         # A host that does not answer has unmanaged QEMUs and an earlier journal all the same.
         self.set_timer(_WITHOUT_LIST_S, self._start_slow)
-        if self._notice:
-            self.toast(self._notice)
+        self.set_timer(_NOTICE_S, self._end_notice)
 
     def on_resize(self, event: events.Resize) -> None:
         for frame in self.frames.values():
@@ -248,13 +247,18 @@ class VirtdeckApp(App[int]):
         trouble = chrome.banner(snapshot)
         # Trouble of the connection comes before what is under way on it.
         banner = trouble or chrome.under_way(view.entries)
-        self._banner.set_class(banner is not None, "-shown")
+        lines = [banner] if banner is not None else chrome.notice(self._notice, self.size.width)
+        self._banner.set_class(bool(lines), "-shown")
         self._banner.set_class(trouble is None, "-calm")
-        self._banner.set_lines([banner] if banner is not None else [])
+        self._banner.set_lines(lines)
         self.frame.show(view)
         self._draw_edges(view)
         if self._live is not None:
             self._live.show_snapshot(snapshot)
+
+    def _end_notice(self) -> None:
+        self._notice = ""
+        self._draw()
 
     def _draw_edges(self, view: View) -> None:
         frame = self.frame
@@ -264,8 +268,7 @@ class VirtdeckApp(App[int]):
         kinds = frame.kinds()
         targets = [target for kind in kinds if kind is not Kind.HOST for target in frame.targets(kind)]
         context = self.changes.context(view.snapshot)
-        hints = chrome.hints(context, self.pane, kinds, targets, self.changes.keys, self.size.width, frame.marked)
-        self._hints.set_lines([hints])
+        self._hints.set_lines([chrome.hints(context, frame, kinds, targets, self.changes.keys, self.size.width)])
 
     def on_pane_frame_positioned(self) -> None:
         if self._store.snapshot is not None:

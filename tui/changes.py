@@ -238,13 +238,13 @@ class Changes:
 
         self._app.push_screen(Palette(offers), go)
 
-    def undo(self, ident: str | None) -> bool:
-        """Undo the change of that journal entry; False when there is no such entry."""
+    def undo(self, ident: str | None) -> None:
+        """Undo the change of that journal entry, or say why not."""
         app = self._app
         entry = app.journal.get(ident) if ident else None
         if entry is None:
-            return False
-        if not entry.undo or app.journal.undone(entry.id):
+            app.toast("Undo: no change is selected here", "warning")
+        elif not entry.undo or app.journal.undone(entry.id):
             app.toast("it was undone already" if entry.undo else "this change cannot be undone", "warning")
         elif entry.uri != app.collector.uri:
             app.toast(f"this change was made on {entry.uri}", "warning")
@@ -257,7 +257,6 @@ class Changes:
         else:
             plan = undo_plan(entry, context)
             self._ask(plan.title, [], {}, lambda _values: plan, entry.id)
-        return True
 
     def cancel(self, ident: str | None) -> bool:
         """End the change of that journal entry early, as far as that can be done; False when there is no such entry."""

@@ -250,7 +250,7 @@ def _demo(options: Options, stack: contextlib.ExitStack, notice: str) -> Options
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="virtdeck-", ignore_cleanup_errors=True)))
     scratch.append(folder)
-    return replace(options, uri=write_demo_host(folder), demo=True, notice=notice or "demo host")
+    return replace(options, uri=write_demo_host(folder), demo=True, notice=notice)
 
 
 def _screen(options: Options) -> int:

@@ -62,7 +62,7 @@ class Commands:
             "help": self._help,
             "quit": self._quit,
             "palette": self._palette,
-            "undo": lambda: app.changes.undo(app.frame.journal_id()),
+            "undo": self._undo,
             "host": self._host,
             "trace": self._trace,
             "jump": self._jump,
@@ -87,6 +87,10 @@ class Commands:
         if (fold := FOLDS.get(name)) is not None and fold(self._app.frame):
             return True
         return self._app.changes.key(name)
+
+    def _undo(self) -> bool:
+        self._app.changes.undo(self._app.frame.journal_id())
+        return True
 
     def _in_triage(self, name: str) -> bool:
         """Mend what a finding tells of, or go there from its detail."""

@@ -10,7 +10,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tui.actions import BY_ID
-from tui.actions.base import Action, Context, FieldError, FieldKind, Target, TargetError, key_of, make_plan
+from tui.actions.base import (
+    Action,
+    Context,
+    FieldError,
+    FieldKind,
+    Target,
+    TargetError,
+    check_values,
+    key_of,
+    make_plan,
+)
 from tui.model.journal import Entry, Status
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan
@@ -47,7 +57,7 @@ def do(options: Options, args: argparse.Namespace) -> int:
     try:
         action = _action(args.action)
         values = _values(action, args.set)
-    except UsageError as error:
+    except (UsageError, FieldError) as error:
         return _say(str(error), USAGE)
     read = read_host(options, _parts(action))
     if read is None:
@@ -122,6 +132,7 @@ def _values(action: Action, pairs: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise UsageError(f"--set {pair}: must be FIELD=VALUE")
         values[name] = value
+    check_values(action, values)
     texts = [field.name for field in action.fields if field.kind is FieldKind.TEXT and not field.optional]
     missing = [name for name in texts if name not in values]
     if missing:

@@ -237,8 +237,13 @@ def _yes_no(value: bool | None) -> str:
     return "?" if value is None else "yes" if value else "no"
 
 
+_WIDEST = 40
+
+
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(cells(row[index]) for row in (header, *rows)) for index in range(len(header))]
+    """Columns of at most 40 cells: what is longer stands in full, and moves the rest of its own row alone."""
+    sizes = ([cells(row[index]) for row in (header, *rows)] for index in range(len(header)))
+    widths = [max(size for size in column if size <= _WIDEST) for column in sizes]
     for row in (header, *rows):
         line = "  ".join(text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True))
         print(line.rstrip())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 from tests.lab.daemon import missing_requirements
@@ -58,12 +60,16 @@ def _populate(lab: LabHost) -> None:
 
 def _manual(lab: LabHost) -> str:
     """How to use the running lab."""
+    program = Path(sys.executable).with_name("virtdeck")
+    # By its whole path: sudo looks for programs where root does.
+    inside = shlex.join(lab.namespaces.inside([str(program), "-c", lab.uri]))
     return f"""
 A private libvirtd with real QEMU guests (emulated, no KVM): web1 with its agent and db1 run, batch1 is paused and
 ignores its power button, spare1 is off; beside them runs "by-hand", a QEMU that libvirt does not know.
 
-  virtdeck -c '{lab.uri}'
+  {program} -c '{lab.uri}'
   virsh    -c '{lab.uri}' console web1
+  sudo {inside}  # the same inside
   sudo nsenter -t {lab.namespaces.pid} -m -u -n        # its mounts, hostname and network: ip link, ping a guest
   sudo kill -9 {lab.daemon_pid}                          # its libvirtd
 

@@ -357,6 +357,9 @@ async def test_the_palette_says_why_an_action_cannot_run(demo: OpenDeck) -> None
         palette = deck.app.screen
         assert isinstance(palette, Palette)
         assert len(palette.grid.shown_items) == len(ACTIONS)
+        await deck.type("monitor")
+        await deck.until(lambda: "QEMU monitor: libvirt's TEST driver has no QEMU monitor" in deck.text())
+        await deck.press("ctrl+u")
         assert "it is shut off" in {offer.reason for offer in palette.grid.shown_items}
         await deck.type("remove saved")
         assert "it has no saved state" in deck.text()
@@ -410,7 +413,9 @@ async def test_the_hint_bar_offers_what_works_and_nothing_else(demo: OpenDeck) -
             await deck.until(lambda works=works: offered(deck) == works, f"{name}: {works}")  # type: ignore[misc]
         await deck.press("7")
         assert offered(deck) == set()
-        assert "u undo" in deck.hints()
+        assert "u undo" not in deck.hints(), "there is nothing to undo"
+        await deck.press("u")
+        await deck.expect_toast("Undo: no change is selected here")
 
 
 async def test_a_click_on_a_hint_runs_it(demo: OpenDeck) -> None:
@@ -553,6 +558,8 @@ async def test_the_journal_shows_what_was_done_and_undoes_it_once(demo: OpenDeck
         await deck.press("7")
         assert "Suspend web-01" in deck.text()
         assert "● done" in deck.text()
+        assert "u undo" in deck.hints()
+        assert "c cancel" not in deck.hints(), "it has ended"
         assert "suspend web-01" in deck.detail()
         assert "resume web-01" in deck.detail()
         await deck.press("u")

@@ -200,7 +200,7 @@ async def test_rename_and_back(demo: OpenDeck) -> None:
             ("a\u202eb", "must be printable and hold no /"),
         ):
             await deck.enter("name", wrong)
-            assert why in deck.popup(), wrong
+            assert f"New name: {why}" in " ".join(deck.popup().split()), wrong
             await deck.press("enter")
             assert isinstance(deck.app.screen, PlanDialog)
         await deck.enter("name", "front [bold] 4")
@@ -421,6 +421,37 @@ async def test_a_long_plan_can_be_read_to_its_end(demo: OpenDeck, size: tuple[in
         assert "type 46 and press enter" in deck.text()
         await deck.press("tab", *"46", "enter")
         await deck.until(lambda: len(deck.app.screen_stack) == 1)
+
+
+async def test_every_command_of_a_plan_can_be_read_whole(demo: OpenDeck) -> None:
+    async with demo(size=(80, 24)) as deck:
+        await deck.mark("web-01", "web-02", "web-03", "shop-api-02")
+        await deck.press("x")
+        await deck.expect_popup("Force off 4 domains")
+        lines = [line for line in deck.dialog._preview.lines if line]
+        said = " ".join(span.text.strip() for line in lines for span in line)
+        assert said.count("|| virsh") == 4
+        assert all(said.count(f"destroy {name}") == 2 for name in ("web-01", "web-02", "web-03", "shop-api-02"))
+        assert all(sum(len(span.text) for span in line) <= 72 for line in lines)
+
+
+async def test_a_form_is_as_wide_as_its_hints_where_there_is_room(demo: OpenDeck) -> None:
+    async with demo(size=(120, 40)) as deck:
+        await deck.press("4", "n")
+        await deck.expect_popup("Define network")
+        entries = list(deck.dialog.query(".field Input").results(Input))
+        assert max(len(entry.placeholder) for entry in entries) > 50
+        assert all(len(entry.placeholder) < entry.content_size.width for entry in entries)
+        await deck.cancel()
+        await deck.press("3", "P")
+        await deck.expect_popup("Define pool")
+        assert "and a device to build it on" not in " ".join(deck.popup().split())
+        deck.dialog.query_one("#field-source", Input).focus()
+        await deck.until(lambda: "vstorage: the cluster" in deck.popup(), "the hint is told in full")
+        await deck.cancel()
+        await deck.press("2", "n")
+        await deck.expect_popup("Define from")
+        assert deck.dialog.query_one(".dialog").outer_size.width == 76
 
 
 async def test_what_is_lost_is_not_cut_off(demo: OpenDeck) -> None:

@@ -52,13 +52,25 @@ def shows_figures(term: Terminal) -> bool:
 
 
 async def test_80_by_24_shows_all_that_matters(demo: OpenDeck) -> None:
-    async with demo(size=(80, 24), notice="demo host") as deck:
+    async with demo(size=(80, 24)) as deck:
         lines = deck.lines()
         assert lines[0].rstrip().endswith("● live")
         assert lines[1].rstrip().endswith("1-20/48")
         assert lines[2].split() == ["Name", "State", "CPU%", "vCPU", "Memory", "Address", "Flags"]
         assert lines[-1].rstrip().endswith("? help")
         assert "[@click=app.qui… ● running" in lines[6]
+
+
+async def test_what_is_told_at_the_start_lies_over_nothing(demo: OpenDeck) -> None:
+    why = "demo host, because qemu:///system does not answer: no socket /var/run/libvirt/libvirt-sock: No such file"
+    async with demo(size=(80, 24), notice=why) as deck:
+        assert " ".join(" ".join(deck.lines()[2:4]).split()) == why
+        assert deck.lines()[4].split()[:2] == ["Name", "State"]
+        assert deck.toasts() == []
+        deck.app.call_later(deck.app._end_notice)
+        await deck.until(lambda: not deck.app._notice, "it is taken away")
+        await deck.settle()
+        assert deck.lines()[2].split()[:2] == ["Name", "State"]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 15)])

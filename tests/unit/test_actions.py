@@ -232,7 +232,7 @@ def test_from_twenty_on_what_can_lose_something_is_typed(context: Context) -> No
     [
         ("domain.start", {"nope": "1"}, "nope: no such field; domain.start has: paused, force_boot"),
         ("domain.start", {"paused": "maybe"}, "paused: must be one of: yes, no"),
-        ("domain.destroy", {"mode": "kindly"}, "mode: must be one of: graceful, then force, graceful, force"),
+        ("domain.destroy", {"mode": "kindly"}, "mode: must be one of: 'graceful, then force', graceful, force"),
         ("domain.save", {"path": "here"}, "path: must be an absolute path on the host"),
     ],
 )

@@ -59,6 +59,12 @@ def test_version(run: Run) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"virtdeck {__version__}\n", "")
 
 
+def test_a_very_long_name_widens_its_own_row_alone(run: Run) -> None:
+    lines = run("--demo", "domains").stdout.splitlines()
+    assert lines[0].index("STATE") < 60
+    assert any("x" * 100 in line and "shut off" in line for line in lines), "and it stands there in full"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -77,6 +83,7 @@ def test_version(run: Run) -> None:
         (["--demo", "do", "domain.rename", "web-04", "web-03", "--set", "name=x"], "domain.rename takes one domain"),
         (["--demo", "do", "domain.restore", "web-04"], "domain.restore takes no target"),
         (["--demo", "do", "domain.start", "web-04", "--set", "nope=1", "--plan"], "nope: no such field"),
+        (["--demo", "do", "domain.vcpus", "web-01", "--set", "cnt=4"], "cnt: no such field; domain.vcpus has: count"),
         (["--demo", "do", "domain.start", "web-04", "--set", "paused=2", "--plan"], "must be one of: yes, no"),
         (["--demo", "do", "domain.start", "web-04", "--set", "paused", "--plan"], "must be FIELD=VALUE"),
         (["--demo", "do", "domain.start", "web-04", "--plan", "--yes"], "not allowed with argument"),

@@ -14,7 +14,8 @@ from tests.unit.test_cli import Run, environment, run
 from tui.actions import BY_ID
 from tui.actions.base import Context
 from tui.model.host import NO_LIBVIRT, LinkState
-from tui.panes import chrome
+from tui.panes import chrome, networks, storage
+from tui.panes.spec import View
 from tui.runtime.collector import Collector
 from tui.runtime.desk import Focus
 from tui.sources.local_host import read_local_cpus
@@ -47,6 +48,9 @@ def test_links_and_host_are_there_and_nothing_is_amiss(alone: Collector) -> None
     header = "".join(span.text for span in chrome.header(seen, demo=False))
     assert "this machine" in header
     assert header.endswith("○ no libvirt")
+    view = View(seen, lambda _key, _count: ())
+    assert networks.PANE.empty(view) == "networks: needs libvirt, which is not asked"
+    assert storage.PANE.empty(view) == "storage: needs libvirt, which is not asked"
 
 
 def test_the_cpus_are_read_while_somebody_looks(alone: Collector) -> None:

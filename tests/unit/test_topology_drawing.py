@@ -161,6 +161,15 @@ def test_rates_have_room_of_their_own_where_there_is_some() -> None:
     assert draw(made, Look(200, rates=True)).lines == drawing.lines, "the same graph is the same drawing"
 
 
+@pytest.mark.parametrize("bus", [True, False])
+@pytest.mark.parametrize("name", HOSTS)
+def test_rates_give_way_before_they_touch_what_is_before_them(name: str, bus: bool) -> None:
+    made, widest = graph(HOSTS[name]()), "↓24.7M ↑12.4M"
+    for width in range(60, 140):
+        for line in draw(made, Look(width, bus=bus, rates=True)).lines:
+            assert all(len(piece.text) > len(widest) and not piece.text.strip() for piece in line if piece.rate), width
+
+
 def test_rows_are_fitted_by_what_matters_least() -> None:
     row = (Piece("name-of-a-guest", "", "a"), Piece(" 10.0.0.1", drop=2), Piece(" dim", drop=5))
     assert plain(squeeze(row, 30)) == "name-of-a-guest 10.0.0.1 dim"

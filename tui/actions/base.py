@@ -224,7 +224,7 @@ def make_plan(action: Action, context: Context, targets: Sequence[Target], value
     notes: list[str] = []
     used: list[Target] = []
     given = {**action.defaults(context, targets), **values}
-    _check(action, given)
+    check_values(action, given)
     for target in targets:
         if (reason := action.reason(context, target)) is not None:
             notes.append(f"{name_of(target)}: skipped, {reason}")
@@ -261,7 +261,8 @@ def typable(target: Target) -> str:
     return name if name.isascii() and name == name.strip() != "" else key_of(target)
 
 
-def _check(action: Action, values: Values) -> None:
+def check_values(action: Action, values: Values) -> None:
+    """Raise FieldError for a value of no field of the action, or one that its field does not have."""
     known = {field.name: field for field in action.fields}
     for name, value in values.items():
         field = known.get(name)
@@ -269,7 +270,12 @@ def _check(action: Action, values: Values) -> None:
             raise FieldError(name, f"no such field; {action.id} has: {', '.join(known) or 'none'}")
         allowed = ("yes", "no") if field.kind is FieldKind.FLAG else field.choices
         if allowed and value not in allowed:
-            raise FieldError(name, f"must be one of: {', '.join(allowed)}")
+            raise FieldError(name, f"must be one of: {', '.join(map(_word, allowed))}")
+
+
+def _word(text: str) -> str:
+    """A value in a list of such; in quotes where its own commas would read as the list's."""
+    return f"'{text}'" if "," in text else text
 
 
 def is_on(values: Values, name: str) -> bool:

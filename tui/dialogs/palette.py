@@ -12,10 +12,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from tui.model.query import QueryError, parse
+from tui.model.text import wrapped
 from tui.widgets.entry import Entry
 from tui.widgets.grid import Grid
 from tui.widgets.grid_columns import Cell, Column
+from tui.widgets.lines import LinesView, Span
 
+_WHY_LINES = 3
 _TO_GRID = frozenset({"up", "down", "pageup", "pagedown"})
 
 
@@ -46,11 +49,13 @@ class Palette(ModalScreen[str | None]):
             empty="no such action",
             classes="grow",
         )
+        self._why = LinesView(classes="why")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -tall"):
             yield Entry(placeholder="type a few letters, enter runs, esc closes", compact=True)
             yield self.grid
+            yield self._why
 
     def on_mount(self) -> None:
         self.grid.can_focus = False
@@ -70,6 +75,20 @@ class Palette(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.dismiss(self.grid.cursor_key)
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        event.stop()
+        self._tell_why()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._tell_why)
+
+    def _tell_why(self) -> None:
+        """Say in full what the list may have to cut."""
+        offer = self.grid.cursor_item
+        reason = offer.reason if offer is not None else ""
+        lines = wrapped(f"{offer.title}: {reason}", max(self._why.size.width, 1)) if offer and reason else []
+        self._why.set_lines([[Span(line, "warn")] for line in lines[:_WHY_LINES]])
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         event.stop()

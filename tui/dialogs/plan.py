@@ -16,17 +16,18 @@ from textual.widgets import Input
 from tui.actions.base import Field, FieldError, FieldKind
 from tui.dialogs.choice import ChoiceLine
 from tui.model.plan import Confirm, Plan
-from tui.model.text import clean, wrapped
+from tui.model.text import cells, clean, wrapped
 from tui.widgets.entry import Entry
 from tui.widgets.lines import FILL, LinesView, Span, SpanLine
 
 Planner = Callable[[dict[str, str]], Plan]
 _MOST_COMMANDS = 12
-# Above this many, commands are cut to a line each.
-_WRAPPED_COMMANDS = 3
 _MOST_NOTES = 8
 _WIDTH = 76
 _EDGES = 4
+# What stands beside a hint: the label as the styles have it, edges, and room for the cursor.
+_BESIDE = 22 + _EDGES + 3
+_LONGEST_HINT = 90
 # The border, the title, and the buttons, with the blank lines above preview and buttons.
 _OTHER_LINES = 6
 _BLANK_LINES = 2
@@ -121,10 +122,14 @@ class PlanDialog(ModalScreen[Plan | None]):
         try:
             return self.Planned(turn, self._planner(values), "")
         except FieldError as error:
-            return self.Planned(turn, None, clean(str(error)))
+            return self.Planned(turn, None, clean(f"{self._label(error.field)}: {error.reason}"))
         except Exception as error:  # noqa: BLE001 - a fault of this program; the dialog has to answer all the same
             _log.exception("planning %s", self._title)
             return self.Planned(turn, None, clean(f"virtdeck cannot plan this: {type(error).__name__}: {error}"))
+
+    def _label(self, name: str) -> str:
+        """What a field is called on the screen; what is no field of this form is a name already."""
+        return next((field.label for field in self._fields if field.name == name), name)
 
     def on_plan_dialog_planned(self, event: Planned) -> None:
         if event.turn != self._turn:
@@ -143,8 +148,10 @@ class PlanDialog(ModalScreen[Plan | None]):
 
     def _fit(self) -> None:
         """Wrap the preview to the dialog's width; what does not fit the screen's height can be scrolled to."""
-        width = min(_WIDTH, self.app.size.width) - _EDGES
-        lines = (
+        dialog = self.query_one(".dialog")
+        dialog.styles.width = wide = min(self._wanted_width(), self.app.size.width)
+        width = wide - _EDGES
+        lines = self._hint(wide, width) + (
             _preview(self._plan, width)
             if self._plan
             else _told("", "", self._problem, width, "warn" if self._touched else "dim")
@@ -155,12 +162,28 @@ class PlanDialog(ModalScreen[Plan | None]):
         self.query_one(".fields").styles.max_height = fields
         spare = self.app.size.height - others - fields
         tight = spare < 1
-        self.query_one(".dialog").set_class(tight, "-tight")
+        dialog.set_class(tight, "-tight")
         room = max(1, spare + _BLANK_LINES if tight else spare)
         self._preview.can_focus = more = len(lines) > room
         self._buttons.set_lines([_button_line(self._plan, more=more)])
         self._preview.styles.max_height = room
         self._preview.set_lines(lines)
+
+    def _wanted_width(self) -> int:
+        """Wide enough for what the fields say of themselves."""
+        sizes = (cells(field.help) for field in self._fields if field.kind not in (FieldKind.CHOICE, FieldKind.FLAG))
+        return max(_WIDTH, _BESIDE + max((size for size in sizes if size <= _LONGEST_HINT), default=0))
+
+    def _hint(self, wide: int, width: int) -> list[SpanLine]:
+        """What the field that has the focus says of itself, where it does not fit into it."""
+        focused = self.focused
+        found = next((field for field in self._fields if focused and focused.id == f"field-{field.name}"), None)
+        if found is None or not isinstance(focused, Input) or _BESIDE + cells(found.help) <= wide:
+            return []
+        return _told("", "", found.help, width, "dim")
+
+    def on_descendant_focus(self) -> None:
+        self._fit()
 
     # Keys
 
@@ -244,9 +267,7 @@ def _preview(plan: Plan, width: int) -> list[SpanLine]:
     if len(plan.notes) > _MOST_NOTES:
         lines.append([Span(f"      and {len(plan.notes) - _MOST_NOTES} more notes", "dim")])
     commands = plan.command_lines()
-    if len(commands) <= _WRAPPED_COMMANDS:
-        return lines + [line for command in commands for line in _told("$ ", "dim", command, width)]
-    lines += [[Span("$ ", "dim"), Span(command)] for command in commands[:_MOST_COMMANDS]]
+    lines += [line for command in commands[:_MOST_COMMANDS] for line in _told("$ ", "dim", command, width)]
     if len(commands) > _MOST_COMMANDS:
         lines.append([Span(f"  and {len(commands) - _MOST_COMMANDS} more of the same", "dim")])
     return lines

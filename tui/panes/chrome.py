@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tui.model import units
 from tui.model.host import Connection, Host, LinkState
 from tui.model.kind import Kind
-from tui.model.text import cells, clean
+from tui.model.text import cells, clean, wrapped
 from tui.panes.spec import offers
 from tui.widgets.lines import FILL, Span, SpanLine
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from tui.actions.base import Action, Context, Target
     from tui.model.journal import Entry
     from tui.model.snapshot import HostSnapshot
+    from tui.panes.frame import PaneFrame
     from tui.panes.spec import AnyPane, View
 
 # Work under way is among the newest entries; all of them would be gone through at every picture.
 _RECENT = 100
 _LETTERS = 3
+_NOTICE_LINES = 3
 _LINKS = {
     LinkState.LIVE: ("● live", "good"),
     LinkState.CONNECTING: ("◌ connecting", "warn"),
@@ -109,6 +111,11 @@ def banner(snapshot: HostSnapshot) -> SpanLine | None:
     return [*line, Span("reconnecting by itself" + (f": {connection.problem}" if connection.problem else ""), "dim")]
 
 
+def notice(text: str, width: int) -> list[SpanLine]:
+    """Return the lines of what is told at the start, at most 3; none for ""."""
+    return [[Span(part, "dim")] for part in wrapped(text, width)[:_NOTICE_LINES]] if text else []
+
+
 _BAR = 20
 
 
@@ -137,20 +144,22 @@ _ACTION_ROOM = 0.8
 
 def hints(
     context: Context,
-    pane: AnyPane,
+    frame: PaneFrame,
     kinds: Sequence[Kind],
     targets: Sequence[Target],
     keys: Mapping[str, str],
     width: int,
-    marked: int = 0,
 ) -> SpanLine:
     """Return the keys that work here and now, the most wanted first; those that do not are left out, and keys of one
     word share it. On a short line the frame's own keys give way to the actions."""
     # Imported when first drawn, which is after the first picture.
     from tui.actions import ACTIONS
 
-    line: list[Span] = [Span(f"{marked} marked: ", "warn")] if marked > 1 else []
+    pane, item = frame.spec, frame.item
+    line: list[Span] = [Span(f"{frame.marked} marked: ", "warn")] if frame.marked > 1 else []
     for key, word in pane.hints:
+        if not pane.hint_works(item, key):
+            continue
         line += _hint(key, word, f"key:{key}")
     shown: dict[str, list[Action]] = {}
     own = {key for key, _word in pane.hints}

@@ -141,6 +141,12 @@ def _moment(row: JournalRow) -> Cell:
     return Cell(units.moment(row.entry.at_ns / 1e9)[5:] + units.clock(row.entry.at_ns)[-3:])
 
 
+def _hint_works(row: JournalRow | None, key: str) -> bool:
+    if row is None:
+        return False
+    return not row.entry.status.ended if key == "c" else bool(row.entry.undo) and not row.undone
+
+
 def _summary(view: View) -> str:
     pending = sum(not entry.status.ended for entry in view.entries)
     return f"{pending} under way" if pending else ""
@@ -170,5 +176,6 @@ PANE: PaneSpec[JournalRow] = PaneSpec(
     summary=_summary,
     journal_id=lambda row: row.entry.id,
     hints=(("u", "undo"), ("c", "cancel")),
+    hint_works=_hint_works,
     first_counts=True,
 )

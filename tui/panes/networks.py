@@ -9,6 +9,7 @@ from tui.model.text import natural
 from tui.panes import network_rows as rows
 from tui.panes.network_rows import NetworkRow, NetworkRows
 from tui.panes.spec import PaneSpec, Tab, View, later
+from tui.panes.text import nothing_of
 from tui.widgets.grid_columns import Cell, Column
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _empty(view: View) -> str:
     seen = view.snapshot
     if "networks" in seen.unread:
         return "reading…" if seen.connection.live else f"{seen.connection.state.value}…"
-    return "no networks here; n defines one" if seen.networks is not None else "this driver has no networks"
+    return "no networks here; n defines one" if seen.networks is not None else nothing_of(seen.connection, "networks")
 
 
 def _summary(view: View) -> str:

@@ -90,6 +90,8 @@ class Pane(Generic[T]):
     """A few words behind the pane's name, e.g. how many run."""
     hints: tuple[tuple[str, str], ...] = ()
     """Keys that only this pane has, for the hint bar."""
+    hint_works: Callable[[T | None, str], bool] = lambda _item, _key: True
+    """Whether a key of `hints` can do anything for the thing; asked with None when there is none."""
     label: Callable[[T], str] | None = None
     """What the thing is called above its detail; None: by its words."""
     host_actions: str = "domain"

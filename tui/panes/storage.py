@@ -9,6 +9,7 @@ from tui.panes import storage_rows as rows
 from tui.panes.spec import PaneSpec, View
 from tui.panes.storage_detail import TABS
 from tui.panes.storage_rows import StorageRow, StorageRows
+from tui.panes.text import nothing_of
 from tui.widgets.grid_columns import Cell, Column
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _empty(view: View) -> str:
     seen = view.snapshot
     if "storage" in seen.unread and seen.storage is None:
         return "reading…" if seen.connection.live else f"{seen.connection.state.value}…"
-    return "no pools here" if seen.storage is not None else "this driver has no storage"
+    return "no pools here" if seen.storage is not None else nothing_of(seen.connection, "storage")
 
 
 def _summary(view: View) -> str:
@@ -82,6 +83,7 @@ PANE: PaneSpec[StorageRow] = PaneSpec(
     target=_target,
     summary=_summary,
     hints=(("-", "fold"),),
+    hint_works=lambda row, _key: row is not None,
     fold=rows.fold_of,
     wants_storage=True,
     holds=(Kind.POOL, Kind.VOLUME),

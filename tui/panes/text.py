@@ -6,12 +6,19 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from tui.model.host import Connection, LinkState
 from tui.model.text import cells
 from tui.widgets.lines import Span, SpanLine
 
 LABEL = 13
 _PARAGRAPH = 37
 UNKNOWN = Span("?", "unknown")
+
+
+def nothing_of(connection: Connection, what: str) -> str:
+    """Return why there is nothing of a part of libvirt to list: it is not asked, or its driver has none."""
+    absent = connection.state is LinkState.ABSENT
+    return f"{what}: needs libvirt, which is not asked" if absent else f"this driver has no {what}"
 
 
 def line(label: str, value: str | None, style: str = "") -> SpanLine:

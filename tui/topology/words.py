@@ -11,8 +11,8 @@ from tui.model.verdict_words import SIGNS
 from tui.topology.drawing import Piece, Row, elide
 from tui.topology.shape import Shape
 
-RATE_CELLS = 13
-"""The cells of a link's rates, as in "↓24.7M ↑12.4M"."""
+RATE_CELLS = 14
+"""The cells of a link's rates, as in "↓24.7M ↑12.4M", and of the blank before them."""
 
 _LONGEST_NAME = 48
 _LONGEST_LABEL = 24
