@@ -11,7 +11,7 @@ from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import Nic
 from tui.model.domain_xml import parse_domain_xml
 from tui.model.firewall import Firewall, FirewallChain, FirewallRule
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.link import (
     BridgeFacts,
     Link,
@@ -172,7 +172,7 @@ class NetHost:
             owners=dict(self.owners), limits=self.limits,
         )  # fmt: skip
         base = HostSnapshot(
-            1, 1, Connection("test:///default", LinkState.LIVE, 1, False), domains=dict(self.domains),
+            1, 1, Connection("test:///default", ConnectionState.LIVE, 1, False), domains=dict(self.domains),
             domains_read_ns=1, processes=dict(self.processes), processes_read_ns=1,
             networks=Networks(dict(self.networks), 1), links=links, link_usage=dict(self.usage),
             firewalls=dict(self.firewalls), ovs=self.ovs,

@@ -19,7 +19,7 @@ from textual.message import Message
 
 from tui.commands import Commands
 from tui.leave import Exit
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.kind import Kind
 from tui.model.text import clean
 from tui.panes import FIRST, PANES, chrome
@@ -187,7 +187,7 @@ class VirtdeckApp(App[int]):
         self._apply(self._mailbox.take() or self._store.snapshot or self.collector.board.snapshot)
 
     def _apply(self, snapshot: HostSnapshot) -> None:
-        if snapshot.connection.state is LinkState.REFUSED:
+        if snapshot.connection.state is ConnectionState.REFUSED:
             self.exit(_NO_CONNECTION)
             return
         self._store.apply(snapshot)

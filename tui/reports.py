@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tui.model import units
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import cells, clean
 from tui.paths import muted_file
@@ -78,7 +78,9 @@ def settled(snapshot: HostSnapshot) -> bool:
     """Whether the first attempt to connect has ended, well or badly."""
     state = snapshot.connection.state
     # The first list is published just before the connection is called live.
-    return state is LinkState.REFUSED or (snapshot.domains_read_ns is not None and state is not LinkState.CONNECTING)
+    return state is ConnectionState.REFUSED or (
+        snapshot.domains_read_ns is not None and state is not ConnectionState.CONNECTING
+    )
 
 
 def why_unreachable(options: Options) -> str:
@@ -104,7 +106,7 @@ def read_host(options: Options, parts: Iterable[str]) -> tuple[Collector, HostSn
     collector.start()
     collector.board.wait(settled, CONNECT_S)
     connection = collector.board.snapshot.connection
-    if not connection.live and connection.state is not LinkState.ABSENT:
+    if not connection.live and connection.state is not ConnectionState.ABSENT:
         say_unreachable(collector.board.snapshot)
         collector.stop()
         return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tui.config import ConfigError
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.paths import journal_file
 from tui.reports import NO_CONNECTION, open_collector, say_unreachable
 from tui.runtime.journal import Journal
@@ -38,7 +38,7 @@ def run_screen(options: Options) -> int:
     from tui.app import VirtdeckApp
 
     check_names(options.config)
-    if collector.board.snapshot.connection.state is LinkState.REFUSED:
+    if collector.board.snapshot.connection.state is ConnectionState.REFUSED:
         say_unreachable(collector.board.snapshot)
         return NO_CONNECTION
     app = VirtdeckApp(collector, mailbox, journal, options.config, demo=options.demo, notice=options.notice)

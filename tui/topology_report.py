@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.text import clean
 from tui.model.topology import NodeKind
 from tui.reports import CONNECT_S, GOOD, NO_CONNECTION, READ_S, open_collector, print_json, say_unreachable, settled
@@ -77,13 +77,13 @@ def _read(options: Options) -> HostSnapshot | None:
     board.wait(settled, CONNECT_S)
     collector.start_slow()
     state = board.snapshot.connection.state
-    live = state is LinkState.LIVE
+    live = state is ConnectionState.LIVE
     collector.focus(Focus(tuple(board.snapshot.domains), links=True, networks=True))
     wanted = _OF_HOST | _OF_LIBVIRT if live else _OF_HOST
     board.wait(lambda seen: not seen.unread & wanted, READ_S)
     snapshot = board.snapshot
     collector.stop()
-    if live or state is LinkState.ABSENT:
+    if live or state is ConnectionState.ABSENT:
         return snapshot
     if snapshot.links is None:
         say_unreachable(snapshot)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tui.model.finding import PACKET, Verdict
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.snapshot import HostSnapshot, as_json
 from tui.model.text import clean
 from tui.model.verdict_words import SIGNS
@@ -38,7 +38,7 @@ def trace_report(options: Options, args: argparse.Namespace) -> int:
         at = link_named(snapshot, args.capture) if args.capture else ""
         found = traced(snapshot, query, made_up=options.demo, probing=args.probe)
     except QueryError as error:
-        if not args.link and not (snapshot.connection.live or snapshot.connection.state is LinkState.ABSENT):
+        if not args.link and not (snapshot.connection.live or snapshot.connection.state is ConnectionState.ABSENT):
             say_unreachable(snapshot)
             return NO_CONNECTION
         print(f"virtdeck: {error}", file=sys.stderr)

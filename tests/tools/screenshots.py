@@ -28,7 +28,7 @@ from tui.config import Config
 from tui.demo import prepare, write_demo_host
 from tui.demo.figures import demo_usage
 from tui.demo.links import DemoNetwork
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.journal import Entry
 from tui.model.snapshot import HostSnapshot
 from tui.ops import request_types
@@ -256,12 +256,12 @@ async def _lost(deck: Deck) -> None:
     collector.stop()
     lost = replace(
         collector.board.snapshot.connection,
-        state=LinkState.LOST,
+        state=ConnectionState.LOST,
         since_ns=_NOON_NS - 8 * _SECOND_NS,
         problem="Failed to connect socket to '/var/run/libvirt/libvirt-sock': Connection refused",
     )
     collector.board.update(connection=lost, domains_read_ns=_NOON_NS - 9 * _SECOND_NS)
-    await deck.until(lambda: deck.snapshot.connection.state is LinkState.LOST, "the connection is lost")
+    await deck.until(lambda: deck.snapshot.connection.state is ConnectionState.LOST, "the connection is lost")
 
 
 @dataclass(frozen=True, slots=True)

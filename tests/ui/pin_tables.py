@@ -14,7 +14,7 @@ from tui.actions.base import Action, Context, FieldError, Target
 from tui.dialogs.editors import Opening
 from tui.dialogs.pins import PinsEditor
 from tui.model.domain import Domain, DomainState
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.host_cpus import HostCpu
 from tui.model.kind import Kind
 from tui.model.pin_table import PinRow, PinTable
@@ -89,7 +89,7 @@ def domain(name: str = "web1") -> Domain:
 
 def snapshot(*domains: Domain, sequence: int = 1) -> HostSnapshot:
     """Return a snapshot of a live connection with those domains."""
-    connection = Connection("test:///default", LinkState.LIVE, 1, False)
+    connection = Connection("test:///default", ConnectionState.LIVE, 1, False)
     return HostSnapshot(sequence, 1, connection, domains={one.key: one for one in domains})
 
 

@@ -17,7 +17,7 @@ from tui.demo import scaled_host
 from tui.dialogs.palette import Palette
 from tui.dialogs.plan import PlanDialog
 from tui.model.domain import DomainState, MonitorState
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.kind import Kind
 from tui.model.process import QemuDrive, QemuNic, QemuProcess, QemuThread, ThreadRole
 from tui.model.snapshot import HostSnapshot
@@ -452,7 +452,7 @@ async def test_read_only_offers_and_does_nothing(demo: OpenDeck) -> None:
 
 async def test_a_lost_connection_is_said_and_stops_changes(demo: OpenDeck) -> None:
     async with demo() as deck:
-        lost = replace(deck.snapshot.connection, state=LinkState.LOST, problem="the daemon closed the connection")
+        lost = replace(deck.snapshot.connection, state=ConnectionState.LOST, problem="the daemon closed the connection")
         await show(deck, replace(deck.snapshot, connection=lost))
         assert "⚠ not connected" in deck.lines()[0]
         banner = deck.lines()[2]
@@ -482,7 +482,7 @@ async def test_the_frame_is_there_before_the_host_is() -> None:
         assert "◌ connecting" in deck.lines()[0]
         assert "2 Domains" in deck.lines()[1]
         await deck.press("j", "enter", "x", "]", "7", "2", "space", "?", "escape", ":", "escape", "/", "escape")
-        refused = replace(collector.board.snapshot.connection, state=LinkState.REFUSED)
+        refused = replace(collector.board.snapshot.connection, state=ConnectionState.REFUSED)
         app._apply(replace(collector.board.snapshot, connection=refused))
         assert app.return_code == 0
         assert app.return_value == 3

@@ -11,7 +11,7 @@ import pytest
 
 from tui.demo import prepare, scaled_host, write_demo_host
 from tui.demo.figures import demo_usage
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.snapshot import HostSnapshot
 from tui.runtime.collector import Collector
 from tui.runtime.desk import Focus
@@ -32,7 +32,7 @@ def watched(
     collector = Collector(uri, read_only=read_only, interval_s=interval_s, publish=publish, **options)
     collector.start()
     try:
-        wait(collector, lambda seen: seen.connection.state is LinkState.LIVE, "live")
+        wait(collector, lambda seen: seen.connection.state is ConnectionState.LIVE, "live")
         collector.focus(Focus(tuple(collector.board.snapshot.domains)))
         collector.start_slow()
         wait(collector, lambda seen: not seen.unread, "all read")

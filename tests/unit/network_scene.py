@@ -13,7 +13,7 @@ from tui.model.domain_config import DomainConfig, Nic
 from tui.model.domain_xml import parse_domain_xml
 from tui.model.finding import Trace
 from tui.model.firewall import Firewall, FirewallChain
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.link import (
     BridgeFacts,
     FdbEntry,
@@ -193,7 +193,7 @@ class Net:
             rules=self.rules,
         )
         return HostSnapshot(
-            1, 1, Connection("test:///", LinkState.LIVE, 1, False), domains=self.domains, domains_read_ns=1,
+            1, 1, Connection("test:///", ConnectionState.LIVE, 1, False), domains=self.domains, domains_read_ns=1,
             addresses=self.leases, processes=self.processes, processes_read_ns=10**12, links=links,
             firewalls=self.firewalls, ovs=self.ovs, dnsmasqs=tuple(self.dnsmasqs), unread=frozenset(),
         )  # fmt: skip

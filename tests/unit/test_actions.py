@@ -20,7 +20,7 @@ from tui.actions.keys import describe, markdown
 from tui.checks.triage import Triage
 from tui.demo import prepare
 from tui.model.domain import Domain, DomainState
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.kind import Kind
 from tui.model.plan import Confirm, Plan, Request
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
@@ -141,7 +141,7 @@ def check(made: Plan, context: Context) -> None:
 def test_read_only_and_a_lost_connection_come_first(context: Context, process: QemuProcess) -> None:
     connection = context.snapshot.connection
     locked = replace(context, snapshot=replace(context.snapshot, connection=replace(connection, read_only=True)))
-    lost = replace(connection, state=LinkState.LOST)
+    lost = replace(connection, state=ConnectionState.LOST)
     away = replace(context, snapshot=replace(context.snapshot, connection=lost))
     anyone: dict[Kind, Target] = {Kind.DOMAIN: named(context, "web-01"), Kind.PROCESS: process, Kind.HOST: None}
     anyone |= {kind: targets_of(kind, context)[0] for kind in (Kind.POOL, Kind.VOLUME, Kind.NETWORK, Kind.FINDING)}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tui.model.domain import Domain, DomainState
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.snapshot import HostSnapshot
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
@@ -32,7 +32,7 @@ def domain(key: str) -> Domain:
 
 def test_it_begins_connecting_with_nothing_read(board: Board) -> None:
     seen = board.snapshot
-    assert seen.connection.state is LinkState.CONNECTING
+    assert seen.connection.state is ConnectionState.CONNECTING
     assert seen.domains_read_ns is None
     assert "domains" in seen.unread
 
@@ -65,18 +65,18 @@ def test_a_source_is_read_once_its_first_pass_ended(board: Board, published: lis
 
 
 def test_the_link_says_since_when(board: Board) -> None:
-    board.set_link(LinkState.LIVE)
+    board.set_link(ConnectionState.LIVE)
     since = board.snapshot.connection.since_ns
-    board.set_link(LinkState.LIVE)
+    board.set_link(ConnectionState.LIVE)
     assert board.snapshot.connection.since_ns == since
-    board.set_link(LinkState.LOST, "gone", "start it")
+    board.set_link(ConnectionState.LOST, "gone", "start it")
     lost = board.snapshot.connection
     assert (lost.problem, lost.advice, lost.attempts) == ("gone", "start it", 1)
     assert lost.since_ns >= since
-    board.set_link(LinkState.LOST, "refused", "")
+    board.set_link(ConnectionState.LOST, "refused", "")
     again = board.snapshot.connection
     assert (again.since_ns, again.attempts, again.problem) == (lost.since_ns, 2, "refused")
-    board.set_link(LinkState.LIVE)
+    board.set_link(ConnectionState.LIVE)
     assert (board.snapshot.connection.attempts, board.snapshot.connection.problem) == (0, "")
 
 

@@ -12,7 +12,7 @@ from tui.actions.base import Context, FieldError, TargetError, make_plan
 from tui.do import _parts
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.snapshot import HostSnapshot
 
 AGENT = "<channel><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/></channel>"
@@ -32,7 +32,7 @@ def domain(name: str, *, active: bool = True, agent: str = "", **given: int) -> 
 
 
 def context(*domains: Domain) -> Context:
-    connection = Connection("qemu:///system", LinkState.LIVE, 1, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 1, read_only=False)
     return Context(HostSnapshot(1, 1, connection, domains={one.key: one for one in domains}), Path("/kept"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.conftest import PATIENCE_S, wait, watched
 from tui.demo import scaled_host
 from tui.model.domain import Domain, DomainState
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.snapshot import HostSnapshot
 from tui.ops.base import OpError
 from tui.runtime.collector import Collector
@@ -163,7 +163,7 @@ def test_a_host_that_cannot_be_reached(uri: str, problem: str, advice: str) -> N
     collector = Collector(uri, read_only=False, interval_s=1.0, publish=lambda _snapshot: None)
     collector.start()
     try:
-        seen = wait(collector, lambda seen: seen.connection.state is LinkState.REFUSED)
+        seen = wait(collector, lambda seen: seen.connection.state is ConnectionState.REFUSED)
         assert problem in seen.connection.problem
         assert advice in seen.connection.advice
         assert seen.domains_read_ns is None
@@ -180,7 +180,7 @@ def test_a_host_that_comes_later_is_found_by_itself(tmp_path: Path) -> None:
     )
     collector.start()
     try:
-        wait(collector, lambda seen: seen.connection.state is LinkState.REFUSED)
+        wait(collector, lambda seen: seen.connection.state is ConnectionState.REFUSED)
         folder.mkdir()
         scaled_host(folder, 3)
         seen = wait(collector, lambda seen: seen.connection.live)

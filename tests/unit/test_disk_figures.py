@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.snapshot import HostSnapshot
 from tui.model.usage import DiskReading, DiskUsage, DomainUsage
 from tui.panes.disk_figures import WIDTH, disk_figures
 from tui.panes.spec import View
 from tui.runtime.store import HISTORY, Store
 
-SEEN = HostSnapshot(0, 0, Connection("qemu:///system", LinkState.LIVE, 0, read_only=False))
+SEEN = HostSnapshot(0, 0, Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False))
 
 NOTHING = DomainUsage(
     0, None, None, (), None, None, None, None, None, None, None, None, None, None, None, None, (), None, None

@@ -14,7 +14,7 @@ from tui.model.disk_source import location_of, network_source
 from tui.model.disk_xml import NewDisk, find_disk, free_target, iotune_of, plain, source_of, with_medium
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.image_header import backing_of
 from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
@@ -72,7 +72,7 @@ def context(
     pool = Pool("P", "p", "p", "dir", state, True, True, None, None, None, "/p", "/p", "")
     storage = Storage({"P": pool}, {found.key: found for found in volumes}, 0)
     host = Host("here", "QEMU", "9", "7", "x86_64", 1, 1, 1, local=local)
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     figures = DiskUsage("vda", None, None, None, None, None, None, capacity or None, None, None)
     usage = {
         UUID: DomainUsage(

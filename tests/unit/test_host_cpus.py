@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.conftest import wait, watched
 from tui.dialogs.host import host_lines
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.host_cpus import HostCpus, HugepagePool, KernelMemory
 from tui.model.snapshot import HostSnapshot
 from tui.runtime.collector import Collector
@@ -147,7 +147,7 @@ def text_of(lines: Iterable[Iterable[Span]]) -> list[str]:
 
 
 def shown(cpus: HostCpus | None, loads: dict[int, float], width: int = 72) -> list[str]:
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, False)
     host = Host("node1", "QEMU", "9.0.0", "7.2.0", "x86_64", 7, 2, 131797568, True, 4194304, 0.5)
     return text_of(host_lines(HostSnapshot(1, 0, connection, host, cpus, loads), width))
 

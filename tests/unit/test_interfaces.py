@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.net_host import NetHost, homework
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.kind import Kind
 from tui.model.link import (
     FdbEntry,
@@ -253,7 +253,7 @@ def test_names_that_try_to_break_a_screen_are_shown_as_they_are() -> None:
 
 @pytest.mark.parametrize("limits", [(), ("links: the host is not this machine",)])
 def test_without_links_it_says_why(limits: tuple[str, ...]) -> None:
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     seen = HostSnapshot(0, 0, connection, unread=frozenset(), limits=limits)
     assert LinkRows()(view_of(seen)) == []
     assert PANE.empty(view_of(seen)) == (limits[0] if limits else "no links can be seen here")

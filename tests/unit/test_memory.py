@@ -15,7 +15,7 @@ from tui.model import balloon
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.journal import Asked, Entry, Status
 from tui.model.plan import Confirm, Plan
 from tui.model.snapshot import HostSnapshot
@@ -67,7 +67,7 @@ def usage(*, had: int = 768, free: int = 500, age_s: int = 1, **changes: Any) ->
 
 def context(folder: Path = Path("/none"), used: DomainUsage | None = None) -> Context:
     host = Host("here", "QEMU", "9", "7", "x86_64", 1, 1, 2 * GIB, local=True)
-    snapshot = HostSnapshot(0, 0, Connection(URI, LinkState.LIVE, 0, read_only=False), host)
+    snapshot = HostSnapshot(0, 0, Connection(URI, ConnectionState.LIVE, 0, read_only=False), host)
     return Context(replace(snapshot, usage={KEY: used} if used else {}), folder)
 
 

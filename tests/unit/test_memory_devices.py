@@ -20,7 +20,7 @@ from tui.actions.memory_preflight import Named
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.memory_xml import dimm_xml, virtio_mem_xml, with_requested, with_slots, without_slots
 from tui.model.plan import Plan
 from tui.model.snapshot import HostSnapshot
@@ -35,7 +35,7 @@ HOST = Host("here", "QEMU", "9", "7", "x86_64", 1, 1, 1, local=True)
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     return Context(HostSnapshot(0, 0, connection, HOST), tmp_path)
 
 

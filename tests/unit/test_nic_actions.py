@@ -11,7 +11,7 @@ from tui.actions import BY_ID
 from tui.actions.base import Context, FieldError, make_plan
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.link import Link, Links, Netns, NetnsKind
 from tui.model.network import Network, Networks
 from tui.model.network_xml import parse_network_xml
@@ -86,7 +86,7 @@ def links(*names: tuple[str, str]) -> Links:
 
 def context(*domains: Domain, known: Links | None = None, ovs: Ovs | None = None) -> Context:
     """A host with these domains and NETWORKS."""
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     networks = Networks({found.key: found for found in NETWORKS})
     there = {found.key: found for found in domains}
     seen = HostSnapshot(0, 0, connection, domains=there, networks=networks, links=known, ovs=ovs)

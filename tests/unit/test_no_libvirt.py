@@ -13,7 +13,7 @@ from tests.unit.conftest import wait
 from tests.unit.test_cli import Run, environment, run
 from tui.actions import BY_ID
 from tui.actions.base import Context
-from tui.model.host import NO_LIBVIRT, LinkState
+from tui.model.host import NO_LIBVIRT, ConnectionState
 from tui.panes import chrome, networks, storage
 from tui.panes.spec import View
 from tui.runtime.collector import Collector
@@ -38,7 +38,7 @@ def alone() -> Iterator[Collector]:
 
 def test_links_and_host_are_there_and_nothing_is_amiss(alone: Collector) -> None:
     seen = alone.board.snapshot
-    assert seen.connection.state is LinkState.ABSENT
+    assert seen.connection.state is ConnectionState.ABSENT
     assert seen.links is not None
     assert "lo" in {link.name for link in seen.links.links.values()}
     assert seen.host is not None

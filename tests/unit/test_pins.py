@@ -14,7 +14,7 @@ from tui.actions.pins import why_not
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_detail import DomainDetail, VcpuPlacement
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.host_cpus import HostCpu, HostCpus
 from tui.model.pin_table import PinRow, PinTable, host_cpus, pin_table
 from tui.model.pins import compact, expand, follow_memory, format_pins, parse_pins, spread
@@ -189,7 +189,7 @@ def a_snapshot(*domains: Domain, process: QemuProcess | None = None, offline: tu
     return HostSnapshot(
         sequence=1,
         taken_ns=0,
-        connection=Connection("qemu:///system", LinkState.LIVE, 0, read_only=False),
+        connection=Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False),
         host=Host("h", "QEMU", "9", "7", "x86_64", 8, 2, 1, local=True),
         cpus=HostCpus(cpus(offline), (), None),
         domains={domain.key: domain for domain in domains},

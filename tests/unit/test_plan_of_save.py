@@ -10,7 +10,7 @@ import pytest
 from tui.actions import BY_ID
 from tui.actions.base import Context, make_plan
 from tui.model.domain import Domain, DomainState
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.plan import Confirm
 from tui.model.snapshot import HostSnapshot
 from tui.model.text import natural
@@ -21,7 +21,7 @@ HOST = Host("here", "QEMU", "9", "7", "x86_64", 1, 1, 1, local=True)
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     return Context(HostSnapshot(0, 0, connection, HOST), tmp_path)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tui.actions import BY_ID
 from tui.actions.base import Context, FieldError, make_plan
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.pool_host import BlockDevice, PoolHost
 from tui.model.snapshot import HostSnapshot
 from tui.model.storage import Pool, PoolState, Storage
@@ -38,7 +38,7 @@ def disk(name: str, scheduler: str = "mq-deadline", *, bottom: bool = True, writ
 
 def snapshot(host: PoolHost | None, *, local: bool = True) -> HostSnapshot:
     """A host with one pool."""
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     here = Host("here", "QEMU", "9", "7", "x86_64", 1, 1, 1, local=local)
     storage = Storage({"p1": pool()}, {}, 0)
     hosts = {"p1": host} if host is not None else None

@@ -16,7 +16,7 @@ from tui.actions.vcpu_maximum import propose
 from tui.model.domain import Domain, DomainState
 from tui.model.domain_detail import DomainDetail, GuestVcpus, VcpuPlacement
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.journal import Status
 from tui.model.plan import Plan
 from tui.model.process import QemuProcess, QemuThread, ThreadRole
@@ -81,7 +81,7 @@ AGENT = "<devices><channel><target type='virtio' name='org.qemu.guest_agent.0' s
 
 
 def context(one: Domain, **more: Any) -> Context:
-    connection = Connection("qemu:///system", LinkState.LIVE, 1, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 1, read_only=False)
     snapshot = HostSnapshot(1, 1, connection, domains={one.key: one}, **more)
     return Context(snapshot, Path("/kept"))
 

@@ -11,7 +11,7 @@ from tui.model.domain import Domain, DomainState
 from tui.model.domain_xml import differences, parse_domain_xml
 from tui.model.finding import Finding
 from tui.model.health import HostHealth
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.host_cpus import HostCell, HostCpu, HostCpus
 from tui.model.pool_host import PoolHost
 from tui.model.process import QemuProcess
@@ -134,7 +134,7 @@ def host(*domains: Domain, **parts: Any) -> HostSnapshot:
         "pool_hosts": {"images": PoolHost("ext4", False, 100 << 30, 60 << 30, 1000, 900)},
         "processes": {}, "processes_read_ns": NOW, "unread": frozenset(), "domains_read_ns": NOW,
     }  # fmt: skip
-    connection = Connection("qemu:///system", LinkState.LIVE, 1, False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 1, False)
     return HostSnapshot(1, NOW, connection, domains={d.key: d for d in domains}, **(known | parts))
 
 

@@ -10,7 +10,7 @@ from tui.model.domain import Domain, DomainState
 from tui.model.domain_config import DomainConfig
 from tui.model.domain_detail import DomainDetail, Enforced
 from tui.model.domain_xml import parse_domain_xml
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.snapshot import HostSnapshot
 
 TUNED = """<domain type='qemu'>
@@ -108,7 +108,7 @@ PLAIN = parse_domain_xml("<domain type='qemu'><name>a</name><memory>1048576</mem
 
 def context_at(path: Path) -> Context:
     """A live connection to a host without domains."""
-    connection = Connection("qemu:///system", LinkState.LIVE, 0, read_only=False)
+    connection = Connection("qemu:///system", ConnectionState.LIVE, 0, read_only=False)
     return Context(HostSnapshot(0, 0, connection, HOST), path)
 
 

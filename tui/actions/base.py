@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tui.model.domain import Domain
 from tui.model.finding import Finding
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.kind import Kind
 from tui.model.link import Link
 from tui.model.network import Network
@@ -170,7 +170,7 @@ def _common_reason(context: Context, kind: Kind) -> Reason:
     connection = context.snapshot.connection
     if connection.read_only:
         return "virtdeck runs with --read-only"
-    if connection.state is LinkState.ABSENT and kind is not Kind.PROCESS:
+    if connection.state is ConnectionState.ABSENT and kind is not Kind.PROCESS:
         return "virtdeck runs without libvirt"
     if not connection.live and kind is not Kind.PROCESS:
         return f"the connection to libvirt is {connection.state.value}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class LinkState(StrEnum):
+class ConnectionState(StrEnum):
     """How the connection to libvirt stands."""
 
     CONNECTING = "connecting"
@@ -27,7 +27,7 @@ class Connection:
     """The connection to one host; `since_ns` is the wall clock of the last change of `state`."""
 
     uri: str
-    state: LinkState
+    state: ConnectionState
     since_ns: int
     read_only: bool
     problem: str = ""
@@ -37,7 +37,7 @@ class Connection:
     @property
     def live(self) -> bool:
         """Whether what the screen shows is being kept up to date."""
-        return self.state is LinkState.LIVE
+        return self.state is ConnectionState.LIVE
 
 
 @dataclass(frozen=True, slots=True)

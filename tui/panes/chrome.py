@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tui.model import units
-from tui.model.host import Connection, Host, LinkState
+from tui.model.host import Connection, ConnectionState, Host
 from tui.model.kind import Kind
 from tui.model.text import cells, clean, wrapped
 from tui.panes.spec import offers
@@ -25,12 +25,12 @@ _RECENT = 100
 _LETTERS = 3
 _NOTICE_LINES = 3
 _LINKS = {
-    LinkState.LIVE: ("● live", "good"),
-    LinkState.CONNECTING: ("◌ connecting", "warn"),
-    LinkState.SILENT: ("⚠ not answering", "bad"),
-    LinkState.LOST: ("⚠ not connected", "bad"),
-    LinkState.REFUSED: ("⚠ no connection", "bad"),
-    LinkState.ABSENT: ("○ no libvirt", "dim"),
+    ConnectionState.LIVE: ("● live", "good"),
+    ConnectionState.CONNECTING: ("◌ connecting", "warn"),
+    ConnectionState.SILENT: ("⚠ not answering", "bad"),
+    ConnectionState.LOST: ("⚠ not connected", "bad"),
+    ConnectionState.REFUSED: ("⚠ no connection", "bad"),
+    ConnectionState.ABSENT: ("○ no libvirt", "dim"),
 }
 
 
@@ -47,7 +47,7 @@ def header(snapshot: HostSnapshot, *, demo: bool) -> SpanLine:
 
 def _where(connection: Connection, demo: bool) -> str:
     """The URI without its query: a socket's path says less than the room it takes."""
-    if connection.state is LinkState.ABSENT:
+    if connection.state is ConnectionState.ABSENT:
         return "this machine"
     return "demo host" if demo else clean(connection.uri.partition("?")[0])
 
@@ -100,9 +100,9 @@ def tabs(panes: Sequence[AnyPane], active: AnyPane, view: View, position: str, w
 def banner(snapshot: HostSnapshot) -> SpanLine | None:
     """Return what must not be overlooked: that the data is old and why; None when all is well."""
     connection = snapshot.connection
-    if connection.live or connection.state is LinkState.ABSENT:
+    if connection.live or connection.state is ConnectionState.ABSENT:
         return [Span(f"⚠ {'; '.join(snapshot.problems)}", "warn")] if snapshot.problems else None
-    if connection.state is LinkState.CONNECTING:
+    if connection.state is ConnectionState.CONNECTING:
         return None
     line = [Span(f"⚠ {connection.state.value} since {units.clock(connection.since_ns)}; ", "bad")]
     if snapshot.domains_read_ns is not None:

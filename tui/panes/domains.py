@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.domain import DomainState
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.kind import Kind
 from tui.panes import domain_rows as rows
 from tui.panes.domain_detail import TABS
@@ -62,7 +62,7 @@ def _target(row: DomainRow) -> Target:
 def _empty(view: View) -> str:
     if view.snapshot.domains_read_ns is None:
         return "" if view.snapshot.connection.live else f"{view.snapshot.connection.state.value}…"
-    if view.snapshot.connection.state is LinkState.ABSENT:
+    if view.snapshot.connection.state is ConnectionState.ABSENT:
         return "no QEMU runs here; libvirt is not asked"
     return "no domains here; n defines one from an XML file"
 

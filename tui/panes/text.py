@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.text import cells
 from tui.widgets.lines import Span, SpanLine
 
@@ -17,7 +17,7 @@ UNKNOWN = Span("?", "unknown")
 
 def nothing_of(connection: Connection, what: str) -> str:
     """Return why there is nothing of a part of libvirt to list: it is not asked, or its driver has none."""
-    absent = connection.state is LinkState.ABSENT
+    absent = connection.state is ConnectionState.ABSENT
     return f"{what}: needs libvirt, which is not asked" if absent else f"this driver has no {what}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tui.model.host import Connection, LinkState
+from tui.model.host import Connection, ConnectionState
 from tui.model.snapshot import HostSnapshot
 from tui.model.text import clean
 
@@ -29,7 +29,7 @@ class Board:
         self._problems: dict[str, str] = {}
         self._limits: dict[str, str] = {}
         now = time.time_ns()
-        connection = Connection(uri, LinkState.CONNECTING, now, read_only)
+        connection = Connection(uri, ConnectionState.CONNECTING, now, read_only)
         self._snapshot = HostSnapshot(sequence=0, taken_ns=now, connection=connection)
         self._changed = threading.Condition(self._lock)
 
@@ -54,14 +54,20 @@ class Board:
             # Inside the lock, so that snapshots reach the mailbox in the order of their sequence.
             self._publish(self._snapshot)
 
-    def set_link(self, state: LinkState, problem: str = "", advice: str = "", *, read_ns: int | None = None) -> None:
+    def set_link(
+        self, state: ConnectionState, problem: str = "", advice: str = "", *, read_ns: int | None = None
+    ) -> None:
         """Set the connection's state; `since_ns` moves only when the state does. `read_ns` is when the domains were
         last known to be right, for a connection that is not live any more."""
         old = self._snapshot.connection
         changed = old.state is not state
         if changed:
             _log.info("%s: %s %s", clean(old.uri), state.value, problem)
-        attempts = 0 if state is LinkState.LIVE else old.attempts + (state in (LinkState.LOST, LinkState.REFUSED))
+        attempts = (
+            0
+            if state is ConnectionState.LIVE
+            else old.attempts + (state in (ConnectionState.LOST, ConnectionState.REFUSED))
+        )
         self.update(
             domains_read_ns=read_ns or self._snapshot.domains_read_ns,
             connection=replace(

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tui.model.host import NO_LIBVIRT, LinkState
+from tui.model.host import NO_LIBVIRT, ConnectionState
 from tui.runtime.agents import AgentReader
 from tui.runtime.board import Board
 from tui.runtime.desk import Focus
@@ -216,8 +216,8 @@ class Collector:
         while not self._stop.wait(_WATCH_S):
             self._storage.watch()
             state, desk = self.board.snapshot.connection.state, self.poller.desk
-            if state in (LinkState.LIVE, LinkState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
-                self.board.set_link(LinkState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)
+            if state in (ConnectionState.LIVE, ConnectionState.CONNECTING) and desk.busy_for_s() > _SILENT_AFTER_S:
+                self.board.set_link(ConnectionState.SILENT, "libvirt does not answer", read_ns=desk.read_ns)
 
     def _monitor_link(self) -> Any:
         if self._shared:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.runtime.threads import run_forever
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class ImageFileReader:
         while not self._stopped:
             seen = self._board.snapshot
             known = not {"domains", "configs"} & seen.unread and seen.connection.state in (
-                LinkState.LIVE,
-                LinkState.ABSENT,
+                ConnectionState.LIVE,
+                ConnectionState.ABSENT,
             )
             if known:
                 self._look(seen)

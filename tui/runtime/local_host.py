@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.runtime.threads import run_forever
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LocalHost:
         self._board.update(domains_read_ns=self._board.snapshot.taken_ns)
         for source in _OF_LIBVIRT:
             self._board.update(done=source)
-        self._board.set_link(LinkState.ABSENT)
+        self._board.set_link(ConnectionState.ABSENT)
         run_forever("local host", self._run, self._failed, lambda: self._stopped)
 
     def stop(self) -> None:

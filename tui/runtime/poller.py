@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.runtime.desk import Desk
 from tui.runtime.session import Session
 from tui.runtime.threads import run_forever
@@ -65,7 +65,7 @@ class Poller:
         run_forever("poller", self._run, self._internal, lambda: self.desk.stopped)
 
     def _internal(self, problem: str) -> None:
-        self._board.set_link(LinkState.LOST, problem, read_ns=self.desk.read_ns)
+        self._board.set_link(ConnectionState.LOST, problem, read_ns=self.desk.read_ns)
 
     def _run(self) -> None:
         attempt = 0
@@ -74,7 +74,7 @@ class Poller:
             try:
                 self._one_connection(attempt)
             except NoAnswerError as error:
-                self._board.set_link(LinkState.SILENT, error.text, error.advice, read_ns=self.desk.read_ns)
+                self._board.set_link(ConnectionState.SILENT, error.text, error.advice, read_ns=self.desk.read_ns)
             except ConnectError as error:
                 self._note_loss(error.text, error.advice, quick=time.monotonic() - begun_s < _QUICK_S)
             except LibvirtError as error:
@@ -97,9 +97,9 @@ class Poller:
         refused until it is let in: who asks for the state may be late."""
         before = self._board.snapshot
         refused = quick and not self._tried and before.domains_read_ns is None
-        refused = refused or before.connection.state is LinkState.REFUSED
+        refused = refused or before.connection.state is ConnectionState.REFUSED
         self._tried = True
-        state = LinkState.REFUSED if refused else LinkState.LOST
+        state = ConnectionState.REFUSED if refused else ConnectionState.LOST
         self._board.set_link(state, problem, advice, read_ns=self.desk.read_ns)
 
     def _pause(self, seconds: float) -> None:

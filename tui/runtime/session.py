@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tui.model.host import Host, LinkState
+from tui.model.host import ConnectionState, Host
 from tui.sources import addresses
 from tui.sources.connection import ConnectError, is_alive
 from tui.sources.domains import DomainReader
@@ -115,7 +115,7 @@ class Session:
             monitors=self._monitors.stuck(),
         )
         if link:
-            self._board.set_link(LinkState.LIVE)
+            self._board.set_link(ConnectionState.LIVE)
 
     def _forget_processes(self) -> None:
         """Drop the QEMUs of domains that just ended: they would count as unmanaged until the next scan."""
@@ -157,7 +157,7 @@ class Session:
         if self._agents.addresses() is not self._told:
             self._publish_addresses()
         self._publish_domains()
-        self._board.set_link(LinkState.LIVE)
+        self._board.set_link(ConnectionState.LIVE)
         self._desk.read_ns = time.time_ns()
 
     def _every(self, name: str, period_s: float, work: Callable[[], None], share: float = _SAFETY_SHARE) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.runtime.health import HealthReader, ImageFileReader
 from tui.runtime.threads import run_forever
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.model.snapshot import HostSnapshot
     from tui.runtime.board import Board
 
-_TOLD = (LinkState.LIVE, LinkState.ABSENT)
+_TOLD = (ConnectionState.LIVE, ConnectionState.ABSENT)
 """Where what is known is of now; without libvirt that is the machine and its network."""
 REST_S, SHARE = 1.0, 0.02
 """How long nothing is looked at after a look, at least, and what looking may cost of one CPU."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tui.model.firewall_facts import nat_of
-from tui.model.host import LinkState
+from tui.model.host import ConnectionState
 from tui.model.topology import EdgeKind, Graph, NodeKind
 from tui.topology.guest_nodes import add_guests, add_networks, state_of_process
 from tui.topology.link_nodes import add_far_ends, add_links
@@ -82,7 +82,7 @@ def _given(dnsmasq: Dnsmasq) -> object:
 
 
 def _limits(snapshot: HostSnapshot) -> tuple[str, ...]:
-    unasked = snapshot.connection.state is LinkState.ABSENT
+    unasked = snapshot.connection.state is ConnectionState.ABSENT
     limits = [] if unasked or snapshot.domains_read_ns is not None else ["guests: no connection to libvirt"]
     if snapshot.links is None:
         here = [limit for limit in snapshot.limits if limit.startswith("links")]
