@@ -219,6 +219,9 @@ class LabHost(PrivateLibvirtd):
         with self.connect() as connection:
             self._remove_domains(connection)
             _remove_networks_and_pools(connection)
+        # libvirt takes the chains that it once made for there; a test that flushed them has it make them anew.
+        if self._subnets and self.run(["iptables", "-w", "-n", "-L", "LIBVIRT_INP"], check=False).returncode:
+            self.restart_daemon()
         self.run(["ip", "-all", "netns", "delete"])
         for line in self.run(["ip", "-br", "link"]).stdout.splitlines():
             name = line.split()[0].partition("@")[0]

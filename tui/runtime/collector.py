@@ -102,7 +102,11 @@ class Collector:
             told=self._storage_told,
         )
         self._virt_networks = NetworkWatcher(
-            self._monitor_link, self.board, owns_link=not self._shared, watched=lambda: self._focus.networks
+            self._monitor_link,
+            self.board,
+            owns_link=not self._shared,
+            watched=lambda: self._focus.networks,
+            moved=lambda: self._network.nudge(),
         )
         self._images = ImageReader(self.board, local=is_local(uri), looked_at=lambda: self._focus.image)
         self._scanner = Scanner(self.board, local=is_local(uri), interval_s=interval_s)

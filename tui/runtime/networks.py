@@ -30,12 +30,21 @@ class NetworkWatcher:
     none."""
 
     def __init__(
-        self, open_link: Callable[[], Any], board: Board, *, owns_link: bool, watched: Callable[[], bool]
+        self,
+        open_link: Callable[[], Any],
+        board: Board,
+        *,
+        owns_link: bool,
+        watched: Callable[[], bool],
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
+        """Make a watcher; `moved` is told of every event: with a network its dnsmasq and its rules come and go."""
         self._open_link = open_link
         self._board = board
         self._owns_link = owns_link
         self._watched = watched
+        self._moved = moved
+        self._heard = False
         self._wake = threading.Event()
         self._stopped = False
         self._cost_s = 0.0
@@ -53,6 +62,10 @@ class NetworkWatcher:
 
     def nudge(self) -> None:
         """Read at once."""
+        self._wake.set()
+
+    def _hear(self) -> None:
+        self._heard = True
         self._wake.set()
 
     def _failed(self, problem: str) -> None:
@@ -91,7 +104,7 @@ class NetworkWatcher:
         from tui.sources.networks import NetworkReader
 
         self._connection = self._open_link()
-        self._events = NetworkEvents(self.nudge)
+        self._events = NetworkEvents(self._hear)
         self._events.register(self._connection)
         return NetworkReader(self._connection)
 
@@ -108,6 +121,9 @@ class NetworkWatcher:
         self._cost_s = time.thread_time() - before
         if self._stopped:
             return
+        heard, self._heard = self._heard, False
+        if heard:
+            self._moved()
         self._board.update(done="networks", networks=found)
         self._failed("")
 
