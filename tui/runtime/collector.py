@@ -92,6 +92,10 @@ class Collector:
             agents=self.agents,
             prepare=prepare,
         )
+        self._make_readers(uri, interval_s, network)
+
+    def _make_readers(self, uri: str, interval_s: float, network: NetworkMaker | None) -> None:
+        """What is read besides the domains, each on a thread of its own."""
         self._pool_hosts = PoolHostReader(self.board, local=is_local(uri))
         self._storage = StorageWatcher(
             self._monitor_link,
