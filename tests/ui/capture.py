@@ -79,7 +79,7 @@ class Screen:
 
     @property
     def terminal(self) -> Terminal:
-        """What a terminal shows of all that was written until it last settled."""
+        """What a terminal shows of all that was written until it last settled, or was collected."""
         for data in self._unfed:
             self._terminal.feed(data)
         self._unfed.clear()
@@ -89,16 +89,17 @@ class Screen:
         """Wait until all messages are handled and what they changed is painted."""
         await self.pilot.pause()
         await self.pilot.pause()
-        self._collect()
+        self.collect()
 
     async def handled(self) -> None:
         """Wait until the messages that are there, and those that they bring about, are handled and painted; unlike
         `settled` it does not wait until the process is at rest."""
         for _ in range(3):
             await self.pilot.pause(0)
-        self._collect()
+        self.collect()
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Have `terminal` show what was written up to now."""
         self._unread += self.driver.written
         self._unfed += self.driver.written
         self.driver.written.clear()

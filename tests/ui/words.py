@@ -202,6 +202,8 @@ class Deck:
             if time.monotonic() > end:
                 raise AssertionError(f"{patience_s:g} s passed: {what or holds}\n{self.text()}")
             await asyncio.sleep(_LOOK_S)
+            # What is painted meanwhile is what `holds` may be looking for.
+            self.screen.collect()
         await self.screen.handled()
 
     def rested(self) -> bool:
