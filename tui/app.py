@@ -32,7 +32,7 @@ from tui.themes import THEMES
 from tui.widgets.ascii import AsciiFilter, ColourlessFilter, is_unicode_terminal
 from tui.widgets.lines import LinesView
 from tui.widgets.painting import Steered
-from tui.widgets.typeahead import TypeAhead
+from tui.widgets.typeahead import BEHIND_KEYS, TypeAhead
 
 if TYPE_CHECKING:
     from tui.changes import Changes
@@ -308,7 +308,9 @@ class VirtdeckApp(App[int]):
     # Keys
 
     async def on_event(self, event: events.Event) -> None:
-        if not isinstance(event, events.Key) or event.is_forwarded or event.key in _LEAVE_KEYS:
+        typed = isinstance(event, events.Key) and event.key not in _LEAVE_KEYS
+        behind = isinstance(event, BEHIND_KEYS) and self._typed.busy
+        if event.is_forwarded or not (typed or behind):
             await super().on_event(event)
             return
         self.app_focus = True

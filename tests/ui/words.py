@@ -236,8 +236,7 @@ class Deck:
         return bool(desk._asked or desk.events._dirty) or desk.busy_for_s() > 0
 
     def _typing_ahead(self) -> bool:
-        typed = self.app._typed
-        return bool(typed._held) or typed._travels
+        return self.app._typed.busy
 
     def busy(self) -> bool:
         """Whether a change is under way."""

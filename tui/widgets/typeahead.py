@@ -1,4 +1,5 @@
-"""Keys typed ahead: each is handed on only when all that the one before brought about has happened.
+"""Keys typed ahead: each is handed on only when all that the one before brought about has happened; so is a click or a
+paste that comes behind keys.
 
 A program that falls behind for a moment (a slow link, a paste, a dialog that opens) finds several keys at once. Handed
 on as they come, they would reach what had the focus before: the letters of a filter would run actions.
@@ -21,6 +22,9 @@ _PATIENCE_S = 3.0
 # A key climbs from the focused widget to the app, whose bindings answer it; what they make a widget post climbs after.
 _TRIPS = 2
 
+BEHIND_KEYS = events.MouseDown | events.MouseUp | events.Paste
+"""What must not overtake keys: a click would take the focus from the field that they are typed into."""
+
 
 class TypeAhead:
     """Passes keys on one at a time; used on the app's own message pump."""
@@ -30,21 +34,26 @@ class TypeAhead:
         app: App[Any],
         ready: Callable[[], bool],
         at_once: Callable[[events.Key], bool],
-        hand_on: Callable[[events.Key], Awaitable[None]],
+        hand_on: Callable[[events.Event], Awaitable[None]],
     ) -> None:
         """`ready`: whether what is on the screen can take a key; `at_once`: does what a key means there and then,
-        False when it cannot; `hand_on`: sends a key the framework's way."""
+        False when it cannot; `hand_on`: sends what was typed or clicked the framework's way."""
         self._app = app
         self._ready = ready
         self._at_once = at_once
         self._hand_on = hand_on
-        self._held: deque[events.Key] = deque()
+        self._held: deque[events.Event] = deque()
         self._waiting_since_s: float | None = None
         self._travels = False
 
-    async def take(self, key: events.Key) -> None:
-        """Hand on a key, now or when it is its turn."""
-        self._held.append(key)
+    @property
+    def busy(self) -> bool:
+        """Whether keys wait, or one is under way."""
+        return bool(self._held) or self._travels
+
+    async def take(self, event: events.Event) -> None:
+        """Hand on a key, a click or a paste, now or when it is its turn."""
+        self._held.append(event)
         await self._drain()
 
     def _waited_enough(self) -> bool:
@@ -62,10 +71,10 @@ class TypeAhead:
                 self._app.set_timer(_LOOK_S, self._drain)
                 return
             self._waiting_since_s, self._travels = None, False
-            key = self._held.popleft()
-            if not self._at_once(key):
+            event = self._held.popleft()
+            if not isinstance(event, events.Key) or not self._at_once(event):
                 where = self._app.focused or self._app.screen
-                await self._hand_on(key)
+                await self._hand_on(event)
                 self._travels = True
                 self._wait()
                 self._climb([*where.ancestors_with_self] * _TRIPS)
