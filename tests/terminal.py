@@ -133,7 +133,11 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Send `text` as typed characters."""
-        os.write(self._master, text.encode())
+        self.send(text.encode())
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        os.write(self._master, data)
 
     def click(self, x: int, y: int) -> None:
         """Press and release the left mouse button in column `x` of row `y`, from 0 (SGR mouse reports)."""

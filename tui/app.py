@@ -32,6 +32,7 @@ from tui.themes import THEMES
 from tui.widgets.ascii import AsciiFilter, ColourlessFilter, is_unicode_terminal
 from tui.widgets.lines import LinesView
 from tui.widgets.painting import Steered
+from tui.widgets.terminal_input import SleepingApp
 from tui.widgets.typeahead import BEHIND_KEYS, TypeAhead
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class JobMoved(Message):
         self.job = job
 
 
-class VirtdeckApp(App[int]):
+class VirtdeckApp(SleepingApp):
     """virtdeck's full screen for one host."""
 
     CSS_PATH: ClassVar = [styles_dir() / name for name in ("base.tcss", "panes.tcss", "dialogs.tcss")]
@@ -160,7 +161,7 @@ class VirtdeckApp(App[int]):
             self.toast(f"no theme {self._config.theme}", "warning")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._on_signal, number)
+            loop.add_signal_handler(number, self._depart, 128 + number)
         self._mailbox.on_mail(self._mail_came)
         self.journal.on_change = self._mail_came
         self._apply(self._mailbox.take() or self.collector.board.snapshot)
@@ -276,8 +277,7 @@ class VirtdeckApp(App[int]):
 
     def on_pane_frame_looked(self) -> None:
         self.look()
-        if self._store.snapshot is not None:
-            self._draw_edges(self._view(self._store.snapshot))
+        self.on_pane_frame_positioned()
 
     def look(self) -> None:
         """Tell the collector what is looked at."""
@@ -381,9 +381,6 @@ class VirtdeckApp(App[int]):
         self._depart(0)
 
     _asked_leave_s = -60.0
-
-    def _on_signal(self, number: int) -> None:
-        self._depart(128 + number)
 
     def _depart(self, code: int) -> None:
         """End the app; should the terminal not take the goodbye, end the process all the same."""

@@ -15,7 +15,7 @@ import pytest
 
 from tests.lab.actions import environment
 from tests.lab.host import LabHost
-from tests.lab.namespaces import is_alive, wait_until
+from tests.lab.namespaces import is_alive, run, wait_until
 from tests.lab.storage_twins import StorageDeck
 from tests.lab.volume_words import (
     Watched,
@@ -194,7 +194,8 @@ def test_a_daemon_killed_in_mid_copy(lab: LabHost, deck: StorageDeck, pool: Path
     lab.virsh("pool-refresh", "p")
     done(deck.run(deck.plan("volume.delete", "p/b")))
     done(deck.run(deck.plan("volume.clone", "p/a", name="b")))
-    assert read_by_guest(copy, "raw") == before
+    compared = run(["qemu-img", "compare", "-f", "raw", "-F", "raw", str(pool / "a"), str(copy)], check=False)
+    assert read_by_guest(copy, "raw") == before, compared.stdout + str(copy.stat())
 
 
 def test_a_daemon_killed_in_mid_wipe(lab: LabHost, deck: StorageDeck, pool: Path) -> None:

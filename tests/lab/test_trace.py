@@ -44,9 +44,9 @@ class Lab:
     def pings(self, *, guest_lives: bool = True, to: str = FAR) -> bool:
         """Whether a ping of the guest is answered; of a guest that cannot run, whether it answers one."""
         if not guest_lives:
-            words = ["ip", "netns", "exec", "r1", "ping", "-c", "2", "-W", "1", self.stage.address]
+            words = ["ip", "netns", "exec", "r1", "ping", "-c", "1", "-W", "1", self.stage.address]
             return self.stage.lab.run(words, check=False).returncode == 0
-        return self.console.run(f"ping -c 2 -W 1 {to}", timeout=60)[0] == 0
+        return self.console.run(f"ping -c 1 -W 1 {to}", timeout=60)[0] == 0
 
     def heal(self, fault: Fault) -> None:
         """Undo a fault and wait until the guest's ping is answered again."""

@@ -60,7 +60,7 @@ def facts(found: dict[str, Any], hop: str) -> str:
 def pings(lab: LabHost, guest: str, to: str) -> bool:
     """Whether a guest's ping is answered."""
     with lab.console(guest) as console:
-        return console.run(f"ping -c 2 -W 1 {to}")[0] == 0
+        return console.run(f"ping -c 1 -W 1 {to}")[0] == 0
 
 
 def test_libvirts_nat_network_its_lost_rules_and_its_orphaned_taps(lab: LabHost, net: RoutedNetwork, name: str) -> None:

@@ -278,6 +278,24 @@ def test_a_field_does_not_blink(environment: Environment) -> None:
         assert "esc closes" not in written
 
 
+def test_what_comes_in_pieces_is_put_together_and_escape_alone_is_escape(environment: Environment) -> None:
+    """A slow link cuts characters and the sequences of keys anywhere."""
+    with demo_in(environment) as term:
+        term.wait_for("gitlab")
+        term.press("/")
+        for byte in "ñ-中".encode():
+            term.send(bytes([byte]))
+            term.wait_quiet(0.02)
+        term.wait_for(r"^ ?ñ-中")
+        for piece in (b"\x1b", b"[", b"D", b"\x1b[D", b"x"):
+            term.send(piece)
+            time.sleep(0.01)
+        term.wait_for(r"^ ?ñx-中")
+        term.press("escape")
+        term.wait_for(lambda term: "ñx" not in term.text())
+        assert "gitlab" in term.text()
+
+
 def test_nothing_is_left_behind(environment: Environment, home: Path) -> None:
     (home / "tmp").mkdir()
     with demo_in(environment | {"TMPDIR": str(home / "tmp")}) as term:

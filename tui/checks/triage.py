@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from tui.checks.base import CALM_S, AnyCheck, Check, DomainCheck, Scene
@@ -25,7 +26,10 @@ class Triage:
             from tui.checks import CHECKS
 
             checks = CHECKS
-        self._runs = [_DomainRun(check) if isinstance(check, DomainCheck) else _Run(check) for check in checks]
+        self._runs: list[_DomainRun | _Run] = [
+            *_domain_runs(checks),
+            *(_Run(check) for check in checks if isinstance(check, Check)),
+        ]
         self._history = History()
         self._since: dict[str, int | None] = {}
         self._found: tuple[Finding, ...] = ()
@@ -98,11 +102,21 @@ class _Run:
         return news
 
 
-class _DomainRun:
-    """A check of each domain, and what it found by the domain's key."""
+def _domain_runs(checks: Iterable[AnyCheck]) -> list[_DomainRun]:
+    """Return runs of the checks of domains, those that look at the same together: finding out which of thousands have
+    changed takes longer than looking at them."""
+    groups: dict[tuple[tuple[str, ...], ...], list[DomainCheck]] = {}
+    for check in checks:
+        if isinstance(check, DomainCheck):
+            groups.setdefault((check.parts, check.by_key, check.whole), []).append(check)
+    return [_DomainRun(group) for group in groups.values()]
 
-    def __init__(self, check: DomainCheck) -> None:
-        self._check = check
+
+class _DomainRun:
+    """Checks of each domain that look at the same, and what they found by the domain's key."""
+
+    def __init__(self, checks: Sequence[DomainCheck]) -> None:
+        self._checks = checks
         self._whole: tuple[Any, ...] = ()
         self._domains: object = None
         self._maps: tuple[Any, ...] = ()
@@ -112,12 +126,12 @@ class _DomainRun:
         self.ran = False
 
     def found(self) -> Iterable[Finding]:
-        """Return what it found last, in the order of the domains."""
+        """Return what they found last, in the order of the domains."""
         return (finding for found in self._found.values() for finding in found)
 
     def look(self, scene: Scene) -> bool:
-        """Run it for the domains that it has to; returns whether it found anything else than before."""
-        seen, check = scene.snapshot, self._check
+        """Run them for the domains that they have to; returns whether they found anything else than before."""
+        seen, check = scene.snapshot, self._checks[0]
         if not _is_read(seen, (*check.parts, *check.whole)):
             return False
         maps = tuple(getattr(seen, name) for name in check.by_key)
@@ -133,18 +147,17 @@ class _DomainRun:
 
     def _look_at_each(self, scene: Scene, maps: tuple[Mapping[str, Any], ...]) -> bool:
         domains = scene.snapshot.domains
-        gone = self._found.keys() - domains.keys()
-        for key in gone:
-            del self._found[key]
-        self._seen = {key: seen for key, seen in self._seen.items() if key in domains}
-        news = bool(gone)
+        news = False
+        for key in (self._seen.keys() | self._found.keys()) - domains.keys():
+            self._seen.pop(key, None)
+            news = self._found.pop(key, None) is not None or news
         for key, domain in domains.items():
             parts = (domain, *(of.get(key) for of in maps))
             before = self._seen.get(key)
-            if before is not None and all(a is b for a, b in zip(parts, before, strict=True)):
+            if before is not None and all(map(is_, parts, before)):
                 continue
             self._seen[key] = parts
-            found = tuple(self._check.find(scene, domain))
+            found = tuple(finding for check in self._checks for finding in check.find(scene, domain))
             if found != self._found.get(key, ()):
                 news = True
             if found:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RESYNC_S = 12.0
 # What is read only to catch what no event tells may cost this share of one CPU; on a host of thousands of domains it
 # is read less often instead.
-_SAFETY_SHARE = 0.0005
+_SAFETY_SHARE = 0.0003
 _XML_MAX_AGE_S = 20.0
 _GATHER_S = 0.02
 # How often to look after the monitors while several of them may be stuck.
