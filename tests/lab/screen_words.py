@@ -205,14 +205,20 @@ class Deck:
 
     def _fill(self, value: str) -> None:
         """Choices have their values in one line, so turn to the one; else type over what the field holds."""
-        line = next((line for line in self.dialog().splitlines() if f") {value}" in line), "")
-        if not line:
+        if not self._choices(value):
             self.press("end", "ctrl+u")
             self.terminal.type(value)
             return
+        # What was just typed may turn the choice, which is between two pictures then.
+        self.terminal.wait_for(lambda _: "•" in self._choices(value))
+        line = self._choices(value)
         choices = re.findall(r"\((.)\) ", line)
         at = [match.group(1) for match in re.finditer(r"\(.\) (.*?)(?=\s+\(.\)|$)", line)].index(value)
         self.press(*["right"] * ((at - choices.index("•")) % len(choices)))
+
+    def _choices(self, value: str) -> str:
+        """The line of the dialog that has `value` among its choices, or "" where none has."""
+        return next((line for line in self.dialog().splitlines() if f") {value}" in line), "")
 
     def confirm(self) -> str:
         """Say go in the dialog, a yes where it asks for one; return what it said."""

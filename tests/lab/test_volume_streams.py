@@ -335,7 +335,7 @@ def test_ctrl_c_cancels_and_says_what_is_left(lab: LabHost, deck: StorageDeck, p
     out, said = program.communicate(timeout=60)
     assert program.returncode == 1
     assert ": stopping; Ctrl+C again leaves it" in said
-    assert re.search(r"cancelled at \d.*M of 1.0G. Up to \d.*M from its beginning are overwritten", said), said
+    assert re.search(r"cancelled at \d.*[KM] of 1.0G. Up to \d.*[KM] from its beginning are overwritten", said), said
     assert "uploaded" not in out
     (entry,) = deck_of(tmp_path).entries()
     assert entry.status is Status.CANCELLED
