@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TOLD = (ConnectionState.LIVE, ConnectionState.ABSENT)
 """Where what is known is of now; without libvirt that is the machine and its network."""
-REST_S, SHARE = 1.0, 0.02
+REST_S, SHARE = 0.25, 0.02
 """How long nothing is looked at after a look, at least, and what looking may cost of one CPU."""
 
 
