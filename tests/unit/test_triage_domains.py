@@ -225,6 +225,42 @@ def test_overlapping_pins_are_mended_by_free_cpus() -> None:
     assert [f.remedies[0].values for f in found] == [(("pins", "vcpu 1=0"),), (("pins", "vcpu 0=0"),)]
 
 
+def crowded(*percents: float, delay: float = 30.0, on: str = "2-3") -> list[HostSnapshot]:
+    """Domains of two vCPUs each, all pinned to the same CPUs, for half a minute; what each vCPU uses, in percent."""
+    names = [f"vm{n}" for n in range(1, len(percents) + 1)]
+    domains = [pinned(name, f"0={on}", f"1={on}") for name in names]
+    return [
+        replace(
+            host(*domains, cpus=cpus(), usage={
+                name: usage(at, vcpus=tuple(replace(vcpu(n, delay), cpu_percent=percent) for n in (0, 1)))
+                for name, percent in zip(names, percents, strict=True)
+            }),
+            taken_ns=usage(at).read_ns,
+        )
+        for at in (0.0, 10.0, 20.0, 30.0)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seen", "found"),
+    [
+        (crowded(50.0, 50.0), {"pins.overloaded"}),
+        (crowded(30.0, 30.0), set()),  # they wait, for something else
+        (crowded(100.0), set()),  # two vCPUs on two CPUs
+        (crowded(50.0, 50.0, delay=5.0), set()),
+        (crowded(50.0, 50.0, on="0-7"), set()),  # all CPUs there are: no pin
+    ],
+)
+def test_pins_to_cpus_that_are_busy(seen: list[HostSnapshot], found: set[str]) -> None:
+    assert set(checks(*seen)) - {"domain.vcpu-delay"} == found
+
+
+def test_a_vcpu_that_waits_is_mended_by_cpus_that_nobody_is_pinned_to() -> None:
+    found = [f for f in findings(*crowded(50.0, 50.0)) if f.check == "pins.overloaded"]
+    assert found[0].message == "vcpu 0 waits for CPU 2-3, which the 4 vCPUs pinned there keep busy"
+    assert found[0].remedies[0].values == (("pins", "vcpu 0=0-1,4-7"),)
+
+
 # Figures
 
 

@@ -93,6 +93,9 @@ def thin(free: int, *, running: bool = True, size: int = 100 * GB) -> HostSnapsh
         (kernel(swap_in_kib_per_s=20 * 1024), {"host.swap": "warning"}),
         (kernel(steal_percent=3), {}),
         (kernel(steal_percent=34), {"host.steal": "warning"}),
+        # /proc/pressure/cpu, some avg60: a host that compiles on all CPUs says 30.
+        (kernel(cpu_pressure_percent=35), {}),
+        (kernel(cpu_pressure_percent=72), {"host.cpu-pressure": "info"}),
         (host(*(domain(f"vm{n}") for n in range(20)), health=replace(HEALTH, memory_kib=512 * GIB)), {}),
         (host(*(domain(f"vm{n}") for n in range(21)), health=replace(HEALTH, memory_kib=512 * GIB)),
          {"host.cpu-overcommit": "info"}),
@@ -168,3 +171,9 @@ def test_half_a_cpu_is_told() -> None:
     for guests, words in ((21, "42 vCPUs on 8 CPUs, 5.2 for each"), (24, "48 vCPUs on 8 CPUs, 6 for each")):
         (found,) = findings(host(*(domain(f"vm{n}") for n in range(guests)), health=roomy))
         assert found.message == f"running guests have {words}"
+
+
+def test_a_host_that_is_a_guest_is_told_who_decides() -> None:
+    (found,) = findings(kernel(kvm=False, kvm_problem="there is no /dev/kvm", virtualization=False, guest_itself=True))
+    assert "is a guest itself" in found.message
+    assert "nested=1" in found.remedies[0].words

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.checks import domain_load, domain_state, exposure, host, images, links, networks, placement, plugs, pools
+from tui.checks import (
+    domain_load,
+    domain_state,
+    exposure,
+    host,
+    images,
+    links,
+    networks,
+    placement,
+    plugs,
+    pools,
+    routing,
+)
 
 if TYPE_CHECKING:
     from tui.checks.base import AnyCheck
@@ -20,4 +32,5 @@ CHECKS: tuple[AnyCheck, ...] = (
     *networks.CHECKS,
     *links.CHECKS,
     *plugs.CHECKS,
+    *routing.CHECKS,
 )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CPUS_PER_CPU = 5.0
 """vCPUs for each host CPU from which on overcommit is felt even by guests that idle most of the time."""
 STEAL_PERCENT, PRESSURE_PERCENT = 10, 20
+CPU_PRESSURE_PERCENT = 60
+"""Of /proc/pressure/cpu, some, avg60: builds alone reach 30."""
 _SWAP_IN_KIB_PER_S = 1024
 _SHORT = 0.05
 
@@ -29,6 +31,7 @@ _SCARCE = Rule(
     "host.memory-short", ERROR, "The kernel kills a process when nothing is left, and QEMUs are the largest."
 )
 _CPUS = Rule("host.cpu-overcommit", INFO, "Guests wait for a CPU as soon as many of them are busy.")
+_PRESSED = Rule("host.cpu-pressure", INFO, "Guests share the CPUs; those that matter more can be given shares or pins.")
 _STEAL = Rule("host.steal", WARNING, "The hypervisor below takes the CPUs' time; nothing on this host can mend that.")
 _HUGE = Rule("host.hugepages", WARNING, "A guest that wants huge pages does not start without them.")
 _SWAP = Rule("host.swap", WARNING, "Guests whose memory is read back from swap stand still meanwhile.")
@@ -56,7 +59,12 @@ def _kvm(scene: Scene) -> Iterable[Finding]:
         yield from _emulated(scene)
     elif wanting:
         more = "; the CPUs offer no virtualization (vmx, svm)" if health.virtualization is False else ""
-        remedy = run("switch virtualization on in the firmware, or in the hypervisor below", "modprobe", "-v", "kvm")
+        where = "in the firmware"
+        if health.guest_itself:
+            # The hypervisor below decides (nested virtualization).
+            more += "; this host is a guest itself, of a hypervisor that does not let its guests have guests"
+            where = "in the hypervisor below (nested=1 of its kvm_intel or kvm_amd, a CPU model with vmx or svm)"
+        remedy = run(f"switch virtualization on {where}", "modprobe", "-v", "kvm")
         yield _KVM.of(HOST, f"KVM cannot be used: {health.kvm_problem}{more}", remedy, severity=ERROR)
     elif any(d.active and d.config is not None and d.config.virt_type == "qemu" for d in seen.domains.values()):
         yield _KVM.of(HOST, f"KVM cannot be used: {health.kvm_problem}", severity=INFO)
@@ -113,6 +121,10 @@ def _cpus(scene: Scene) -> Iterable[Finding]:
             f"running guests have {vcpus} vCPUs on {count} CPUs, {_ratio(vcpus / count)} for each",
             run("watch the delay of their vCPUs"),
         )
+    pressure = health.cpu_pressure_percent if health is not None else None
+    if pressure is not None and pressure >= CPU_PRESSURE_PERCENT:
+        words = f"in {pressure // 10 * 10} % of the last minute or more something waited for a CPU"
+        yield _PRESSED.of(HOST, words, run("see which guests take them: sort domains by CPU"))
     if health is not None and health.steal_percent is not None and health.steal_percent >= STEAL_PERCENT:
         words = f"{health.steal_percent // 10 * 10} % or more of the CPUs' time goes to others (steal)"
         yield _STEAL.of(HOST, words, run("ask whoever runs the machine below"))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tui.model.domain_config import DomainConfig
     from tui.model.finding import Finding, Remedy
     from tui.model.host_cpus import HostCpus
+    from tui.model.usage import DomainUsage
 
 _OFFLINE = Rule("pins.offline", ERROR, "The kernel lets such a thread run anywhere, and the next start fails.")
 _OVERLAP = Rule(
@@ -26,7 +27,12 @@ _EMULATOR = Rule(
 _FAR = Rule(
     "pins.far-memory", WARNING, "Each access to memory crosses to another NUMA node, at 1.5 to 3 times the time."
 )
+_OVERLOADED = Rule(
+    "pins.overloaded", WARNING, "Pinned threads cannot go where there is room; the rest of the host may be idle."
+)
 _MOST = 3
+_FULL_PERCENT, _WAIT_PERCENT = 95.0, 20.0
+"""Of what its CPUs can give, and of the time that a vCPU waits for them."""
 
 
 def _cpus_of(text: str) -> frozenset[int]:
@@ -107,6 +113,40 @@ def _is_plugged(config: DomainConfig, name: str) -> bool:
     return slots.get(number, number < config.vcpus)
 
 
+def _overloaded(scene: Scene) -> Iterable[Finding]:
+    """vCPUs that have waited for some time for the CPUs they are pinned to, which those pinned there keep busy."""
+    online = scene.snapshot.cpus.online if scene.snapshot.cpus is not None else frozenset()
+    demands: list[tuple[frozenset[int], float]] = []
+    waiting: list[tuple[Domain, str, frozenset[int]]] = []
+    for domain, config, pins in _running(scene):
+        usage = scene.snapshot.usage.get(domain.key)
+        for vcpu in usage.vcpus if usage is not None else ():
+            name = f"vcpu {vcpu.number}"
+            on = pins.get(name, frozenset()) & online
+            if not on or on == online or not _is_plugged(config, name):
+                continue
+            demands.append((on, vcpu.cpu_percent or 0.0))
+            if scene.history.lasting(domain.key, lambda read, n=vcpu.number: _waits(read, n)):  # type: ignore[misc]
+                waiting.append((domain, name, on))
+    for domain, name, on in {domain.key: (domain, name, on) for domain, name, on in reversed(waiting)}.values():
+        there = [used for cpus, used in demands if cpus <= on]
+        if len(there) > len(on) and sum(there) >= _FULL_PERCENT * len(on):
+            words = f"{name} waits for CPU {format_cpus(on)}, which the {len(there)} vCPUs pinned there keep busy"
+            taken = frozenset().union(*(cpus for cpus, _ in demands))
+            yield _OVERLOADED.of(domain_subject(domain), words, *_moved(domain, name, online - taken))
+
+
+def _waits(usage: DomainUsage, number: int) -> bool:
+    return any(vcpu.number == number and (vcpu.delay_percent or 0.0) >= _WAIT_PERCENT for vcpu in usage.vcpus)
+
+
+def _moved(domain: Domain, name: str, free: frozenset[int]) -> Iterable[Remedy]:
+    if not free:
+        return (run("pin some of them elsewhere; no CPU is left that nobody is pinned to"),)
+    pin = f"{name}={format_cpus(free)}"
+    return (act("pin it to CPUs that nobody is pinned to", "domain.pin", domain.key, pins=pin),)
+
+
 def _emulator(scene: Scene) -> Iterable[Finding]:
     """Where every vCPU has a CPU of its own: there somebody wanted quiet."""
     cpus = scene.snapshot.cpus
@@ -163,6 +203,7 @@ _PARTS = ("domains", "cpus")
 CHECKS: tuple[AnyCheck, ...] = (
     Check(_offline, _PARTS),
     Check(_overlap, _PARTS),
+    Check(_overloaded, (*_PARTS, "usage"), calm=("usage",)),
     Check(_emulator, _PARTS),
     Check(_far, _PARTS),
 )

@@ -36,7 +36,8 @@ _BRIDGED = Rule(
 )
 
 
-def _guest(nic: GuestNic) -> Subject:
+def guest_subject(nic: GuestNic) -> Subject:
+    """Return the subject that the guest of a NIC is."""
     return Subject(Kind.DOMAIN if nic.domain is not None else Kind.PROCESS, nic.guest, nic.key)
 
 
@@ -51,7 +52,7 @@ def _loose(scene: Scene) -> Iterable[Finding]:
         if bridge is not None and scene.wiring.master(nic.tap) is None and tap.master is None:
             plug = inside(scene, tap, "ip", "link", "set", tap.raw_name, "master", bridge.raw_name)
             yield _LOOSE.of(
-                _guest(nic),
+                guest_subject(nic),
                 f"net{nic.index} ({tap.name}) is plugged into nothing; {nic.expected} is meant",
                 run("plug it in", *plug),
                 part=f"net{nic.index}",
@@ -68,14 +69,14 @@ def _down(scene: Scene) -> Iterable[Finding]:
             continue
         if not nic.link_up and domain is not None:
             yield _UNPLUGGED.of(
-                _guest(nic),
+                guest_subject(nic),
                 f"the link of net{nic.index} ({nic.mac}) is set down",
                 act("set it up", "domain.nic-link", domain.key, nic=nic.mac, state="up"),
                 part=f"net{nic.index}",
             )
         elif tap is not None and not tap.up:
             yield _TAP_DOWN.of(
-                _guest(nic),
+                guest_subject(nic),
                 f"net{nic.index}: its link on the host, {tap.name}, is set down",
                 run("set it up", *inside(scene, tap, "ip", "link", "set", tap.raw_name, "up")),
                 part=f"net{nic.index}",
@@ -93,7 +94,7 @@ def _macs(scene: Scene) -> Iterable[Finding]:
         for nic in nics if len(nics) > 1 else ():
             if (other := next((o for o in nics if o is not nic and _meet(scene, nic, o)), None)) is not None:
                 yield _MAC.of(
-                    _guest(nic),
+                    guest_subject(nic),
                     f"net{nic.index} has the MAC {mac}, and so has {other.name}",
                     run("give one of them another MAC, at its next boot"),
                     part=f"net{nic.index}",
@@ -123,7 +124,7 @@ def _ips(scene: Scene) -> Iterable[Finding]:
             other = next((o for o in nics if o.mac != nic.mac and _meet(scene, nic, o)), None)
             if other is not None:
                 yield _IP.of(
-                    _guest(nic),
+                    guest_subject(nic),
                     f"net{nic.index} has the address {address}, and so has {other.name}",
                     run("give one of them another address"),
                     part=f"net{nic.index}",
@@ -145,7 +146,7 @@ def _ovs(scene: Scene) -> Iterable[Finding]:
         if nic is not None and wanted is not None and port.tag != wanted and not port.trunks:
             has = "none" if port.tag is None else str(port.tag)
             yield _TAG.of(
-                _guest(nic),
+                guest_subject(nic),
                 f"net{nic.index} has the VLAN tag {has} in Open vSwitch, not {wanted}",
                 run("set it", "ovs-vsctl", "set", "port", port.raw_name, f"tag={wanted}"),
                 part=f"net{nic.index}",
@@ -164,13 +165,14 @@ def _tag_of(nic: GuestNic) -> int | None:
 # Filters, by the judges of the path trace
 
 
-def _broken(hop: Hop | None) -> Fact | None:
+def broken_fact(hop: Hop | None) -> Fact | None:
+    """Return what breaks a hop."""
     facts = hop.facts if hop is not None else ()
     return next((fact for fact in facts if fact.verdict is Verdict.BROKEN), None)
 
 
-def _out(scene: Scene, netns: str) -> Link | None:
-    """The link of a namespace's default route."""
+def way_out(scene: Scene, netns: str) -> Link | None:
+    """Return the link of a namespace's default route."""
     links = scene.snapshot.links
     for route in links.routes.get(netns, ()) if links is not None else ():
         if route.destination == "default" and not route.ipv6 and route.kind == "unicast" and route.hops:
@@ -178,7 +180,8 @@ def _out(scene: Scene, netns: str) -> Link | None:
     return None
 
 
-def _flow(source: str) -> Flow:
+def flow_from(source: str) -> Flow:
+    """Return a ping from an address to outside."""
     from tui.topology.trace_scene import flow_to
 
     return flow_to("", (source,))
@@ -191,11 +194,11 @@ def _filtered(scene: Scene) -> Iterable[Finding]:
     networks = scene.snapshot.networks
     for network in networks.networks.values() if networks is not None else ():
         bridge = bridge_of(scene, network) if network.active and network.config.mode in ("nat", "route") else None
-        out = _out(scene, bridge.netns) if bridge is not None else None
+        out = way_out(scene, bridge.netns) if bridge is not None else None
         source = next((_next_to(a.address) for a in network.config.addresses if not a.ipv6), "")
         if bridge is None or out is None or not source or out.key == bridge.key:
             continue
-        fact = _broken(forward_hop(scene.traced, bridge.netns, bridge, out, _flow(source)))
+        fact = broken_fact(forward_hop(scene.traced, bridge.netns, bridge, out, flow_from(source)))
         if fact is not None:
             yield _FILTERED.of(Subject(Kind.NETWORK, network.name, network.key), fact.words, *fact.remedies)
 
@@ -217,7 +220,7 @@ def _bridged(scene: Scene) -> Iterable[Finding]:
         source = next((address for address in nic.addresses if ":" not in address), "")
         if out is None or not source:
             continue
-        fact = _broken(bridge_hop(scene.traced, bridge, tap, out, _flow(source)))
+        fact = broken_fact(bridge_hop(scene.traced, bridge, tap, out, flow_from(source)))
         if fact is not None:
             yield _BRIDGED.of(subject_of(scene, bridge), fact.words, *fact.remedies)
 
