@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from tui.tracing import Probes
 
 
+_REST_S, _SHARE = 0.25, 0.1
+"""How long the same is not traced again, and what share of the time tracing may take: with Open vSwitch on the
+way a program is started for each of its hops."""
+
+
 class Tracer:
     """Makes traces on a thread of its own, of the newest snapshot alone."""
 
@@ -32,6 +38,9 @@ class Tracer:
         self._made_up = made_up
         self._news = threading.Condition()
         self._asked: tuple[HostSnapshot, Subject] | None = None
+        self._traced: Subject | None = None
+        self._hurried = False
+        """Whether somebody waits for what was asked for: something else, or a proof."""
         self._probing = False
         self._probes: dict[Subject, Probes] = {}
         """What was answered on the wire when it was last asked."""
@@ -41,6 +50,7 @@ class Tracer:
     def ask(self, snapshot: HostSnapshot, subject: Subject, probing: bool) -> None:
         """Have a trace made, proven on the wire if it is `probing`; returns at once."""
         with self._news:
+            self._hurried = self._hurried or probing or subject != self._traced
             self._asked = snapshot, subject
             self._probing = self._probing or probing
             self._news.notify()
@@ -67,8 +77,13 @@ class Tracer:
                 if self._stopped or self._asked is None:
                     return
                 (snapshot, subject), self._asked = self._asked, None
-                probing, self._probing = self._probing, False
+                self._traced = subject
+                probing, self._probing, self._hurried = self._probing, False, False
+            began = time.monotonic()
             self.told(self._made(snapshot, subject, probing=probing))
+            rest_s = max(_REST_S, (time.monotonic() - began) / _SHARE)
+            with self._news:
+                self._news.wait_for(lambda: self._hurried or self._stopped, rest_s)
 
     def _made(self, snapshot: HostSnapshot, subject: Subject, *, probing: bool) -> Trace | str:
         if snapshot.links is None:

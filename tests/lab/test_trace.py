@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ class Lab:
         code, out, errors = self.net.virtdeck(_PROGRAM, "trace", *words, "--json")
         assert out, errors
         return code, json.loads(out)
+
+    def triage(self) -> dict[str, dict[str, Any]]:
+        """The findings of the program, run inside, by their checks without the parts."""
+        _code, out, errors = self.net.virtdeck(_PROGRAM, "triage", "--json")
+        assert out, errors
+        return {found["check"].partition(":")[0]: found for found in json.loads(out)["findings"]}
 
     def pings(self, *, guest_lives: bool = True, to: str = FAR) -> bool:
         """Whether a ping of the guest is answered; of a guest that cannot run, whether it answers one."""
@@ -114,6 +121,21 @@ def test_faults_are_named_at_the_right_hop(routed: Lab, capsys: pytest.CaptureFi
         print("", *table, f"{len(table) - len(wrong) - len(unknown)} of {len(table)} named", sep="\n")
     assert not wrong, wrong
     assert len(unknown) <= 0.05 * len(FAULTS), unknown
+
+
+def test_a_strict_filter_is_told_of_before_anyone_traces(routed: Lab) -> None:
+    """The host-wide check, on the same fault."""
+    fault = next(fault for fault in FAULTS if fault.name == "rp_filter")
+    assert "nic.rp-filter" not in routed.triage()
+    fault.inject(routed.stage)
+    assert routed.pings() is False
+    found = routed.triage()["nic.rp-filter"]
+    assert (found["severity"], found["subject"]) == ("error", GUEST)
+    assert f"r1 drops what net0 sends from {routed.stage.address}" in found["message"]
+    assert "r1-in2, not r1-in (rp_filter)" in found["message"]
+    routed.net.inside("", *shlex.split(found["remedy"][0]["command"]))
+    wait_until(routed.pings, "the remedy to mend it")
+    assert "nic.rp-filter" not in routed.triage()
 
 
 def _words(named: tuple[str, str] | None) -> str:

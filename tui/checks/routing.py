@@ -28,13 +28,9 @@ _SINGLED = Rule("nic.filtered", INFO, "A rule is against this guest's own addres
 
 def _told(scene: Scene) -> Iterator[tuple[GuestNic, str]]:
     """The NICs of guests that run, with the IPv4 addresses that a DHCP server or the guest itself told of."""
-    told = {
-        key: {a.address for a in found if a.source in ("lease", "agent") and ":" not in a.address}
-        for key, found in scene.snapshot.addresses.items()
-    }
     for nic in scene.guests.nics:
         if nic.running and nic.tap is not None:
-            yield from ((nic, address) for address in nic.addresses if address in told.get(nic.key, ()))
+            yield from ((nic, address) for address in scene.guests.told_of(nic) if ":" not in address)
 
 
 def _routers(scene: Scene, nic: GuestNic, address: str) -> Iterator[Link]:

@@ -99,6 +99,10 @@ class Guests:
         """Return the addresses that a MAC is known by: told by leases or agents, else resolved by the kernel."""
         return tuple(dict.fromkeys(self._told.get(mac) or self._resolved.get(mac) or ()))
 
+    def told_of(self, nic: GuestNic) -> tuple[str, ...]:
+        """Return the addresses that leases or agents say a NIC has."""
+        return tuple(dict.fromkeys(self._told.get(nic.mac, ())))
+
     def told(self, address: str) -> list[GuestNic]:
         """Return the NICs that leases or agents say have an address; what the kernel has resolved may be of old."""
         return [nic for nic in self.nics if address in self._told.get(nic.mac, ())]
