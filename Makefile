@@ -4,8 +4,9 @@
 .PHONY: help run test lab bench lint keys screenshots clean
 
 PY := .venv/bin/python
-# Processes that share the tests, each with a libvirtd of its own; ARGS="-n 0" runs them in this one.
-WORKERS ?= auto
+# Processes that share the tests, each with a libvirtd of its own: most wait for guests, so one more than CPUs.
+# ARGS="-n 0" runs them in this one.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := .venv/bin
 
 help:  ## this list
