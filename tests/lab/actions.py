@@ -35,7 +35,7 @@ from tui.runtime.journal import Journal
 
 Completed = subprocess.CompletedProcess[str]
 _JOB_S = 60.0
-_SAME_S = 20.0
+_SAME_S = 30.0
 _SECURE = libvirt.VIR_DOMAIN_XML_SECURE
 
 
