@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,10 +129,10 @@ def test_a_strict_filter_is_told_of_before_anyone_traces(routed: Lab) -> None:
     fault.inject(routed.stage)
     assert routed.pings() is False
     found = routed.triage()["nic.rp-filter"]
-    assert (found["severity"], found["subject"]) == ("error", GUEST)
+    assert (found["severity"], found["subject"]["name"]) == ("error", GUEST)
     assert f"r1 drops what net0 sends from {routed.stage.address}" in found["message"]
     assert "r1-in2, not r1-in (rp_filter)" in found["message"]
-    routed.net.inside("", *shlex.split(found["remedy"][0]["command"]))
+    routed.net.inside("", *found["remedies"][0]["command"])
     wait_until(routed.pings, "the remedy to mend it")
     assert "nic.rp-filter" not in routed.triage()
 
