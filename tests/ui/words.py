@@ -80,7 +80,8 @@ async def open_deck(
     try:
         async with captured(app, size, toasts=toasts) as screen:
             deck = Deck(app, screen)
-            await deck.until(lambda: not deck.snapshot.unread, "the host is read")
+            # What triage counts stands in the tab line, and moves what is beside it.
+            await deck.until(lambda: not deck.snapshot.unread and deck.snapshot.findings is not None, "it is all read")
             yield deck
     finally:
         collector.stop()

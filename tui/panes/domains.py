@@ -14,7 +14,10 @@ from tui.panes.spec import PaneSpec, View
 from tui.widgets.grid_columns import Cell, Column
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tui.actions.base import Target
+    from tui.model.domain import Domain
 
 
 COLUMNS: tuple[Column[DomainRow], ...] = (
@@ -67,8 +70,23 @@ def _empty(view: View) -> str:
     return "no domains here; n defines one from an XML file"
 
 
+class _RunningCount:
+    """How many domains run; the same thousands are not counted again for every picture."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Mapping[str, Domain], int] = {}, 0
+
+    def __call__(self, domains: Mapping[str, Domain]) -> int:
+        if self._last[0] is not domains:
+            self._last = domains, sum(domain.state is DomainState.RUNNING for domain in domains.values())
+        return self._last[1]
+
+
+_running_count = _RunningCount()
+
+
 def _summary(view: View) -> str:
-    running = sum(domain.state is DomainState.RUNNING for domain in view.snapshot.domains.values())
+    running = _running_count(view.snapshot.domains)
     unmanaged = len(view.snapshot.unmanaged())
     return f"{running} running" + (f", {unmanaged} unmanaged" if unmanaged else "")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RESYNC_S = 12.0
 # What is read only to catch what no event tells may cost this share of one CPU; on a host of thousands of domains it
 # is read less often instead.
-_SAFETY_SHARE = 0.0003
+_SAFETY_SHARE = 0.0002
 _XML_MAX_AGE_S = 20.0
 _GATHER_S = 0.02
 # How often to look after the monitors while several of them may be stuck.
@@ -58,6 +58,8 @@ class Session:
         self._leases: dict[str, list[Address]] = {}
         self._neighbours: dict[str, list[Address]] = {}
         self._told = agents.addresses()
+        self._joined: tuple[Any, ...] | None = None
+        """What the addresses that are published were made of."""
         self._detail: DomainDetail | None = None
         self._xml_left = False
         self._host_reader: HostReader | None = None
@@ -201,10 +203,12 @@ class Session:
 
     def _publish_addresses(self) -> None:
         self._told = self._agents.addresses()
-        domains = self._reader.domains().values()
-        found = addresses.join(domains, self._leases, self._told, self._neighbours)
-        if found != self._board.snapshot.addresses:
-            self._board.update(addresses=found, addresses_read_ns=time.time_ns())
+        domains, before = self._reader.domains(), self._joined
+        self._joined = domains, self._told, self._leases, self._neighbours
+        if before is None or domains is not before[0] or self._joined[1:] != before[1:]:
+            found = addresses.join(domains.values(), self._leases, self._told, self._neighbours)
+            if found != self._board.snapshot.addresses:
+                self._board.update(addresses=found, addresses_read_ns=time.time_ns())
         self._board.update(done="addresses")
 
     def _refresh_host(self) -> None:
