@@ -85,3 +85,9 @@ def test_the_first_picture_makes_no_class_that_it_does_not_need() -> None:
     loaded = modules_loaded_by("-c", "import tui.app")
     late = ("domain_config", "tuning", "usage", "process", "storage", "domain_detail", "host_cpus", "network")
     assert not {f"tui.model.{name}" for name in late} & loaded
+
+
+def test_nor_does_the_reading_before_it() -> None:
+    loaded = modules_loaded_by("-c", "import tui.runtime.collector")
+    late = ("domain_config", "tuning", "process", "storage", "domain_detail", "host_cpus", "network", "link", "health")
+    assert not {f"tui.model.{name}" for name in late} & loaded

@@ -10,7 +10,6 @@ import libvirt
 from tui.sources.addresses import read_agent_addresses
 from tui.sources.block_jobs import read_block_jobs
 from tui.sources.errors import is_gone
-from tui.sources.guest_vcpus import read_guest_vcpus
 from tui.sources.stats import MONITOR_GROUPS, usage_one_by_one
 
 if TYPE_CHECKING:
@@ -73,7 +72,12 @@ class MonitorLink:
     def agent_vcpus(self, key: str) -> GuestVcpus | None:
         """Return what the guest's agent says of its vCPUs; None without one. Blocks as long as it does."""
         handle = self.handle(key) if self._has_agents else None
-        return None if handle is None else read_guest_vcpus(handle)
+        if handle is None:
+            return None
+        # Its models take 15 ms to import, which the first picture need not wait for.
+        from tui.sources.guest_vcpus import read_guest_vcpus
+
+        return read_guest_vcpus(handle)
 
 
 def is_occupied(state: tuple[int, int] | None) -> bool:
