@@ -93,7 +93,14 @@ def test_hostile_names_expired_and_endless_leases(lab: LabHost, router: Netns) -
     leases = lab.root / "leases"
     pid = serve(lab, "-C/dev/null", "-i", "r1-in", "-F", "10.9.0.50,10.9.0.99,infinite", "-l", str(leases))
     wait_for(pid)
-    leases.write_text(f"0 {MAC} 10.9.0.51 {hostile} *\n1000 52:54:00:77:00:02 10.9.0.52 old *\n")
+
+    def written() -> bool:
+        """dnsmasq may be about to write its own, empty list: it does so once at its start."""
+        leases.write_text(f"0 {MAC} 10.9.0.51 {hostile} *\n1000 52:54:00:77:00:02 10.9.0.52 old *\n")
+        time.sleep(0.1)
+        return len(leases_of(pid)) == 1
+
+    wait_until(written, "the lease")
     (lease,) = leases_of(pid)
     assert (lease.address, lease.expires_s) == ("10.9.0.51", None)
     assert lease.host.isprintable()
@@ -105,8 +112,15 @@ def test_leases_that_cannot_be_read_are_unknown(lab: LabHost, router: Netns) -> 
     pid = serve(lab, "-C/dev/null", "-i", "r1-in", "-F", "10.9.0.50,10.9.0.99", "-l", str(leases))
     wait_for(pid)
     wait_until(leases.exists, "the lease file")
-    leases.unlink()
-    lab.run(["mkfifo", str(leases)])
+
+    def replaced() -> bool:
+        """dnsmasq may be about to write its own, empty list: it does so once at its start."""
+        leases.unlink(missing_ok=True)
+        made = lab.run(["mkfifo", str(leases)], check=False)
+        time.sleep(0.1)
+        return made.returncode == 0 and leases.is_fifo()
+
+    wait_until(replaced, "the pipe in its place")
     found = of(pid)
     assert found is not None
     assert found.leases is None

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Jobs", "Run", "StepResult"]
 
-_LOOK_S = 0.15
-_SLICE_S = 0.5
+_LOOK_S, _SLICE_S = 0.15, 0.5
 _WORST = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
 _SLOWEST_LOOK_S = 2.0
 _EXPIRE_S = 600.0

@@ -96,6 +96,7 @@ class StorageWatcher:
                     self._failed(
                         f"storage cannot be read: {words(error) if isinstance(error, LibvirtError) else error}"
                     )
+                    self._board.update(done="storage")
                 pause_s = _AGAIN_S
                 self._drop()
             # To be stopped is never missed, whenever it came.

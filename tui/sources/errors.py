@@ -12,6 +12,9 @@ LibvirtError: type[Exception] = libvirt.libvirtError
 _GONE = frozenset({libvirt.VIR_ERR_NO_DOMAIN})
 _LOST = frozenset({libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_RPC})
 
+NO_CALL = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
+"""The codes of a driver that does not have a call."""
+
 
 def _code(error: Exception) -> int | None:
     return error.get_error_code() if isinstance(error, libvirt.libvirtError) else None

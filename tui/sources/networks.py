@@ -15,11 +15,10 @@ from tui.model.network import Network, NetworkConfig, Networks
 from tui.model.network_xml import parse_network_xml
 from tui.model.text import clean
 from tui.sources.connection import is_alive
-from tui.sources.errors import is_lost, words
+from tui.sources.errors import NO_CALL, is_lost, words
 
 _UNKNOWN = NetworkConfig("", "", "?", "")
 _BROKEN = "libvirt tells of it in XML that cannot be read: a name in it holds quotes or angle brackets"
-_NO_CALL = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_UNSUPPORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class NetworkReader:
             handles = self._connection.listAllNetworks(0)
             flags = self._flags()
         except libvirt.libvirtError as error:
-            if error.get_error_code() not in _NO_CALL or self._ended(error):
+            if error.get_error_code() not in NO_CALL or self._ended(error):
                 raise
             return None
         found: dict[str, Network] = {}
@@ -162,7 +161,7 @@ class NetworkReader:
         connection."""
         if self._ended(error):
             raise error
-        if error.get_error_code() in _NO_CALL:
+        if error.get_error_code() in NO_CALL:
             self._missing.add(what)
             return ""
         # It was stopped or removed while it was read: the next reading says so.
@@ -175,7 +174,7 @@ def _inactive(handle: Any, xml: str) -> str:
     try:
         return str(handle.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
     except libvirt.libvirtError as error:
-        if error.get_error_code() in (*_NO_CALL, libvirt.VIR_ERR_INVALID_ARG):
+        if error.get_error_code() in (*NO_CALL, libvirt.VIR_ERR_INVALID_ARG):
             return xml
         raise
 

@@ -16,7 +16,7 @@ from tui.model.storage import Pool, PoolState, Storage, Volume
 from tui.model.storage_xml import parse_pool, parse_pool_types, parse_volume
 from tui.model.text import clean, natural
 from tui.sources.connection import ConnectError, close, is_alive
-from tui.sources.errors import is_lost, words
+from tui.sources.errors import NO_CALL, is_lost, words
 
 _STATES = tuple(PoolState)
 
@@ -72,7 +72,8 @@ class StorageReader:
         partly: Callable[[Storage], None] = lambda _storage: None,
     ) -> Storage | None:
         """Return all storage; the same object while nothing changed. None when `stop` became true meanwhile, and
-        where the driver has no storage. Raises libvirtError when the connection is lost.
+        where the driver has no storage. Raises libvirtError when the connection is lost, and where the call for all
+        pools fails: its daemon may not run.
 
         Without `anew` the lists are read, and of the volumes known already those of the keys in `first` and a part of
         the others in turn. `partly` is given what is there so far: the pools, then all whenever the volumes are
@@ -80,7 +81,7 @@ class StorageReader:
         try:
             handles = self._connection.listAllStoragePools(0)
         except libvirt.libvirtError as error:
-            if _ended(error, self._connection):
+            if error.get_error_code() not in NO_CALL or _ended(error, self._connection):
                 raise
             return None
         self._ask_types()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui.model.default_links import DEFAULT_LINKS
 from tui.model.topology import EdgeKind, NodeKind
 
 if TYPE_CHECKING:
@@ -11,11 +12,6 @@ if TYPE_CHECKING:
 
     from tui.model.link import Link, PortVlan
     from tui.topology.parts import Fact, Parts
-
-FALLBACKS = frozenset(
-    {"gre0", "gretap0", "erspan0", "tunl0", "sit0", "ip6tnl0", "ip6gre0", "ip6_vti0", "ip_vti0", "ip6gretap0"}
-)
-"""Links that appear in every namespace once their module is loaded, and that nobody made."""
 
 _OVS_OWN = frozenset({"ovs-system", "ovs-netdev"})
 _PEERS = frozenset({"veth", "netkit"})
@@ -40,7 +36,7 @@ def add_far_ends(parts: Parts) -> None:
 def _is_hidden(parts: Parts, link: Link) -> bool:
     if link.kind == "loopback":
         return all(address.scope == "host" for address in parts.addresses(link))
-    if link.raw_name in FALLBACKS:
+    if link.raw_name in DEFAULT_LINKS:
         return not link.up and not parts.addresses(link)
     return parts.snapshot.ovs is not None and link.raw_name in _OVS_OWN
 

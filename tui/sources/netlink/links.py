@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from tui.model.default_links import DEFAULT_LINKS
 from tui.model.link import Link, PortVlan, link_key
 from tui.model.text import clean
 from tui.sources.netlink.kinds import PEERED, facts_of_kind, facts_of_port, lower_index
@@ -38,12 +39,6 @@ _NAMELESS = {_LOOPBACK: "loopback", 512: "ppp", 803: "wireless", 24: "firewire",
 
 Resolve = Callable[[int], str | None]
 """From an nsid, as our own namespace counts, to the key of a namespace; None: it is not known."""
-
-DEFAULT_DEVICES: Mapping[str, str] = {
-    "tunl0": "ipip", "gre0": "gre", "gretap0": "gretap", "erspan0": "erspan", "sit0": "sit", "ip6tnl0": "ip6tnl",
-    "ip6gre0": "ip6gre", "ip_vti0": "vti", "ip6_vti0": "vti6",
-}  # fmt: skip
-"""Links that a module puts into every namespace once it is loaded, and their kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,4 +174,4 @@ def index_of(body: bytes) -> int:
 
 def is_idle_default(link: Link, used: bool) -> bool:
     """Whether a link is one of those that come with a module and nobody has set up; `used`: it has an address."""
-    return DEFAULT_DEVICES.get(link.raw_name) == link.kind and not (link.up or link.master or used)
+    return DEFAULT_LINKS.get(link.raw_name) == link.kind and not (link.up or link.master or used)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from tui.model.default_links import DEFAULT_LINKS
 from tui.model.link import FdbEntry, Link, LinkAddress, LinkDetail, LinkNeighbour, Netns, Offload, Route, Rule, link_key
 from tui.model.text import clean
 from tui.sources import namespaces
@@ -18,7 +19,6 @@ from tui.sources.netlink.counters import Counters, read_counters
 from tui.sources.netlink.ethtool import Ethtool
 from tui.sources.netlink.events import Marks, Part
 from tui.sources.netlink.links import (
-    DEFAULT_DEVICES,
     Beside,
     Resolve,
     index_of,
@@ -81,7 +81,7 @@ class Space:
         return [
             link
             for _index, link in sorted(self.links.items())
-            if link.raw_name not in DEFAULT_DEVICES or not is_idle_default(link, link.index in self.addresses)
+            if link.raw_name not in DEFAULT_LINKS or not is_idle_default(link, link.index in self.addresses)
         ]
 
     def read(self, home: NetlinkSocket, marks: Marks, resolve: Resolve) -> set[str]:
