@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tui.tracing import Probes
 
 
-_REST_S, _SHARE = 0.25, 0.1
+_REST_S, _MOST_REST_S, _SHARE = 0.25, 3.0, 0.1
 """How long the same is not traced again, and what share of the time tracing may take: with Open vSwitch on the
 way a program is started for each of its hops."""
 
@@ -81,7 +81,9 @@ class Tracer:
                 probing, self._probing, self._hurried = self._probing, False, False
             began = time.monotonic()
             self.told(self._made(snapshot, subject, probing=probing))
-            rest_s = max(_REST_S, (time.monotonic() - began) / _SHARE)
+            # Asking on the wire takes long for want of answers, and is no load.
+            cost_s = 0.0 if probing else time.monotonic() - began
+            rest_s = min(max(_REST_S, cost_s / _SHARE), _MOST_REST_S)
             with self._news:
                 self._news.wait_for(lambda: self._hurried or self._stopped, rest_s)
 

@@ -255,6 +255,23 @@ def test_pins_to_cpus_that_are_busy(seen: list[HostSnapshot], found: set[str]) -
     assert set(checks(*seen)) - {"domain.vcpu-delay"} == found
 
 
+def test_of_several_vcpus_that_wait_the_one_whose_cpu_is_full_is_told_of() -> None:
+    domains = [pinned("vm1", "0=2", "1=3", "emulator=7"), pinned("vm2", "0=4", "1=3")]
+    seen = [
+        replace(
+            host(*domains, cpus=cpus(), usage={
+                one.name: usage(at, vcpus=(replace(vcpu(0, 40.0), cpu_percent=10.0), vcpu(1, 40.0)))
+                for one in domains
+            }),
+            taken_ns=usage(at).read_ns,
+        )
+        for at in (0.0, 10.0, 20.0, 30.0)
+    ]  # fmt: skip
+    found = [f for f in findings(*seen) if f.check == "pins.overloaded"]
+    assert {f.message for f in found} == {"vcpu 1 waits for CPU 3, which the 2 vCPUs pinned there keep busy"}
+    assert {f.remedies[0].values for f in found} == {(("pins", "vcpu 1=0-1,5-6"),)}
+
+
 def test_a_vcpu_that_waits_is_mended_by_cpus_that_nobody_is_pinned_to() -> None:
     found = [f for f in findings(*crowded(50.0, 50.0)) if f.check == "pins.overloaded"]
     assert found[0].message == "vcpu 0 waits for CPU 2-3, which the 4 vCPUs pinned there keep busy"

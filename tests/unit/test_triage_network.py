@@ -202,6 +202,12 @@ Fault = Callable[[Place], object]
          {"nic.filtered": "info"}),
         (lambda net: net.filter(HOME, NAT, chain("forward", rule("drop", source="192.168.122.7"))), {}),
         (lambda net: net.filter(HOME, NAT, chain("forward", rule("accept", source="192.168.122.3/32"))), {}),
+        # Another NIC in the LAN of a bridge: the guests' gateway is out there, not this host.
+        (lambda net: (net.setting(rp_filter=1), net.link("eth9", "ethernet", physical=True),
+                      net.address("eth9", "198.51.100.6/24"), net.routes[HOME].reverse()), {}),
+        (lambda net: net.filter(HOME, NAT, chain("forward", rule("accept", source="192.168.122.3"),
+                                                 rule("drop", source="192.168.122.0/24"))),
+         {"network.filtered": "error"}),
         # Bridges and ports.
         (lambda net: net.change("br0", up=False, carrier=False), {"bridge.down": "error"}),
         (lambda net: net.change("eth0", carrier=False), {"bridge.uplink-dead": "error"}),
@@ -345,3 +351,12 @@ def test_the_words_name_what_and_where() -> None:
     net.plug("vnet1", None)
     (found,) = findings(net.snapshot())
     assert (found.message, found.remedies[0].action) == ("running and plugged into nothing: vm1", "network.replug")
+
+
+def test_a_dot_in_the_name_of_a_link_is_a_slash_to_sysctl() -> None:
+    net = Place()
+    net.change("virbr0", name="br0.100", raw_name="br0.100", rp_filter=1)
+    net.config(bridge="br0.100", raw_bridge="br0.100")
+    net.routes[HOME].append(("192.168.122.3/32", "", net.key("br0")))
+    found = next(found for found in findings(net.snapshot()) if found.check.startswith("nic.rp-filter"))
+    assert "net.ipv4.conf.br0/100.rp_filter=2" in found.remedies[0].command

@@ -128,12 +128,15 @@ def _overloaded(scene: Scene) -> Iterable[Finding]:
             demands.append((on, vcpu.cpu_percent or 0.0))
             if scene.history.lasting(domain.key, lambda read, n=vcpu.number: _waits(read, n)):  # type: ignore[misc]
                 waiting.append((domain, name, on))
-    for domain, name, on in {domain.key: (domain, name, on) for domain, name, on in reversed(waiting)}.values():
+    every = [on for _, _, pins in _running(scene) for on in pins.values() if not on >= online]
+    free = online - frozenset().union(*every)
+    told: set[str] = set()
+    for domain, name, on in waiting:
         there = [used for cpus, used in demands if cpus <= on]
-        if len(there) > len(on) and sum(there) >= _FULL_PERCENT * len(on):
+        if domain.key not in told and len(there) > len(on) and sum(there) >= _FULL_PERCENT * len(on):
+            told.add(domain.key)
             words = f"{name} waits for CPU {format_cpus(on)}, which the {len(there)} vCPUs pinned there keep busy"
-            taken = frozenset().union(*(cpus for cpus, _ in demands))
-            yield _OVERLOADED.of(domain_subject(domain), words, *_moved(domain, name, online - taken))
+            yield _OVERLOADED.of(domain_subject(domain), words, *_moved(domain, name, free))
 
 
 def _waits(usage: DomainUsage, number: int) -> bool:

@@ -28,6 +28,8 @@ RESYNC_S = 12.0
 # What is read only to catch what no event tells may cost this share of one CPU; on a host of thousands of domains it
 # is read less often instead.
 _SAFETY_SHARE = 0.0002
+# The same for what no event tells at all.
+_UNTOLD_SHARE = 0.0005
 _XML_MAX_AGE_S = 20.0
 _GATHER_S = 0.02
 # How often to look after the monitors while several of them may be stuck.
@@ -143,11 +145,13 @@ class Session:
             if self._host_reader is not None:
                 self._host_reader.reread()
         self._try("changed domains", self._take_dirty)
-        resync_s = RESYNC_S if self._has_events else self._interval_s
-        self._every("resync", resync_s, self._reader.resync)
+        if self._has_events:
+            self._every("resync", RESYNC_S, self._reader.resync)
+        else:
+            self._every("resync", self._interval_s, self._reader.resync, share=_UNTOLD_SHARE)
         self._every("flags", RESYNC_S, self._reader.read_flags)
         self._every("tick", self._interval_s, self._tick, share=1.0)
-        self._every("leases", _LEASES_S, self._read_leases)
+        self._every("leases", _LEASES_S, self._read_leases, share=_UNTOLD_SHARE)
         self._every("host", _HOST_S, self._refresh_host)
         if not self._desk.quick:
             self._every("snapshots", _SNAPSHOTS_S, self._reader.read_snapshot_ages)

@@ -96,7 +96,9 @@ class StorageWatcher:
                     self._failed(
                         f"storage cannot be read: {words(error) if isinstance(error, LibvirtError) else error}"
                     )
-                    self._board.update(done="storage")
+                    if self._board.snapshot.storage is None:
+                        # There is none to wait for. A part of it is not all.
+                        self._board.update(done="storage")
                 pause_s = _AGAIN_S
                 self._drop()
             # To be stopped is never missed, whenever it came.

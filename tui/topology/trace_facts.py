@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tui.model.finding import Fact, Layer, Remedy, Verdict
 
 if TYPE_CHECKING:
-    from tui.model.link import Netns
+    from tui.model.link import Link, Netns
 
 
 def good(words: str, source: str) -> Fact:
@@ -51,3 +51,8 @@ def inside(netns: Netns | None, *command: str) -> tuple[str, ...]:
         return ("ip", "netns", "exec", netns.raw_name, *command)
     where = f"--net={netns.paths[0]}" if netns.paths else f"--net=/proc/{netns.pid}/ns/net"
     return ("nsenter", where, "--", *command)
+
+
+def conf_of(link: Link, setting: str) -> str:
+    """Return the name of a link's IPv4 setting for sysctl(8), which takes a slash for a dot in a link's name."""
+    return f"net.ipv4.conf.{link.raw_name.replace('.', '/')}.{setting}"

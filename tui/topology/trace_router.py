@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.model.finding import Fact, Layer
 from tui.model.route import RouteAnswer, RouteQuestion
-from tui.topology.trace_facts import broken, good, inside, mend, unknown, warning
+from tui.topology.trace_facts import broken, conf_of, good, inside, mend, unknown, warning
 from tui.topology.trace_guest import duplicates
 from tui.topology.trace_proof import answers_arp
 from tui.topology.trace_refused import REVERSE, choosing_rules, refusing_rule, rp_filter_of
@@ -188,7 +188,7 @@ class Router:
         if mode == 0 and way.code == errno.EINVAL:
             return self._refused_by_table(way, self._inl)
         words = f"drops packets from {self._flow.source} by {name}: the way back is not {name} (rp_filter)"
-        loose = self._command("sysctl", "-w", f"net.ipv4.conf.{self._inl.raw_name}.rp_filter=2")
+        loose = self._command("sysctl", "-w", f"{conf_of(self._inl, 'rp_filter')}=2")
         remedy = mend("route the guest's network back by the same link")
         if mode != 2:
             remedy = mend("route the guest's network back by the same link, or filter loosely", *loose)

@@ -42,9 +42,8 @@ class SleepingDriver(LinuxDriver):
         with selectors.DefaultSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
-            ticks_until_s = 0.0
+            ticks_until_s, ticking = 0.0, False
             while not self.exit_event.is_set():
-                ticking = time.monotonic() < ticks_until_s
                 ready = selector.select(_TICK_S if ticking else None)
                 if any(key.fd == self.fileno for key, _ in ready):
                     data = os.read(self.fileno, _READ)
@@ -55,6 +54,8 @@ class SleepingDriver(LinuxDriver):
                     for message in parser.feed(text) if (text := decode(data)) else ():
                         self.process_message(message)
                     ticks_until_s = time.monotonic() + 2 * ESCAPE_DELAY
+                # Slept without end is only behind a tick that came late enough, however long anything took.
+                ticking = time.monotonic() < ticks_until_s
                 for message in parser.tick():
                     self.process_message(message)
 
