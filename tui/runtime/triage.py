@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _TOLD = (ConnectionState.LIVE, ConnectionState.ABSENT)
 """Where what is known is of now; without libvirt that is the machine and its network."""
-REST_S, SHARE = 0.25, 0.02
-"""How long nothing is looked at after a look, at least, and what looking may cost of one CPU."""
+REST_S, _MOST_REST_S, SHARE = 0.25, 3.0, 0.005
+"""How long nothing is looked at after a look, at least and at most, and what looking may cost of one CPU otherwise."""
 
 
 class Triaging:
@@ -105,7 +105,7 @@ class TriageThread:
             seen = snapshot
             self._board.note_problem("mutes", self._mutes.problem)
             self._failed("")
-            self._hurry.wait(max(REST_S, (time.thread_time() - before) / SHARE))
+            self._hurry.wait(min(max(REST_S, (time.thread_time() - before) / SHARE), _MOST_REST_S))
 
 
 class MuteFile:
